@@ -1,0 +1,1 @@
+"""A benchmark harness for Keras optimizers: `python -m benchmarks --help`."""

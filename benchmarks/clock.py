@@ -1,0 +1,85 @@
+"""Every timing: what is read when, what counts as warm-up, and what is made of it."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def synchronize(variables: Iterable[Any]) -> None:
+    """Wait until the device has computed `variables` (Keras variables)."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.test.experimental.sync_devices()
+    else:
+        import jax
+
+        jax.block_until_ready([variable.value for variable in variables])
+
+
+def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
+    """Return the 50th, 90th and 99th percentile of `seconds`, in milliseconds."""
+    p50, p90, p99 = np.percentile(seconds, [50, 90, 99]) * 1e3
+    return {"step_ms_p50": float(p50), "step_ms_p90": float(p90), "step_ms_p99": float(p99)}
+
+
+class TrainingClock:
+    """Times the steps and epochs of one `fit`.
+
+    A step lasts from its beginning to the beginning of the next, so that
+    waiting for data counts. An epoch ends when the device has done its work.
+    Warm-up is the first epoch, or, when there is no other, the first step.
+    """
+
+    def __init__(self, synchronize: Callable[[], None]) -> None:
+        self._synchronize = synchronize
+        self._epochs: list[_Epoch] = []
+
+    def begin_epoch(self) -> None:
+        """Read the clock at the beginning of an epoch."""
+        self._epochs.append(_Epoch(time.perf_counter()))
+
+    def begin_step(self) -> None:
+        """Read the clock at the beginning of a step."""
+        self._epochs[-1].steps.append(time.perf_counter())
+
+    def end_epoch(self) -> tuple[int, float]:
+        """Wait for the device, read the clock, return the steps and seconds of the epoch."""
+        self._synchronize()
+        epoch = self._epochs[-1]
+        epoch.end = time.perf_counter()
+        return len(epoch.steps), epoch.end - epoch.begin
+
+    def measurements(self, batch_size: int) -> dict[str, float]:
+        """Return the timing columns of `runs.csv` for which there were steps enough."""
+        first, *others = self._epochs
+        measured = {"train_seconds": sum(epoch.end - epoch.begin for epoch in self._epochs)}
+        if others:
+            steps = sum(len(epoch.steps) for epoch in others)
+            seconds = sum(epoch.end - epoch.begin for epoch in others)
+            step_seconds = [s for epoch in others for s in epoch.step_seconds()]
+        else:
+            steps = len(first.steps) - 1
+            seconds = first.end - first.steps[1] if steps else 0.0
+            step_seconds = first.step_seconds()[1:]
+        if steps:
+            measured["images_per_second"] = steps * batch_size / seconds
+        if step_seconds:
+            measured |= percentiles_ms(step_seconds)
+            measured["compile_seconds"] = first.step_seconds()[0] - float(np.median(step_seconds))
+        return measured
+
+
+class _Epoch:
+    def __init__(self, begin: float) -> None:
+        self.begin = begin
+        self.steps: list[float] = []
+        self.end = float("nan")
+
+    def step_seconds(self) -> list[float]:
+        """Of all steps but the last: its end is not read, so as not to wait for the device."""
+        return [after - before for before, after in itertools.pairwise(self.steps)]

@@ -1,0 +1,108 @@
+"""What one run is, and how the command line names it."""
+
+import ast
+import dataclasses
+import difflib
+import hashlib
+import json
+import re
+import textwrap
+from collections.abc import Iterable
+from typing import Any
+
+
+class InputError(ValueError):
+    """What the user asked for cannot be done; the message is one line that says why."""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Say which valid names are closest to `name`; all of them if none is close."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"valid are: {', '.join(names)}"
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type and the message of an exception on one line of bounded length."""
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 400, placeholder=" ...")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSpec:
+    """An optimizer as the user wrote it: a name, and arguments by keyword."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    def __str__(self) -> str:
+        """Spell it for the reports: equal specs are spelled alike."""
+        arguments = ", ".join(f"{key}={value!r}" for key, value in sorted(self.arguments.items()))
+        return f"{self.name}({arguments})" if arguments else self.name
+
+
+def parse_optimizer(text: str) -> OptimizerSpec:
+    """Read `name` or `name(argument=value, ...)`.
+
+    A value is a Python literal; a bare word stands for the string of that name.
+
+    Raises:
+        InputError: `text` is not of that form. Whether the name and its
+            arguments exist is for `benchmarks.optimizers` to say.
+    """
+    match = re.fullmatch(r"\s*(?P<name>[\w.:]+)\s*(?P<call>\(.*\))?\s*", text, re.DOTALL)
+    if match is None:
+        raise InputError(f"--optimizer {text!r}: expected a name, or name(argument=value, ...)")
+    try:
+        call = ast.parse(f"optimizer{match['call'] or '()'}", mode="eval").body
+    except SyntaxError as error:
+        raise InputError(f"--optimizer {text!r}: {error.msg}") from error
+    if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
+        raise InputError(f"--optimizer {text!r}: arguments are given by name, as in (beta_1=0.95)")
+    arguments: dict[str, Any] = {}
+    for keyword in call.keywords:
+        try:
+            value = keyword.value
+            literal = value.id if isinstance(value, ast.Name) else ast.literal_eval(value)
+        except ValueError as error:
+            raise InputError(
+                f"--optimizer {text!r}: the value of {keyword.arg} is not a number, a word, "
+                "True, False or None"
+            ) from error
+        arguments[str(keyword.arg)] = literal
+    return OptimizerSpec(match["name"], arguments)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines one training run, and nothing else.
+
+    Where the data lie on disk and where the report goes do not belong here:
+    they do not change what is measured.
+    """
+
+    dataset: str
+    model: str
+    optimizer: str
+    """The spelling of an `OptimizerSpec`."""
+    learning_rate: float
+    seed: int
+    """Of the initial weights and of the order of the training images."""
+    epochs: int
+    batch_size: int
+    """Images a step."""
+    device: str
+    """"cpu" or "gpu"."""
+    backend: str
+    """"tensorflow" or "jax"."""
+    jit_compile: str
+    """"auto" (what Keras decides), "true" or "false": whether XLA compiles the training step."""
+
+    @property
+    def run_id(self) -> str:
+        """Twelve hexadecimal digits: the same for the same configuration, everywhere."""
+        fields = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(fields.encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        """Name it in a few words for a progress line."""
+        return f"{self.dataset} {self.model} {self.optimizer} seed {self.seed}"

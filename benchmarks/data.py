@@ -1,0 +1,255 @@
+"""From the name of a data set to batches: every TFDS image classification data set.
+
+`prepare` brings a data set onto the disk (network or original files, once);
+`load` reads it from there (no network, every run).
+"""
+
+import contextlib
+import dataclasses
+import sys
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import psutil
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from benchmarks import digits  # noqa: F401  registers the embedded data set with TFDS
+from benchmarks.config import InputError, nearest, one_line
+from benchmarks.models import Shape
+
+CONNECTION_SECONDS = 5.0
+"""How long a host may take to answer before it counts as out of reach."""
+
+RESIZED = (224, 224)
+"""Height and width given to the images of a set whose images differ in size."""
+
+LARGEST_SHARE_OF_MEMORY = 0.25
+"""Of the machine's memory, for the decoded training images. A larger set is read from disk
+in every epoch."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """The two splits of a data set as batches of (images, labels).
+
+    Images are float32 in [0, 1] of shape (batch, height, width, channels),
+    labels int64 of shape (batch,).
+    """
+
+    train: tf.data.Dataset
+    """Shuffled anew in every epoch, full batches only."""
+    test: tf.data.Dataset
+    """In order and complete: the last batch may be smaller."""
+    image_shape: Shape
+    classes: int
+    steps_per_epoch: int
+    caches: tuple[tf.data.Dataset, ...]
+    """What of it is kept in memory."""
+
+    def fill_caches(self) -> None:
+        """Read and decode the images now, so that no clock runs while it happens."""
+        for cache in self.caches:
+            cache.reduce(np.int64(0), lambda count, *_: count + 1)
+
+
+def prepare(name: str, data_dir: Path | None, manual_dir: Path | None) -> Path:
+    """Download or convert the data set `name`, unless that is done, and return its folder.
+
+    TFDS checks the SHA-256 of every original file. A lock keeps two processes
+    from preparing the same data set at once.
+
+    Args:
+        name: name of a TFDS data set, `name`, `name/config` or `name:version`.
+        data_dir: where prepared data sets lie; None is TFDS's default.
+        manual_dir: folder with the original files; None downloads them.
+
+    Raises:
+        InputError: the name is unknown, the files are missing or wrong, or the
+            network is out of reach.
+    """
+    builder = _builder(name, data_dir)
+    if builder.is_prepared():
+        return Path(builder.data_dir)
+    if manual_dir is not None and not manual_dir.is_dir():
+        raise InputError(f"--manual-dir {str(manual_dir)!r}: no such folder")
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    try:
+        root = Path(builder.data_dir).parents[1]
+        root.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(root / f".{builder.name}.lock"):
+            if builder.is_prepared():
+                return Path(builder.data_dir)
+            _check_original_files(builder, manual_dir)
+            with contextlib.redirect_stdout(None):  # the progress bar on stderr says enough
+                builder.download_and_prepare(
+                    download_config=tfds.download.DownloadConfig(
+                        manual_dir=manual_dir,
+                        force_checksums_validation=True,
+                        try_download_gcs=False,
+                    )
+                )
+    except InputError:
+        raise
+    except Exception as error:  # whatever TFDS meets: the user needs to know which data set
+        raise InputError(f"data set {name!r} could not be prepared: {one_line(error)}") from error
+    return Path(builder.data_dir)
+
+
+def prepare_all(
+    names: Iterable[str],
+    data_dir: Path | None,
+    manual_dir: Path | None,
+    send: Callable[[tuple[str, Path]], None],
+) -> None:
+    """`prepare` each data set and send its name and folder."""
+    for name in names:
+        send((name, prepare(name, data_dir, manual_dir)))
+
+
+def load(name: str, batch_size: int, seed: int, data_dir: Path | None) -> Data:
+    """Read a prepared data set.
+
+    The order of the training images is determined by `seed`. The decoded
+    images are kept in memory, unless they are too large for it. Nothing is
+    read yet: a damaged file shows when it is.
+
+    Raises:
+        InputError: the data set is not one of labelled images, or has less than one batch.
+    """
+    builder = _builder(name, data_dir)
+    features = builder.info.features
+    if builder.info.supervised_keys != ("image", "label") or not isinstance(
+        features["label"], tfds.features.ClassLabel
+    ):
+        raise InputError(f"data set {name!r} is not one of images with one class label each")
+    height, width, channels = features["image"].shape
+    resize = height is None or width is None
+    image_shape = (*RESIZED, channels) if resize else (height, width, channels)
+
+    train_split, test_split = _splits(builder.info)
+    images = builder.info.splits[train_split].num_examples
+    if images < batch_size:
+        raise InputError(f"--batch-size {batch_size}: {name} has only {images} training images")
+    image_bytes = int(np.prod(image_shape)) * np.dtype(features["image"].np_dtype).itemsize
+    memory_images = int(LARGEST_SHARE_OF_MEMORY * psutil.virtual_memory().total) // image_bytes
+    in_memory = images <= memory_images
+
+    def read(split: str, shuffle_files: bool) -> tf.data.Dataset:
+        dataset = builder.as_dataset(
+            split=split,
+            as_supervised=True,
+            shuffle_files=shuffle_files,
+            read_config=tfds.ReadConfig(shuffle_seed=seed, try_autocache=False),
+        )
+        if resize:
+            dataset = dataset.map(_resize, tf.data.AUTOTUNE)
+        return dataset.cache() if in_memory else dataset
+
+    train_images = read(train_split, shuffle_files=not in_memory)
+    test_images = read(test_split, shuffle_files=False)
+    train = train_images.shuffle(min(images, memory_images), seed=seed)
+    train = train.batch(batch_size, drop_remainder=True)  # a smaller batch would compile again
+    test = test_images.batch(batch_size)
+    return Data(
+        # After batching, for one operation a batch, and after the cache, which holds bytes.
+        train=train.map(_normalise, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE),
+        test=test.map(_normalise, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE),
+        image_shape=image_shape,
+        classes=features["label"].num_classes,
+        steps_per_epoch=images // batch_size,
+        caches=(train_images, test_images) if in_memory else (),
+    )
+
+
+def _builder(name: str, data_dir: Path | None) -> Any:
+    known = set(tfds.list_builders(with_community_datasets=False))
+    base = name.split("/")[0].split(":")[0]
+    if base not in known:
+        raise InputError(f"--dataset {name!r}: not a TFDS data set; {nearest(base, known)}")
+    try:
+        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+    except Exception as error:  # a wrong configuration or version, a damaged folder
+        raise InputError(f"--dataset {name!r}: {one_line(error)}") from error
+
+
+def _splits(info: Any) -> tuple[str, str]:
+    """Name the training split and the split that is reported."""
+    if "test" in info.splits:
+        return "train", "test"
+    if "validation" in info.splits:  # ImageNet keeps the labels of its test split to itself
+        return "train", "validation"
+    return "train[:80%]", "train[80%:]"
+
+
+def _resize(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    resized = tf.image.resize(image, RESIZED)
+    return tf.cast(tf.round(resized), image.dtype), label
+
+
+def _normalise(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.image.convert_image_dtype(images, tf.float32), labels
+
+
+def _check_original_files(builder: Any, manual_dir: Path | None) -> None:
+    """Find out in seconds what TFDS would say after minutes of retries."""
+    name = builder.name
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS and manual_dir is None:
+        instructions = " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
+        raise InputError(
+            f"data set {name!r} cannot be downloaded by a program; fetch its files and name "
+            f"their folder with `data prepare --dataset {name} --manual-dir DIR`: {instructions}"
+        )
+    missing = {
+        url: info.filename
+        for url, info in (builder.url_infos or {}).items()
+        if not (manual_dir and info.filename and (manual_dir / info.filename).exists())
+    }
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS or not missing or _any_host_answers(set(missing)):
+        return
+    if manual_dir is not None:
+        raise InputError(
+            f"data set {name!r}: --manual-dir {str(manual_dir)!r} lacks "
+            f"{', '.join(sorted(filter(None, missing.values())))}, and there is no network"
+        )
+    hosts = sorted({urllib.parse.urlsplit(url).netloc for url in missing})
+    raise InputError(
+        f"data set {name!r} is not prepared, and {', '.join(hosts)} did not answer: either prepare "
+        "it on a machine with network and copy its folder to --data-dir, or put the original files "
+        f"into DIR and run `python -m benchmarks data prepare --dataset {name} --manual-dir DIR`"
+    )
+
+
+def _any_host_answers(urls: set[str]) -> bool:
+    """Whether any of the hosts answers at all, be it with an error."""
+    answered = threading.Event()
+
+    def ask(root: str) -> None:
+        try:
+            urllib.request.urlopen(
+                urllib.request.Request(root, method="HEAD"), timeout=CONNECTION_SECONDS
+            )
+        except urllib.error.HTTPError:
+            answered.set()
+        except OSError:
+            return
+        answered.set()
+
+    # Threads, because the look-up of a host's name heeds no timeout.
+    threads = [
+        threading.Thread(target=ask, args=(root,), daemon=True)
+        for root in {f"{u.scheme}://{u.netloc}/" for u in map(urllib.parse.urlsplit, urls)}
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(CONNECTION_SECONDS)
+    return answered.is_set()

@@ -1,0 +1,137 @@
+"""A function in a process of its own, and what it says while it runs.
+
+Each run has its own process, because `fit` in a loop leaks, because peak
+memory is a property of a process, and because a run that dies must not take
+the others with it. The parent never imports TensorFlow: it starts at once.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Generator, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from benchmarks.config import InputError, one_line
+
+OUT_OF_MEMORY = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED", "MemoryError", "OutOfMemory")
+"""How TensorFlow, XLA and Python call it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """The last message of a worker that did not get to its end."""
+
+    status: str
+    """"oom" or "error"."""
+    error: str
+    """One line."""
+
+
+def run(
+    function: str,
+    *arguments: Any,
+    backend: str,
+    device: str | None,
+    log: Path | None = None,
+) -> Generator[Any, None, None]:
+    """Call `function(*arguments, send)` in a new process and yield what it sends.
+
+    Args:
+        function: "module:function". It is imported in the new process, once
+            the backend is chosen there.
+        *arguments: passed on; they must be picklable, as must what is sent.
+        backend: the Keras backend of the process, "tensorflow" or "jax".
+        device: "cpu" hides the GPUs from the process.
+        log: file for what the process and the libraries in it print; None
+            leaves that on the terminal.
+
+    Yields:
+        What the function sends; at the end a `Failure` if it raised or died.
+    """
+    settings = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if device == "cpu":
+        settings |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_enter, args=(function, arguments, settings, log, sender), daemon=True
+    )
+    process.start()
+    sender.close()  # so that the end of the process is the end of the messages
+    try:
+        while True:
+            try:
+                message = receiver.recv()
+            except EOFError:
+                break
+            yield message
+        process.join()
+        if process.exitcode:
+            yield _death(process.exitcode)
+    finally:
+        process.kill()
+        process.join()
+        receiver.close()
+
+
+def _death(exit_code: int) -> Failure:
+    if exit_code == -signal.SIGKILL:
+        return Failure("oom", "killed by SIGKILL, as Linux does when the memory is used up")
+    if exit_code < 0:
+        return Failure("error", f"killed by {signal.Signals(-exit_code).name}")
+    return Failure("error", f"ended with exit code {exit_code}")
+
+
+def _enter(
+    function: str,
+    arguments: tuple[Any, ...],
+    settings: dict[str, str],
+    log: Path | None,
+    sender: Connection,
+) -> None:
+    """Be the process, from its first line to its last."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which decides
+    os.environ.update(settings)
+    if log is not None:
+        with log.open("ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    try:
+        with _quiet():
+            import tensorflow as tf
+
+            if settings["KERAS_BACKEND"] != "tensorflow":
+                tf.config.set_visible_devices([], "GPU")  # it only reads the data
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        module, _, name = function.partition(":")
+        getattr(importlib.import_module(module), name)(*arguments, sender.send)
+    except InputError as error:
+        sender.send(Failure("error", str(error)))
+    except Exception as error:
+        traceback.print_exc()
+        line = one_line(error)
+        out_of_memory = any(word in f"{line} {error}" for word in OUT_OF_MEMORY)
+        sender.send(Failure("oom" if out_of_memory else "error", line))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what TensorFlow's C++ prints on import, whatever the log level: it says nothing."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
