@@ -1,0 +1,218 @@
+"""The update on TensorFlow: a few XLA programs that change the variables in place."""
+
+import dataclasses
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_adam import rule, sparse, step
+from keras_adam.compiled import Entry
+from keras_adam.rule import Hyperparameters, Slots
+from keras_adam.sparse import Rows
+from keras_adam.step import Totals
+
+# One program over all variables starts only when the last gradient is there, and
+# its launch cost grows faster than linearly with its arguments; one program a
+# variable costs a launch each. Neighbouring variables share one up to these bounds.
+MAX_GROUP_VARIABLES = 32
+MAX_GROUP_BYTES = 4 << 20
+
+
+class Updater:
+    """Applies steps to the variables that an optimizer was built with.
+
+    A step over the same variables with the same constants runs the same compiled
+    programs; the learning rate, tensors among the hyper-parameters and the step
+    count are their inputs.
+    """
+
+    def __init__(
+        self, entries: Sequence[Entry | None], *, jit_compile: bool, lazy: bool, skip_nonfinite: bool
+    ) -> None:
+        """Prepare for `entries`; nothing is traced or compiled before the first step."""
+        self.entries = list(entries)
+        self._jit_compile = jit_compile
+        self._lazy = lazy
+        self._skip_nonfinite = skip_nonfinite
+        self._steps: dict[Hashable, Callable[..., Any]] = {}
+
+    def __call__(
+        self,
+        indices: Sequence[int],
+        gradients: Sequence[Any],
+        hyper: Hyperparameters,
+        inputs: dict[str, Any],
+        iterations: Any,
+    ) -> Any:
+        """Update the variables of the entries `indices`, one gradient or `None` each.
+
+        `inputs` are the hyper-parameters that are tensors; `iterations` is the
+        number of calls that came before. Under a distribution strategy, gradients
+        are summed over the replicas first, and every replica updates its own copy.
+
+        Returns a boolean scalar tensor: whether the gradients were finite, or
+        `None` where that was not asked for.
+        """
+        inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
+        iterations = tf.convert_to_tensor(iterations)
+        gradients = _sum_over_replicas(list(gradients))
+        finite = None
+        for replica in _replicas():
+            key = (tuple(indices), hyper, replica)
+            if key not in self._steps:
+                entries = [_on_replica(self.entries[i], replica) for i in indices]
+                self._steps[key] = self._make_step(entries, hyper)
+            finite = self._steps[key](gradients, inputs, iterations)
+        return finite
+
+    def _make_step(self, entries: list[Entry], constants: Hyperparameters) -> Callable[..., Any]:
+        def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+            if not self._jit_compile:
+                return function
+            return tf.function(function, autograph=False, jit_compile=True)
+
+        @compiled
+        def totals(gradients: list[Any], inputs: dict[str, Any]) -> Totals:
+            hyper = dataclasses.replace(constants, **inputs)
+            return step.totals(
+                [
+                    step.unscale(self._native(gradient, entry), entry.slots, hyper)
+                    for entry, gradient in zip(entries, gradients, strict=True)
+                    if gradient is not None
+                ],
+                hyper,
+                self._skip_nonfinite,
+            )
+
+        def make_group_update(group: list[Entry]) -> Callable[..., None]:
+            @compiled
+            def update(
+                gradients: list[Any], totals: Totals, inputs: dict[str, Any], iterations: Any
+            ) -> None:
+                hyper = dataclasses.replace(constants, **inputs)
+                updates = iterations // (hyper.gradient_accumulation_steps or 1)
+                dtypes = {rule.compute_dtype(keras.ops.dtype(e.slots.variable)) for e in group}
+                scalars = {dtype: rule.scalars(hyper, updates, dtype) for dtype in dtypes}
+                for entry, gradient in zip(group, gradients, strict=True):
+                    rows = None
+                    if gradient is not None:
+                        gradient = step.unscale(self._native(gradient, entry), entry.slots, hyper)
+                        gradient = step.clip(gradient, hyper, totals)
+                    if isinstance(gradient, Rows):
+                        rows, gradient = gradient
+                    slots = _read(entry.slots, rows)
+                    new = step.update(slots, gradient, entry.decays, totals, scalars, hyper)
+                    _write(entry.slots, new, rows)
+
+            return update
+
+        def make_group_accumulate(group: list[Entry]) -> Callable[..., None]:
+            @compiled
+            def accumulate(gradients: list[Any], totals: Totals, inputs: dict[str, Any]) -> None:
+                hyper = dataclasses.replace(constants, **inputs)
+                for entry, gradient in zip(group, gradients, strict=True):
+                    if gradient is not None:
+                        gradient = self._native(gradient, entry)
+                        new = step.accumulate(entry.slots, gradient, hyper, totals)
+                        entry.slots.accumulator.assign(new, read_value=False)
+
+            return accumulate
+
+        groups = _groups(entries)
+        updates = [make_group_update([entries[i] for i in group]) for group in groups]
+        accumulates = [make_group_accumulate([entries[i] for i in group]) for group in groups]
+        needs_totals = self._skip_nonfinite or constants.global_clipnorm
+
+        def run(gradients: list[Any], inputs: dict[str, Any], iterations: Any) -> Any:
+            all_totals = totals(gradients, inputs) if needs_totals else Totals()
+
+            def update_all() -> None:
+                for group, update in zip(groups, updates, strict=True):
+                    update([gradients[i] for i in group], all_totals, inputs, iterations)
+
+            def accumulate_all() -> None:
+                for group, accumulate in zip(groups, accumulates, strict=True):
+                    accumulate([gradients[i] for i in group], all_totals, inputs)
+
+            steps = constants.gradient_accumulation_steps
+            if steps:
+                tf.cond(tf.equal((iterations + 1) % steps, 0), update_all, accumulate_all)
+            else:
+                update_all()
+            return all_totals.finite
+
+        # Called from Python, one graph launches all groups, which then run beside each other.
+        return tf.function(run, autograph=False) if self._jit_compile else run
+
+    def _native(self, gradient: Any, entry: Entry) -> Any:
+        """Return the gradient as the pure functions know it: dense, or `Rows` if lazy."""
+        if not isinstance(gradient, tf.IndexedSlices):
+            return gradient
+        rows = Rows(gradient.indices, gradient.values)
+        if self._lazy:
+            return sparse.sum_repeated(rows)
+        return sparse.to_dense(rows, entry.slots.variable.shape[0])
+
+
+def _groups(entries: Sequence[Entry]) -> list[list[int]]:
+    """Split positions into runs of neighbours within the two bounds above."""
+    groups: list[list[int]] = []
+    count = size = 0
+    for i, entry in enumerate(entries):
+        value = entry.slots.variable
+        value_bytes = value.shape.num_elements() * tf.as_dtype(value.dtype).size
+        if not groups or count == MAX_GROUP_VARIABLES or size + value_bytes > MAX_GROUP_BYTES:
+            groups.append([])
+            count = size = 0
+        groups[-1].append(i)
+        count, size = count + 1, size + value_bytes
+    return groups
+
+
+def _read(slots: Slots, rows: Any = None) -> Slots:
+    if rows is None:
+        return Slots(*(None if v is None else v.read_value() for v in slots))
+    return Slots(*(None if v is None else tf.gather(v, rows) for v in slots))
+
+
+def _write(slots: Slots, new: Slots, rows: Any = None) -> None:
+    for variable, value in zip(slots, new, strict=True):
+        if variable is None:
+            continue
+        if rows is None:
+            variable.assign(value, read_value=False)
+        else:
+            variable.scatter_update(tf.IndexedSlices(value, rows))
+
+
+def _sum_over_replicas(gradients: list[Any]) -> list[Any]:
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return gradients
+    present = [g for g in gradients if g is not None]
+    summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
+    return [None if g is None else next(summed) for g in gradients]
+
+
+def _replicas() -> Sequence[int]:
+    """Return the replicas whose copies this call updates: its own, or all outside of one."""
+    context = tf.distribute.get_replica_context()
+    if context is None:
+        return range(tf.distribute.get_strategy().num_replicas_in_sync)
+    return [tf.get_static_value(context.replica_id_in_sync_group)]
+
+
+def _on_replica(entry: Entry, replica: int) -> Entry:
+    """Replace every variable by the `tf.Variable` that holds it on the replica."""
+
+    def local(variable: Any) -> Any:
+        if variable is None:
+            return None
+        value = variable.value if isinstance(variable, keras.Variable) else variable
+        if isinstance(value, tf.distribute.DistributedValues):
+            return value.values[replica]
+        return value
+
+    return entry._replace(slots=Slots(*map(local, entry.slots)))

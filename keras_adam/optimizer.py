@@ -1,0 +1,351 @@
+"""`Adam` and `AdamW`: what Keras sees."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_adam.compiled import Entry, updater_class
+from keras_adam.rule import Hyperparameters, Slots
+
+# What we use of Keras that is not public, all of it in this file: the helpers of
+# `BaseOptimizer.apply`, which this class replaces to update all variables at once,
+# and the lists that `build` fills with every option on. A test names what a new
+# Keras release has moved.
+KERAS_PRIVATE = (
+    "_accumulated_gradients",
+    "_check_variables_are_known",
+    "_filter_empty_gradients",
+    "_get_variable_index",
+    "_iterations",
+    "_model_variables_moving_average",
+    "_momentums",
+    "_overwrite_variables_directly_with_gradients",
+    "_trainable_variables",
+    "_use_weight_decay",
+    "_velocities",
+    "_velocity_hats",
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_adam")
+class Adam(keras.optimizers.Adam):
+    """Adam whose update of all variables is a few compiled XLA programs.
+
+    With bias corrections folded into the step size, each step t computes
+
+        momentum <- beta_1 * momentum + (1 - beta_1) * gradient
+        velocity <- beta_2 * velocity + (1 - beta_2) * gradient**2
+        step_size = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)
+        variable <- variable - step_size * momentum / (sqrt(velocity) + epsilon)
+
+    in float32 (float64 for float64 variables), whatever the dtype of the
+    variables. State, options and defaults are those of `keras.optimizers.Adam`,
+    so that either continues from the other's checkpoint.
+
+    Args:
+        learning_rate: Float, a `keras.optimizers.schedules.LearningRateSchedule`,
+            or a callable without arguments. Defaults to `0.001`.
+        beta_1: Float in [0, 1), or a callable without arguments that returns one.
+            Decay rate of the momentum. Defaults to `0.9`.
+        beta_2: Float in [0, 1), or a callable without arguments that returns one.
+            Decay rate of the velocity. Defaults to `0.999`.
+        epsilon: Float > 0, the paper's "epsilon hat". Defaults to `1e-7`.
+        amsgrad: Boolean. Divide by the largest velocity so far. Defaults to `False`.
+        weight_decay: Float or `None`. Rate of decoupled weight decay, multiplied
+            by the learning rate.
+        clipnorm: Float or `None`. Largest norm of each variable's gradient.
+        clipvalue: Float or `None`. Largest absolute value in a gradient.
+        global_clipnorm: Float or `None`. Largest norm of all gradients together.
+        use_ema: Boolean. Keep an exponential moving average of the variables.
+        ema_momentum: Float in [0, 1], the average's decay rate. Defaults to `0.99`.
+        ema_overwrite_frequency: Integer >= 1 or `None`. After so many updates
+            the variables are set to their averages.
+        loss_scale_factor: Float or `None`. The loss was multiplied by it; the
+            gradients are divided by it.
+        gradient_accumulation_steps: Integer >= 2 or `None`. Update once in so many
+            calls, from the mean of their gradients.
+        name: String or `None`.
+        jit_compile: Boolean. `False` runs the same mathematics uncompiled.
+        lazy: Boolean. A sparse gradient moves only the rows that it names: their
+            momentum, velocity and weights. Other rows neither decay nor drift, which
+            is another algorithm than Adam; the cost follows the rows, not the table.
+        skip_nonfinite: Boolean. If any gradient is not finite, nothing changes but
+            `skipped_steps`.
+
+    References:
+
+    - Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, section 2
+    - Reddi et al. 2018, https://openreview.net/pdf?id=ryQu7f-RZ, for `amsgrad`
+
+    Example:
+
+    >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: Any = 0.9,
+        beta_2: Any = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        *,
+        jit_compile: bool = True,
+        lazy: bool = False,
+        skip_nonfinite: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            name=name,
+            **kwargs,
+        )
+        self.jit_compile = jit_compile
+        self.lazy = lazy
+        self.skip_nonfinite = skip_nonfinite
+        self._updater_class = updater_class()
+        self._updater: Any = None
+        self._skipped_steps: Any = None
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Create the state of `variables`, in Keras's order: momentum, velocity, ..."""
+        if self.built:
+            return
+        super().build(variables)
+        if self.skip_nonfinite:
+            self._skipped_steps = self.add_variable(
+                (), dtype="int", name="skipped_steps", aggregation="only_first_replica"
+            )
+
+    @property
+    def skipped_steps(self) -> Any:
+        """How many calls of `apply` changed nothing since a gradient was not finite."""
+        return 0 if self._skipped_steps is None else self._skipped_steps
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
+        """Update the variables, one gradient each.
+
+        Args:
+            grads: Gradients of the variables' shapes and of floating dtypes; sparse
+                ones where the backend makes them. A variable whose gradient is
+                `None` stays as it is.
+            trainable_variables: The variables, the same at every call; `None`
+                stands for those that the optimizer was built with.
+
+        Raises:
+            ValueError: if the gradients do not fit the variables, or a variable is
+                not one that the optimizer was built with.
+        """
+        grads = list(grads)
+        if not grads:
+            return
+        if trainable_variables is None:
+            if not self.built:
+                raise ValueError(
+                    "`apply` needs `trainable_variables` before the optimizer is built. "
+                    "Pass them, or call `optimizer.build(trainable_variables)` first."
+                )
+            variables = list(self._trainable_variables)
+        else:
+            variables = list(trainable_variables)
+        if len(grads) != len(variables):
+            raise ValueError(
+                f"`grads` must hold one gradient for each of the {len(variables)} variables; "
+                f"received {len(grads)}."
+            )
+        with keras.name_scope(self.name, caller=self):
+            if not self.built:
+                self.build(variables)
+            self._check_variables_are_known(variables)
+            grads, variables = self._filter_empty_gradients(grads, variables)
+            for gradient, variable in zip(grads, variables, strict=True):
+                _check_shape(gradient, variable)
+            grads, variables = self._overwrite_variables_directly_with_gradients(grads, variables)
+            finite = self._update(grads, variables) if grads else None
+            for variable in variables:
+                if variable.constraint is not None:
+                    variable.assign(variable.constraint(variable))
+        if finite is None:
+            self._iterations.assign_add(1)
+        else:
+            applied = ops.cast(finite, self._iterations.dtype)
+            self._iterations.assign_add(applied)
+            self._skipped_steps.assign_add(1 - applied)
+
+    def _update(self, grads: Sequence[Any], variables: Sequence[Any]) -> Any:
+        if self._updater is None:
+            self._updater = self._updater_class(
+                self._entries(),
+                jit_compile=self.jit_compile,
+                lazy=self.lazy,
+                skip_nonfinite=self.skip_nonfinite,
+            )
+        gradients = {
+            self._get_variable_index(variable): gradient
+            for gradient, variable in zip(grads, variables, strict=True)
+        }
+        if self.use_ema or self.gradient_accumulation_steps:
+            # Averages move and accumulators empty without a gradient, too.
+            for i, entry in enumerate(self._updater.entries):
+                if entry is not None:
+                    gradients.setdefault(i, None)
+        hyper, inputs = self._hyperparameters()
+        indices = sorted(gradients)
+        return self._updater(
+            indices, [gradients[i] for i in indices], hyper, inputs, self._iterations
+        )
+
+    def _entries(self) -> list[Entry | None]:
+        """Gather the slots of each variable; `None` for one that its gradient overwrites."""
+        empty = [None] * len(self._trainable_variables)
+        slots = zip(
+            self._trainable_variables,
+            self._momentums,
+            self._velocities,
+            self._velocity_hats if self.amsgrad else empty,
+            self._model_variables_moving_average if self.use_ema else empty,
+            self._accumulated_gradients if self.gradient_accumulation_steps else empty,
+            strict=True,
+        )
+        return [
+            None if momentum is None else Entry(
+                Slots(variable, momentum, *others), self._use_weight_decay(variable)
+            )
+            for variable, momentum, *others in slots
+        ]
+
+    def _hyperparameters(self) -> tuple[Hyperparameters, dict[str, Any]]:
+        """Return the constants of the compiled programs, and what varies as tensors."""
+        inputs = {"learning_rate": self.learning_rate}
+        betas = {"beta_1": self.beta_1, "beta_2": self.beta_2}
+        for name, beta in betas.items():
+            if callable(beta):
+                beta = beta()
+            if not isinstance(beta, int | float):
+                inputs[name] = beta
+                beta = None
+            betas[name] = beta
+        constants = Hyperparameters(
+            **betas,
+            epsilon=self.epsilon,
+            weight_decay=self.weight_decay,
+            clipnorm=self.clipnorm,
+            clipvalue=self.clipvalue,
+            global_clipnorm=self.global_clipnorm,
+            ema_momentum=self.ema_momentum if self.use_ema else None,
+            ema_overwrite_frequency=self.ema_overwrite_frequency,
+            loss_scale_factor=self.loss_scale_factor,
+            gradient_accumulation_steps=self.gradient_accumulation_steps,
+        )
+        return constants, inputs
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        return {
+            **super().get_config(),
+            "jit_compile": self.jit_compile,
+            "lazy": self.lazy,
+            "skip_nonfinite": self.skip_nonfinite,
+        }
+
+
+def _check_shape(gradient: Any, variable: Any) -> None:
+    if tuple(gradient.shape) != tuple(variable.shape):
+        raise ValueError(
+            f"The gradient of variable {getattr(variable, 'path', variable.name)!r} must have "
+            f"its shape {tuple(variable.shape)}; received {tuple(gradient.shape)}."
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_adam")
+class AdamW(Adam, keras.optimizers.AdamW):
+    """`Adam` with decoupled weight decay: as `weight_decay` in `Adam`, but on by default.
+
+        variable <- (1 - learning_rate * weight_decay) * variable
+                    - step_size * momentum / (sqrt(velocity) + epsilon)
+
+    Args:
+        weight_decay: Float. Defaults to `0.004`. `exclude_from_weight_decay()`
+            spares variables, biases say; call it before the first step.
+
+    All other arguments are those of `keras_adam.Adam`; only their order is that of
+    `keras.optimizers.AdamW`.
+
+    References:
+
+    - Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101, algorithm 2
+
+    Example:
+
+    >>> model.compile(optimizer=keras_adam.AdamW(1e-3, weight_decay=0.01), loss="mse")
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: Any = 0.9,
+        beta_2: Any = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        *,
+        jit_compile: bool = True,
+        lazy: bool = False,
+        skip_nonfinite: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            name=name,
+            jit_compile=jit_compile,
+            lazy=lazy,
+            skip_nonfinite=skip_nonfinite,
+            **kwargs,
+        )
