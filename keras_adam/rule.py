@@ -130,6 +130,18 @@ def clip_scale(square_sum: Array, clipnorm: float) -> Array:
     return clipnorm / ops.maximum(ops.sqrt(square_sum), clipnorm)
 
 
+def moving_average(average: Array, value: Array, beta: Any) -> Array:
+    """Return beta * average + (1 - beta) * value.
+
+    Written so that float32 errs by no more than a rounding of `average`: float32
+    holds 1 - 0.999 far better than 0.999, and the shorter
+    average + (value - average) * (1 - beta) cancels where the value is much smaller
+    than the average and beta is small: the velocity could reach zero, or less.
+    """
+    forget = 1 - beta
+    return (average - average * forget) + value * forget
+
+
 def adam(
     slots: Slots, gradient: Array, decays: bool, scalars: Scalars, hyper: Hyperparameters
 ) -> Slots:
@@ -147,8 +159,8 @@ def adam(
     https://arxiv.org/abs/1711.05101, algorithm 2; with `velocity_hat`, the running
     maximum of the velocity takes its place (AMSGrad; Reddi et al. 2018, algorithm 2).
     """
-    momentum = slots.momentum + (gradient - slots.momentum) * (1 - hyper.beta_1)
-    velocity = slots.velocity + (ops.square(gradient) - slots.velocity) * (1 - hyper.beta_2)
+    momentum = moving_average(slots.momentum, gradient, hyper.beta_1)
+    velocity = moving_average(slots.velocity, ops.square(gradient), hyper.beta_2)
     scale, velocity_hat = velocity, slots.velocity_hat
     if velocity_hat is not None:
         scale = velocity_hat = ops.maximum(velocity_hat, velocity)
@@ -168,7 +180,7 @@ def average(slots: Slots, scalars: Scalars) -> Slots:
     """
     if slots.average is None:
         return slots
-    average = slots.variable + (slots.average - slots.variable) * scalars.ema_momentum
+    average = moving_average(slots.average, slots.variable, scalars.ema_momentum)
     variable = slots.variable
     if scalars.overwrite_with_average is not None:
         variable = ops.where(scalars.overwrite_with_average, average, variable)

@@ -201,7 +201,7 @@ def _replicas() -> Sequence[int]:
     context = tf.distribute.get_replica_context()
     if context is None:
         return range(tf.distribute.get_strategy().num_replicas_in_sync)
-    return [tf.get_static_value(context.replica_id_in_sync_group)]
+    return [int(tf.get_static_value(context.replica_id_in_sync_group))]
 
 
 def _on_replica(entry: Entry, replica: int) -> Entry:
