@@ -183,8 +183,9 @@ class Adam(keras.optimizers.Adam):
                 self.build(variables)
             self._check_variables_are_known(variables)
             grads, variables = self._filter_empty_gradients(grads, variables)
+            grads = [g if ops.is_tensor(g) else ops.convert_to_tensor(g) for g in grads]
             for gradient, variable in zip(grads, variables, strict=True):
-                _check_shape(gradient, variable)
+                _check_gradient(gradient, variable)
             grads, variables = self._overwrite_variables_directly_with_gradients(grads, variables)
             finite = self._update(grads, variables) if grads else None
             for variable in variables:
@@ -201,6 +202,7 @@ class Adam(keras.optimizers.Adam):
         if self._updater is None:
             self._updater = self._updater_class(
                 self._entries(),
+                self.assign,
                 jit_compile=self.jit_compile,
                 lazy=self.lazy,
                 skip_nonfinite=self.skip_nonfinite,
@@ -274,11 +276,21 @@ class Adam(keras.optimizers.Adam):
         }
 
 
-def _check_shape(gradient: Any, variable: Any) -> None:
-    if tuple(gradient.shape) != tuple(variable.shape):
+def _check_gradient(gradient: Any, variable: Any) -> None:
+    # A sparse gradient of TensorFlow has its rows in `values`; its shape may be unknown.
+    rows = getattr(gradient, "values", None)
+    skipped = 0 if rows is None else 1
+    shape = tuple((gradient if rows is None else rows).shape)[skipped:]
+    path = getattr(variable, "path", variable.name)
+    if shape != tuple(variable.shape)[skipped:]:
         raise ValueError(
-            f"The gradient of variable {getattr(variable, 'path', variable.name)!r} must have "
-            f"its shape {tuple(variable.shape)}; received {tuple(gradient.shape)}."
+            f"The gradient of variable {path!r} must have its shape {tuple(variable.shape)}; "
+            f"received {(None,) * skipped + shape}."
+        )
+    dtype = keras.backend.standardize_dtype(gradient.dtype)
+    if "float" not in dtype:
+        raise TypeError(
+            f"The gradient of variable {path!r} must have a floating dtype; received {dtype}."
         )
 
 

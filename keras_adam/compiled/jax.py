@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -27,13 +27,15 @@ class Updater:
     def __init__(
         self,
         entries: Sequence[Entry | None],
+        assign: Callable[[Any, Any], None],
         *,
         jit_compile: bool,
         lazy: bool,
         skip_nonfinite: bool,
     ) -> None:
-        """Prepare for `entries`; nothing is traced or compiled before the first step."""
+        """Prepare for `entries`, whose variables `assign` sets; trace and compile nothing yet."""
         self.entries = list(entries)
+        self._assign = assign
         self._lazy = lazy
         self._skip_nonfinite = skip_nonfinite
         self._run = self._step
@@ -70,7 +72,7 @@ class Updater:
         for entry, slots in zip(entries, new_values, strict=True):
             for variable, value in zip(entry.slots, slots, strict=True):
                 if variable is not None:
-                    variable.assign(value)
+                    self._assign(variable, value)
         return finite
 
     def _step(

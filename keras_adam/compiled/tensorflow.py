@@ -29,10 +29,17 @@ class Updater:
     """
 
     def __init__(
-        self, entries: Sequence[Entry | None], *, jit_compile: bool, lazy: bool, skip_nonfinite: bool
+        self,
+        entries: Sequence[Entry | None],
+        assign: Callable[[Any, Any], None],
+        *,
+        jit_compile: bool,
+        lazy: bool,
+        skip_nonfinite: bool,
     ) -> None:
-        """Prepare for `entries`; nothing is traced or compiled before the first step."""
+        """Prepare for `entries`, whose variables `assign` sets; trace and compile nothing yet."""
         self.entries = list(entries)
+        self._assign = assign
         self._jit_compile = jit_compile
         self._lazy = lazy
         self._skip_nonfinite = skip_nonfinite
@@ -57,7 +64,7 @@ class Updater:
         """
         inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
         iterations = tf.convert_to_tensor(iterations)
-        gradients = _sum_over_replicas(list(gradients))
+        gradients = [_without_shape(g) for g in _sum_over_replicas(list(gradients))]
         finite = None
         for replica in _replicas():
             key = (tuple(indices), hyper, replica)
@@ -104,7 +111,10 @@ class Updater:
                         rows, gradient = gradient
                     slots = _read(entry.slots, rows)
                     new = step.update(slots, gradient, entry.decays, totals, scalars, hyper)
-                    _write(entry.slots, new, rows)
+                    for variable, value in zip(entry.slots, new, strict=True):
+                        if variable is not None:
+                            value = value if rows is None else tf.IndexedSlices(value, rows)
+                            self._assign(variable, value)
 
             return update
 
@@ -116,7 +126,7 @@ class Updater:
                     if gradient is not None:
                         gradient = self._native(gradient, entry)
                         new = step.accumulate(entry.slots, gradient, hyper, totals)
-                        entry.slots.accumulator.assign(new, read_value=False)
+                        self._assign(entry.slots.accumulator, new)
 
             return accumulate
 
@@ -177,14 +187,12 @@ def _read(slots: Slots, rows: Any = None) -> Slots:
     return Slots(*(None if v is None else tf.gather(v, rows) for v in slots))
 
 
-def _write(slots: Slots, new: Slots, rows: Any = None) -> None:
-    for variable, value in zip(slots, new, strict=True):
-        if variable is None:
-            continue
-        if rows is None:
-            variable.assign(value, read_value=False)
-        else:
-            variable.scatter_update(tf.IndexedSlices(value, rows))
+def _without_shape(gradient: Any) -> Any:
+    """Drop a sparse gradient's shape, which is its variable's, and make tensors of the rest."""
+    if isinstance(gradient, tf.IndexedSlices):
+        values = tf.convert_to_tensor(gradient.values)
+        return tf.IndexedSlices(values, tf.convert_to_tensor(gradient.indices))
+    return gradient
 
 
 def _sum_over_replicas(gradients: list[Any]) -> list[Any]:
