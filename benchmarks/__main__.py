@@ -1,5 +1,6 @@
 """The command line: `python -m benchmarks COMMAND`, one function a command."""
 
+import collections
 import datetime
 import importlib.util
 import shlex
@@ -122,6 +123,10 @@ def train(
         if name not in MODELS:
             raise InputError(f"--model {name!r}: not a model; {nearest(name, MODELS)}")
     specs = [parse_optimizer(text) for text in optimizer_texts]
+    for name, given in (("dataset", datasets), ("model", models), ("optimizer", map(str, specs))):
+        for value, count in collections.Counter(given).items():
+            if count > 1:
+                raise InputError(f"--{name} {value!r}: given twice")
     rates = [optimizers.learning_rate(spec, learning_rate) for spec in specs]
     if importlib.util.find_spec(backend) is None:
         raise InputError(f"--backend {backend!r}: {backend} is not installed here")

@@ -30,8 +30,10 @@ def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
 class TrainingClock:
     """Times the steps and epochs of one `fit`.
 
-    A step lasts from its beginning to the beginning of the next, so that
-    waiting for data counts. An epoch ends when the device has done its work.
+    A step lasts from the end of the step before to its own end, so that waiting
+    for data counts. It has ended when its results are there, and not when it
+    was handed to the device: on JAX and on GPUs the program runs many steps
+    ahead, and reading the clock at the beginning of steps measures nothing.
     Warm-up is the first epoch, or, when there is no other, the first step.
     """
 
@@ -43,28 +45,29 @@ class TrainingClock:
         """Read the clock at the beginning of an epoch."""
         self._epochs.append(_Epoch(time.perf_counter()))
 
-    def begin_step(self) -> None:
-        """Read the clock at the beginning of a step."""
-        self._epochs[-1].steps.append(time.perf_counter())
+    def end_step(self) -> None:
+        """Read the clock when the results of a step are there. Any thread may call this."""
+        self._epochs[-1].step_ends.append(time.perf_counter())
 
     def end_epoch(self) -> tuple[int, float]:
         """Wait for the device, read the clock, return the steps and seconds of the epoch."""
         self._synchronize()
         epoch = self._epochs[-1]
         epoch.end = time.perf_counter()
-        return len(epoch.steps), epoch.end - epoch.begin
+        epoch.step_ends.sort()  # threads may have overtaken each other
+        return len(epoch.step_ends), epoch.end - epoch.begin
 
     def measurements(self, batch_size: int) -> dict[str, float]:
         """Return the timing columns of `runs.csv` for which there were steps enough."""
         first, *others = self._epochs
         measured = {"train_seconds": sum(epoch.end - epoch.begin for epoch in self._epochs)}
         if others:
-            steps = sum(len(epoch.steps) for epoch in others)
+            steps = sum(len(epoch.step_ends) for epoch in others)
             seconds = sum(epoch.end - epoch.begin for epoch in others)
             step_seconds = [s for epoch in others for s in epoch.step_seconds()]
         else:
-            steps = len(first.steps) - 1
-            seconds = first.end - first.steps[1] if steps else 0.0
+            steps = len(first.step_ends) - 1
+            seconds = first.end - first.step_ends[0]
             step_seconds = first.step_seconds()[1:]
         if steps:
             measured["images_per_second"] = steps * batch_size / seconds
@@ -77,9 +80,8 @@ class TrainingClock:
 class _Epoch:
     def __init__(self, begin: float) -> None:
         self.begin = begin
-        self.steps: list[float] = []
+        self.step_ends: list[float] = []
         self.end = float("nan")
 
     def step_seconds(self) -> list[float]:
-        """Of all steps but the last: its end is not read, so as not to wait for the device."""
-        return [after - before for before, after in itertools.pairwise(self.steps)]
+        return [b - a for a, b in itertools.pairwise([self.begin, *self.step_ends])]

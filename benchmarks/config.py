@@ -55,7 +55,7 @@ def parse_optimizer(text: str) -> OptimizerSpec:
     try:
         call = ast.parse(f"optimizer{match['call'] or '()'}", mode="eval").body
     except SyntaxError as error:
-        raise InputError(f"--optimizer {text!r}: {error.msg}") from error
+        raise InputError(f"--optimizer {text!r}: wrong syntax: {error.msg}") from error
     if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
         raise InputError(f"--optimizer {text!r}: arguments are given by name, as in (beta_1=0.95)")
     arguments: dict[str, Any] = {}

@@ -68,7 +68,8 @@ def build(spec: OptimizerSpec, learning_rate: float) -> Any:
     """Make the `keras.optimizers.Optimizer` that `spec` names.
 
     Raises:
-        InputError: an argument that the class does not have, or a value that it refuses.
+        InputError: an argument that the class does not have, or a value or a
+            backend that it refuses.
     """
     found = entry(spec)
     module, _, name = found.path.partition(":")
@@ -87,5 +88,5 @@ def build(spec: OptimizerSpec, learning_rate: float) -> Any:
     arguments = {**found.arguments, **spec.arguments, "learning_rate": learning_rate}
     try:
         return optimizer_class(**arguments)
-    except (TypeError, ValueError) as error:
+    except Exception as error:
         raise InputError(f"--optimizer {str(spec)!r}: {one_line(error)}") from error

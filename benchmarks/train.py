@@ -19,6 +19,10 @@ Send = Callable[[Any], None]
 PROGRESS_SECONDS = 0.2
 """Between two `Progress` messages: often enough for the eye, too seldom to be measured."""
 
+TIMES_THE_LOSS_OF_GUESSING = 10.0
+"""A run whose last epoch is worse than that has diverged too: with dead units, a network can
+lose by 1e29 for ever and never reach infinity."""
+
 
 def check(
     specs: Sequence[str],
@@ -56,8 +60,9 @@ def check(
 def run(config: RunConfig, data_dir: Path | None, send: Send) -> None:
     """Train one model; send `Progress` now and then, an `Epoch` each epoch, `Finished` at the end.
 
-    A loss that is not finite ends the run with status `diverged`: what was
-    measured up to there is no measure of the optimizer, so it stays blank.
+    A loss that is not finite ends the run with status `diverged`; one that is
+    absurd in the last epoch gives it that status. What was measured is then no
+    measure of the optimizer, so throughput and test accuracy stay blank.
     """
     images = data.load(config.dataset, config.batch_size, config.seed, data_dir)
     images.fill_caches()
@@ -69,7 +74,12 @@ def run(config: RunConfig, data_dir: Path | None, send: Send) -> None:
         jit_compile={"auto": "auto", "true": True, "false": False}[config.jit_compile],
     )
     monitor = Monitor(config, images, send)
-    model.fit(images.train, epochs=config.epochs, verbose=0, callbacks=[monitor])
+    history = model.fit(
+        images.train, epochs=config.epochs, shuffle=False, verbose=0, callbacks=[monitor]
+    )
+    last_loss, guessing = history.history["loss"][-1], math.log(images.classes)
+    if not monitor.divergence and last_loss > TIMES_THE_LOSS_OF_GUESSING * guessing:
+        monitor.divergence = f"loss {last_loss:.4g} in the last epoch; guessing has {guessing:.4g}"
 
     row = {
         "status": "ok",
@@ -112,11 +122,20 @@ class Monitor(keras.callbacks.Callback):
         self.clock.begin_epoch()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Read the clock: this one Keras always calls from the thread that trains."""
-        self.clock.begin_step()
+        """Stop after this step if the run has diverged.
+
+        From the thread that trains: on JAX, to stop from another leaves Keras with state that
+        it has given away.
+        """
+        if self.divergence:
+            self.model.stop_training = True
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Notice divergence and tell how it goes. Called from several threads."""
+        """Read the clock, notice divergence, tell how it goes. Called from several threads.
+
+        Before it calls this, Keras waits for the results of the step, of which `logs` are part.
+        """
+        self.clock.end_step()
         logs = logs or {}
         with self._lock:
             if not math.isfinite(logs["loss"]):
@@ -139,7 +158,9 @@ class Monitor(keras.callbacks.Callback):
         }
         if not self.divergence and not math.isfinite(logs["loss"]):
             self._diverged(logs["loss"], steps)
-        if not self.divergence:
+        if self.divergence:
+            self.model.stop_training = True
+        else:
             test = self.model.evaluate(self._images.test, verbose=0, return_dict=True)
             self.test_accuracies.append(test["accuracy"])
             row |= {
@@ -154,4 +175,3 @@ class Monitor(keras.callbacks.Callback):
     def _diverged(self, loss: float, step: int) -> None:
         if not self.divergence:
             self.divergence = f"loss {loss} in epoch {self._epoch}, step {step}"
-        self.model.stop_training = True

@@ -1,0 +1,57 @@
+"""The command line as a user calls it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks.config import RunConfig
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_command(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="session")
+def command() -> Command:
+    return run_command
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the digits prepared, by the command line."""
+    folder = tmp_path_factory.mktemp("tfds")
+    done = run_command("data", "prepare", "--dataset", "digits", "--data-dir", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    """A run that takes a second."""
+    return RunConfig(
+        dataset="digits",
+        model="mlp",
+        optimizer="adam",
+        learning_rate=0.001,
+        seed=0,
+        epochs=1,
+        batch_size=32,
+        device="cpu",
+        backend="tensorflow",
+        jit_compile="auto",
+    )

@@ -1,0 +1,175 @@
+import shutil
+
+import numpy as np
+import psutil
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from benchmarks import data
+from benchmarks.config import InputError
+
+
+def batches(dataset):
+    return [(images.numpy(), labels.numpy()) for images, labels in dataset]
+
+
+def test_the_digits_are_all_there(data_dir):
+    digits = data.load("digits", batch_size=32, seed=0, data_dir=data_dir)
+    train, test = batches(digits.train), batches(digits.test)
+    assert (digits.image_shape, digits.classes, digits.steps_per_epoch) == ((8, 8, 1), 10, 44)
+    assert len(train) == 44
+    assert {images.shape for images, _ in train} == {(32, 8, 8, 1)}
+    labels = np.concatenate([labels for _, labels in test])
+    assert len(labels) == 360  # the last batch is smaller, and not lost
+    assert set(np.bincount(labels)) <= {35, 36, 37}
+    images = np.concatenate([images for images, _ in train + test])
+    assert images.dtype == np.float32
+    assert (images.min(), images.max()) == (0, 1)
+
+
+def test_no_training_image_is_a_test_image(data_dir):
+    digits = data.load("digits", 1, 0, data_dir)
+    train = {images.tobytes() for images, _ in batches(digits.train)}
+    test = {images.tobytes() for images, _ in batches(digits.test.unbatch().batch(1))}
+    assert (len(train), len(test)) == (1437, 360)
+    assert not train & test
+
+
+def test_the_seed_sets_the_order_and_every_epoch_has_its_own(data_dir):
+    def first_epochs(seed):
+        digits = data.load("digits", 32, seed, data_dir)
+        digits.fill_caches()
+        return [np.concatenate([labels for _, labels in batches(digits.train)]) for _ in range(2)]
+
+    one, again, other = first_epochs(1), first_epochs(1), first_epochs(2)
+    np.testing.assert_array_equal(one, again)
+    assert (one[0] != one[1]).any()
+    assert (one[0] != other[0]).any()
+
+
+def test_shapes_are_static(data_dir):
+    digits = data.load("digits", 32, 0, data_dir)
+    assert digits.train.element_spec[0] == tf.TensorSpec((32, 8, 8, 1), tf.float32)
+
+
+def test_a_set_too_large_for_the_memory_is_not_kept_there(data_dir, monkeypatch):
+    in_memory = data.load("digits", 32, 0, data_dir)
+    room_for_1000_images = 1000 * 64 / psutil.virtual_memory().total
+    monkeypatch.setattr(data, "LARGEST_SHARE_OF_MEMORY", room_for_1000_images)
+    from_disk = data.load("digits", 32, 0, data_dir)
+    assert (len(in_memory.caches), len(from_disk.caches)) == (2, 0)
+    assert len(batches(from_disk.train)) == 44
+
+
+class SomeSizes(tfds.core.GeneratorBasedBuilder):
+    """Ten white images of different sizes, as photographs have them, and no test split."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(None, None, 3)),
+                    "label": tfds.features.ClassLabel(num_classes=10),
+                }
+            ),
+            supervised_keys=("image", "label"),
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for number in range(10):
+            image = np.full((20 + number, 30, 3), 255, np.uint8)
+            yield number, {"image": image, "label": number}
+
+
+def test_images_of_any_size_are_resized_and_a_test_split_is_held_out(tmp_path):
+    data.prepare("some_sizes", tmp_path, None)
+    loaded = data.load("some_sizes", 2, 0, tmp_path)
+    train, test = batches(loaded.train), batches(loaded.test)
+    assert loaded.image_shape == (224, 224, 3)
+    assert {images.shape for images, _ in train + test} == {(2, 224, 224, 3)}
+    assert all((images == 1).all() for images, _ in train + test)
+    assert sorted(label for _, labels in train + test for label in labels) == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("name", "batch_size", "message"),
+    [
+        ("digit", 32, "'digit': not a TFDS data set; did you mean digits"),
+        ("mnist:9.9.9", 32, "mnist:9.9.9"),
+        ("emnist/nothing", 32, "emnist/nothing"),
+        ("imdb_reviews", 32, "not one of images"),
+        ("digits", 1438, "digits has only 1437 training images"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused(data_dir, name, batch_size, message):
+    with pytest.raises(InputError, match=message):
+        data.load(name, batch_size, 0, data_dir)
+
+
+def test_a_damaged_file_shows_when_it_is_read(data_dir, tmp_path):
+    shutil.copytree(data_dir / "digits", tmp_path / "digits")
+    (shard,) = tmp_path.glob("digits/*/digits-train.tfrecord*")
+    shard.write_bytes(shard.read_bytes()[:-100])
+    digits = data.load("digits", 32, 0, tmp_path)
+    with pytest.raises(tf.errors.DataLossError):
+        digits.fill_caches()
+
+
+def test_two_processes_prepare_one_data_set_once(tmp_path, monkeypatch):
+    builder = data._builder("digits", tmp_path)
+
+    class Lock:
+        """Stands for the wait until another process has prepared it."""
+
+        def __init__(self, path):
+            assert path.parent == tmp_path
+
+        def __enter__(self):
+            builder.download_and_prepare()
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(data.filelock, "FileLock", Lock)
+    monkeypatch.setattr(data, "_check_original_files", lambda *_: pytest.fail("prepares again"))
+    assert data.prepare("digits", tmp_path, None) == tmp_path / "digits" / "1.0.0"
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    for scheme in ("http", "https"):  # port 9 discards: nobody listens
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+        monkeypatch.delenv("no_proxy", raising=False)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_without_network_the_two_ways_out_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"'cifar10' is not prepared.*--data-dir.*--manual-dir"):
+        data.prepare("cifar10", tmp_path, None)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_missing_original_files_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"lacks.*t10k-images-idx3-ubyte\.gz.*no network"):
+        data.prepare("fashion_mnist", tmp_path / "data", tmp_path)
+
+
+def test_a_wrong_original_file_is_refused(tmp_path):
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (tmp_path / f"{name}-ubyte.gz").write_bytes(b"something else")
+    with pytest.raises(InputError, match=r"'fashion_mnist' could not be prepared.*checksum"):
+        data.prepare("fashion_mnist", tmp_path / "data", tmp_path)
+
+
+def test_a_set_that_only_people_can_fetch_says_so(tmp_path):
+    with pytest.raises(
+        InputError, match=r"imagenet2012.*--manual-dir DIR.*ILSVRC2012_img_train\.tar"
+    ):
+        data.prepare("imagenet2012", tmp_path, None)

@@ -1,0 +1,46 @@
+import keras
+import pytest
+
+from benchmarks.config import InputError, parse_optimizer
+from benchmarks.optimizers import OPTIMIZERS, build, learning_rate
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_name_builds_and_updates(name):
+    spec = parse_optimizer(name)
+    optimizer = build(spec, learning_rate(spec, None))
+    variable = keras.Variable([1.0])
+    optimizer.apply([keras.ops.ones(1)], [variable])
+    assert float(optimizer.learning_rate) == pytest.approx(OPTIMIZERS[name].learning_rate)
+    assert 0 < float(variable.value[0]) < 1
+
+
+def test_arguments_arrive_over_those_of_the_name():
+    assert build(parse_optimizer("momentum"), 0.1).momentum == 0.9
+    optimizer = build(parse_optimizer("nesterov(momentum=0.5)"), 0.1)
+    assert (optimizer.momentum, optimizer.nesterov) == (0.5, True)
+
+
+def test_the_learning_rate_in_parentheses_wins():
+    assert learning_rate(parse_optimizer("adam"), None) == 0.001
+    assert learning_rate(parse_optimizer("adam"), 0.5) == 0.5
+    assert learning_rate(parse_optimizer("adam(learning_rate=2)"), 0.5) == 2
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "1e999", "fast", "None"])
+def test_a_learning_rate_is_a_number_above_0(rate):
+    with pytest.raises(InputError, match="not a number above 0"):
+        learning_rate(parse_optimizer(f"adam(learning_rate={rate})"), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("adm", "did you mean adam"),
+        ("adam(beta1=0.9)", "no argument 'beta1'; did you mean beta_1"),
+        ("sgd(momentum=2)", "momentum"),
+    ],
+)
+def test_what_an_optimizer_does_not_take_is_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        build(parse_optimizer(text), 0.1)
