@@ -1,11 +1,14 @@
 """`Adam` and `AdamW`: what Keras sees."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
+from keras_adam import validate
 from keras_adam.compiled import Entry, updater_class
 from keras_adam.rule import Hyperparameters, Slots
 
@@ -107,6 +110,26 @@ class Adam(keras.optimizers.Adam):
         skip_nonfinite: bool = False,
         **kwargs: Any,
     ) -> None:
+        validate.numbers(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        )
+        validate.booleans(
+            amsgrad=amsgrad,
+            use_ema=use_ema,
+            jit_compile=jit_compile,
+            lazy=lazy,
+            skip_nonfinite=skip_nonfinite,
+        )
+        validate.lazy_alone(lazy, use_ema, gradient_accumulation_steps)
         super().__init__(
             learning_rate=learning_rate,
             beta_1=beta_1,
@@ -131,6 +154,8 @@ class Adam(keras.optimizers.Adam):
         self._updater_class = updater_class()
         self._updater: Any = None
         self._skipped_steps: Any = None
+        # State that was loaded before there were variables to put it in.
+        self._loaded_state: tuple[Any, ...] | None = None
 
     def build(self, variables: Sequence[Any]) -> None:
         """Create the state of `variables`, in Keras's order: momentum, velocity, ..."""
@@ -141,6 +166,10 @@ class Adam(keras.optimizers.Adam):
             self._skipped_steps = self.add_variable(
                 (), dtype="int", name="skipped_steps", aggregation="only_first_replica"
             )
+        if self._loaded_state is not None:
+            with self._updater_class.outside_of_graphs():
+                self._set_state(self._loaded_state)
+            self._loaded_state = None
 
     @property
     def skipped_steps(self) -> Any:
@@ -265,6 +294,84 @@ class Adam(keras.optimizers.Adam):
             gradient_accumulation_steps=self.gradient_accumulation_steps,
         )
         return constants, inputs
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Spare variables from weight decay: those of `var_list`, or with `var_names` in theirs.
+
+        Raises:
+            ValueError: if the optimizer is built, since it would come too late.
+        """
+        if self.built:
+            raise ValueError(
+                "`exclude_from_weight_decay()` must be called before the optimizer is built, "
+                "that is, before its first step."
+            )
+        super().exclude_from_weight_decay(var_list=var_list, var_names=var_names)
+
+    def _state(self) -> list[Any]:
+        """Return the variables that a file holds: those of `keras.optimizers.Adam`, in order."""
+        return [v for v in self.variables if v is not self._skipped_steps]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set all state of a built optimizer, in the order of `variables`.
+
+        Raises:
+            ValueError: if it is not built, or number or shapes do not fit.
+        """
+        if self.built and len(weights) != len(self.variables):
+            raise ValueError(
+                f"`weights` must hold {len(self.variables)} arrays, one for each of the "
+                f"optimizer's `variables`; received {len(weights)}."
+            )
+        super().set_weights(weights)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write the state to `store` as `keras.optimizers.Adam` does; it can read it.
+
+        The count of skipped steps, which Keras does not know, stays out.
+        """
+        if self._loaded_state is not None:
+            for i, value in enumerate(self._loaded_state):
+                store[str(i)] = value
+            return
+        for i, variable in enumerate(self._state()):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read state that this class or its counterpart in Keras wrote.
+
+        Before the optimizer is built, the state is kept, and set when it is.
+
+        Raises:
+            ValueError: if the state is of other variables.
+        """
+        values = tuple(np.array(store[str(i)]) for i in range(len(store.keys())))
+        if self.built:
+            self._set_state(values)
+        else:
+            self._loaded_state = values
+
+    def _set_state(self, values: Sequence[Any]) -> None:
+        variables = self._state()
+        ours = [(v.path, tuple(v.shape)) for v in variables]
+        theirs = [tuple(value.shape) for value in values]
+        if [shape for _, shape in ours] != theirs:
+            pairs = itertools.zip_longest(ours, theirs, fillvalue="nothing")
+            first = next(
+                f"variable {i} is {mine}, in the file {other}"
+                for i, (mine, other) in enumerate(pairs)
+                if mine == "nothing" or mine[1] != other
+            )
+            raise ValueError(
+                f"The saved state does not fit optimizer {self.name!r}: it holds {len(theirs)} "
+                f"variables, the optimizer has {len(ours)}; the first difference: {first}. "
+                "Build the optimizer with the options and on the variables that the state was "
+                "saved with, or load the weights before `compile`, to start its state afresh."
+            )
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""

@@ -138,7 +138,7 @@ def moving_average(average: Array, value: Array, beta: Any) -> Array:
     average + (value - average) * (1 - beta) cancels where the value is much smaller
     than the average and beta is small: the velocity could reach zero, or less.
     """
-    forget = 1 - beta
+    forget = ops.cast(1 - beta, ops.dtype(average))
     return (average - average * forget) + value * forget
 
 

@@ -1,5 +1,6 @@
 """The update on JAX: one compiled function from the old values to the new ones."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
@@ -23,6 +24,9 @@ class Updater:
     results: the same eagerly, where Keras's variables hold arrays, and inside the
     stateless scope of Keras's `fit` or of `stateless_apply`, where they hold tracers.
     """
+
+    # JAX traces functions of values; variables are set outside of them anyway.
+    outside_of_graphs = staticmethod(contextlib.nullcontext)
 
     def __init__(
         self,

@@ -28,6 +28,9 @@ class Updater:
     count are their inputs.
     """
 
+    # Where a variable is set once although a graph is being traced.
+    outside_of_graphs = staticmethod(tf.init_scope)
+
     def __init__(
         self,
         entries: Sequence[Entry | None],

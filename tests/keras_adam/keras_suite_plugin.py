@@ -1,5 +1,6 @@
 """A pytest plugin that puts our classes in place of Keras's before its tests import them."""
 
+import keras
 import keras.src.optimizers as keras_optimizers
 
 import keras_adam
@@ -13,3 +14,8 @@ for module, name in [
     setattr(module, name, getattr(keras_adam, name))
 for name in ("Adam", "AdamW"):
     keras_optimizers.ALL_OBJECTS_DICT[name.lower()] = getattr(keras_adam, name)
+
+
+def pytest_report_header():
+    assert keras.optimizers.get("adam").__module__ == "keras_adam.optimizer"
+    return "keras_adam took the place of keras.optimizers.Adam"

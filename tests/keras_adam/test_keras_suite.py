@@ -1,0 +1,50 @@
+"""Keras's own optimizer tests, as its wheel ships them, against our classes."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+MODULES = [
+    "adam_test",
+    "adamw_test",
+    "optimizer_test",
+    "optimizer_sparse_test",
+    "multi_optimizer_test",
+    "loss_scale_optimizer_test",
+]
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "tensorflow",
+        pytest.param(
+            "jax",
+            marks=[
+                pytest.mark.peers,
+                pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed"),
+            ],
+        ),
+    ],
+)
+def test_keras_own_tests_pass(backend, tmp_path):
+    repository = Path(__file__).parents[2]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+        + ["-p", "tests.keras_adam.keras_suite_plugin", "--pyargs"]
+        + [f"keras.src.optimizers.{module}" for module in MODULES],
+        cwd=tmp_path,
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
+    # 133 pass with Keras 3.15.1; far fewer would mean that Keras moved its tests.
+    assert int(re.search(r"(\d+) passed", run.stdout)[1]) > 100
+    assert "keras_adam took the place of keras.optimizers.Adam" in run.stdout

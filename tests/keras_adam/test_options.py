@@ -1,0 +1,192 @@
+"""Options that the parity table cannot hold: exclusions, schedules, callables, subsets, skips."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_adam
+from tests.keras_adam.training import MODES, make_step, random_arrays, state
+from tests.reference import ReferenceAdam
+
+SHAPES = [(3, 4), (5,)]
+
+
+def variables(names=("kernel", "bias")):
+    return [
+        keras.Variable(a, name=n, dtype="float32")
+        for a, n in zip(random_arrays(SHAPES, 1), names, strict=True)
+    ]
+
+
+def gradients(seed):
+    return [keras.ops.convert_to_tensor(g.astype("float32")) for g in random_arrays(SHAPES, seed)]
+
+
+def reference(initial, **options):
+    return ReferenceAdam(**options).build([v.numpy() for v in initial])
+
+
+def assert_same(ours, theirs):
+    for a, b in zip(ours, theirs.variables, strict=True):
+        np.testing.assert_allclose(a.numpy(), b, rtol=0, atol=5e-6)
+
+
+def test_variables_excluded_from_weight_decay():
+    ours = variables()
+    theirs = reference(ours, learning_rate=0.01, weight_decay=0.5, no_decay={1})
+    optimizer = keras_adam.AdamW(0.01, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    step = make_step(optimizer, ours)
+    for i in range(10):
+        step(gradients(i))
+        theirs.apply(gradients(i))
+    assert_same(ours, theirs)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_schedule_follows_the_calls(mode):
+    ours = variables()
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
+    theirs = reference(ours)
+    step = make_step(keras_adam.Adam(schedule), ours, mode)
+    for i in range(10):
+        theirs.learning_rate = 0.01 * 0.5 ** (i / 2)
+        step(gradients(i))
+        theirs.apply(gradients(i))
+    assert_same(ours, theirs)
+
+
+def test_callables_are_called_at_each_step():
+    """Keras documents callable betas and never calls them."""
+    now = {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99}
+    ours = variables()
+    theirs = reference(ours, **now)
+    optimizer = keras_adam.Adam(**{k: (lambda k=k: now[k]) for k in now})
+    step = make_step(optimizer, ours)
+    for i in range(10):
+        if i == 5:
+            now |= {"learning_rate": 0.02, "beta_1": 0.5}
+            theirs.learning_rate, theirs.beta_1 = 0.02, 0.5
+        step(gradients(i))
+        theirs.apply(gradients(i))
+    assert_same(ours, theirs)
+
+
+def test_betas_may_be_tensors():
+    ours = variables()
+    theirs = reference(ours, learning_rate=0.01, beta_1=0.8, beta_2=0.95)
+    optimizer = keras_adam.Adam(
+        0.01, beta_1=keras.ops.convert_to_tensor(0.8), beta_2=keras.Variable(0.95)
+    )
+    step = make_step(optimizer, ours)
+    for i in range(10):
+        step(gradients(i))
+        theirs.apply(gradients(i))
+    assert_same(ours, theirs)
+
+
+def test_attributes_set_during_training_take_effect():
+    ours = variables()
+    theirs = reference(ours, learning_rate=0.01)
+    optimizer = keras_adam.Adam(0.01)
+    step = make_step(optimizer, ours)
+    for i in range(8):
+        if i == 4:
+            optimizer.learning_rate = theirs.learning_rate = 0.005
+            optimizer.beta_1 = theirs.beta_1 = 0.5
+            optimizer.weight_decay = theirs.weight_decay = 0.1
+        step(gradients(i))
+        theirs.apply(gradients(i))
+    assert_same(ours, theirs)
+
+
+def test_missing_gradients_and_changing_sets_of_variables():
+    ours = variables()
+    theirs = reference(ours, learning_rate=0.01, use_ema=True)
+    optimizer = keras_adam.Adam(0.01, use_ema=True)
+    optimizer.build(ours)
+    for i, present in enumerate([(True, True), (True, False), (False, True), (True, True)]):
+        some = [g if p else None for g, p in zip(gradients(i), present, strict=True)]
+        if i == 2:  # a frozen variable: not passed at all
+            optimizer.apply(some[1:], ours[1:])
+        elif None in some:
+            with pytest.warns(UserWarning, match="Gradients do not exist"):
+                optimizer.apply(some, ours)
+        else:
+            optimizer.apply(some, ours)
+        theirs.apply(some)
+    assert_same(ours, theirs)
+    for a, b in zip(state(optimizer, "average"), theirs.average, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
+
+
+def test_variables_in_another_order_than_built():
+    ours = variables()
+    theirs = reference(ours, learning_rate=0.01)
+    optimizer = keras_adam.Adam(0.01)
+    optimizer.build(ours)
+    for i in range(3):
+        optimizer.apply(gradients(i)[::-1], ours[::-1])
+        theirs.apply(gradients(i))
+    assert_same(ours, theirs)
+
+
+def test_constraints_hold_after_the_step():
+    variable = keras.Variable([0.005, 1.0])
+    variable.constraint = keras.constraints.NonNeg()
+    keras_adam.Adam(0.01).apply([keras.ops.ones((2,))], [variable])
+    np.testing.assert_allclose(variable.numpy(), [0.0, 0.99], atol=1e-6)
+
+
+def test_a_variable_that_its_gradient_overwrites():
+    scale, weight = keras.Variable([1.0, 2.0]), keras.Variable([1.0, 2.0])
+    scale.overwrite_with_gradient = True
+    optimizer = keras_adam.Adam(0.01, use_ema=True)
+    optimizer.apply([keras.ops.ones((2,)) * 7, keras.ops.ones((2,))], [scale, weight])
+    np.testing.assert_array_equal(scale.numpy(), [7.0, 7.0])
+    np.testing.assert_allclose(weight.numpy(), [0.99, 1.99], atol=1e-6)
+
+
+def test_average_moves_once_an_update_under_accumulation():
+    """Keras moves it at every micro-batch, four times as often."""
+    ours = variables()
+    options = {"use_ema": True, "ema_momentum": 0.5, "gradient_accumulation_steps": 4}
+    theirs = reference(ours, learning_rate=0.1, **options)
+    optimizer = keras_adam.Adam(0.1, **options)
+    step = make_step(optimizer, ours)
+    for i in range(12):
+        step(gradients(i))
+        theirs.apply(gradients(i))
+    for a, b in zip(state(optimizer, "average"), theirs.average, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"gradient_accumulation_steps": 2}], ids=["", "accumulate"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_step_with_a_gradient_that_is_not_finite_changes_nothing(bad, mode, options):
+    ours = variables()
+    theirs = reference(ours, learning_rate=0.01, skip_nonfinite=True, **options)
+    optimizer = keras_adam.Adam(0.01, skip_nonfinite=True, **options)
+    step = make_step(optimizer, ours, mode)
+    for i in range(8):
+        batch = [np.array(g) for g in gradients(i)]
+        if i in (2, 3, 6):
+            batch[1][4] = bad
+        before = [v.numpy() for v in ours + optimizer.variables]
+        step([keras.ops.convert_to_tensor(g) for g in batch])
+        theirs.apply(batch)
+        if i in (2, 3, 6):
+            after = [v.numpy() for v in ours + optimizer.variables]
+            changed = [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+            assert sum(changed) == 1  # the counter
+    assert int(optimizer.skipped_steps) == theirs.skipped == 3
+    assert int(optimizer._iterations) == 5
+    assert_same(ours, theirs)
+
+
+def test_finite_gradients_with_huge_squares_are_not_skipped():
+    variable = keras.Variable([1.0])
+    optimizer = keras_adam.Adam(0.01, skip_nonfinite=True)
+    optimizer.apply([keras.ops.convert_to_tensor([1e30])], [variable])
+    assert int(optimizer.skipped_steps) == 0

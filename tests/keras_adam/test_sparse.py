@@ -1,0 +1,169 @@
+"""Sparse gradients: repeated rows are summed; `lazy` touches only the rows that are named."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import keras_adam
+from tests.keras_adam.training import BACKEND, MODES, make_step, state
+from tests.reference import ReferenceAdam
+
+ROWS, WIDTH = 6, 3
+OPTIONS = [
+    {},
+    {"amsgrad": True},
+    {"weight_decay": 0.1},
+    {"clipnorm": 0.5},
+    {"global_clipnorm": 0.5},
+    {"clipvalue": 0.3},
+    {"loss_scale_factor": 8.0},
+]
+
+
+def sparse_gradient(indices, values):
+    values = keras.ops.convert_to_tensor(values)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        return tf.IndexedSlices(values, tf.constant(indices), tf.constant([ROWS, *values.shape[1:]]))
+    from jax.experimental import sparse
+
+    return sparse.BCOO((values, np.array(indices)[:, None]), shape=(ROWS, *values.shape[1:]))
+
+
+def dense(indices, values):
+    gradient = np.zeros((ROWS, *values.shape[1:]), values.dtype)
+    np.add.at(gradient, indices, values)
+    return gradient
+
+
+def batches(count, size=5, seed=0):
+    generator = np.random.default_rng(seed)
+    for _ in range(count):
+        indices = generator.integers(0, ROWS, size).tolist()  # more draws than rows: repeats
+        yield indices, generator.normal(size=(size, WIDTH)).astype("float32")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("jit_compile", [True, False])
+@pytest.mark.parametrize("options", OPTIONS, ids="-".join)
+def test_sparse_is_dense(options, jit_compile, mode):
+    initial = np.random.default_rng(9).normal(size=(ROWS, WIDTH)).astype("float32")
+    theirs = ReferenceAdam(learning_rate=0.01, **options).build([initial])
+    variable = keras.Variable(initial)
+    optimizer = keras_adam.Adam(0.01, jit_compile=jit_compile, **options)
+    step = make_step(optimizer, [variable], mode)
+    for indices, values in batches(10):
+        step([sparse_gradient(indices, values)])
+        theirs.apply([dense(indices, values)])
+    np.testing.assert_allclose(variable.numpy(), theirs.variables[0], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("options", [{"use_ema": True}, {"gradient_accumulation_steps": 2}])
+def test_sparse_is_dense_with_options_that_touch_all_rows(options):
+    test_sparse_is_dense(options, True, "eager")
+
+
+class LazyReference:
+    """Adam on the rows present, each as a variable of its own with the common step count."""
+
+    def __init__(self, initial, **options):
+        self.full = ReferenceAdam(**options).build([initial])
+
+    def apply(self, indices, values):
+        full, rows = self.full, sorted(set(indices))
+        part = ReferenceAdam(**{k: getattr(full, k) for k in ("learning_rate", "amsgrad",
+            "weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor")})
+        part.build([full.variables[0][rows]])
+        part.calls = part.updates = full.updates
+        for name in ("momentum", "velocity", "velocity_hat"):
+            getattr(part, name)[0] = getattr(full, name)[0][rows]
+        part.apply([dense(indices, values)[rows]])
+        for name in ("variables", "momentum", "velocity", "velocity_hat"):
+            getattr(full, name)[0][rows] = getattr(part, name)[0]
+        full.updates += 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("jit_compile", [True, False])
+@pytest.mark.parametrize("options", OPTIONS, ids="-".join)
+def test_lazy_moves_only_the_rows_present(options, jit_compile, mode):
+    initial = np.random.default_rng(9).normal(size=(ROWS, WIDTH)).astype("float32")
+    theirs = LazyReference(initial, learning_rate=0.01, **options)
+    variable = keras.Variable(initial)
+    optimizer = keras_adam.Adam(0.01, lazy=True, jit_compile=jit_compile, **options)
+    step = make_step(optimizer, [variable], mode)
+    for indices, values in batches(10):
+        before = variable.numpy()
+        step([sparse_gradient(indices, values)])
+        theirs.apply(indices, values)
+        absent = sorted(set(range(ROWS)) - set(indices))
+        np.testing.assert_array_equal(variable.numpy()[absent], before[absent])
+    full = theirs.full
+    np.testing.assert_allclose(variable.numpy(), full.variables[0], rtol=0, atol=2e-6)
+    for kind in ("momentum", "velocity"):
+        np.testing.assert_allclose(
+            state(optimizer, kind)[0], getattr(full, kind)[0], rtol=1e-5, atol=1e-6
+        )
+
+
+def test_lazy_is_dense_for_dense_gradients():
+    variables = [keras.Variable(np.ones((4, 2), "float32")) for _ in range(2)]
+    for variable, lazy in zip(variables, (False, True), strict=True):
+        step = make_step(keras_adam.Adam(0.1, lazy=lazy), [variable])
+        for i in range(4):
+            step([keras.ops.ones((4, 2)) * i])
+    np.testing.assert_array_equal(variables[0].numpy(), variables[1].numpy())
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_row_named_twice_gets_the_step_of_its_sum(lazy):
+    """Keras's Adam on TensorFlow moves it by 0.141: it squares each mention by itself."""
+    variable = keras.Variable(np.zeros((ROWS, 1), "float32"))
+    step = make_step(keras_adam.Adam(0.1, beta_1=0.0, lazy=lazy), [variable])
+    step([sparse_gradient([2, 2], np.ones((2, 1), "float32"))])
+    expected = np.zeros((ROWS, 1))
+    expected[2] = -0.1
+    np.testing.assert_allclose(variable.numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_sparse_gradient_that_is_not_finite_is_skipped(lazy):
+    variable = keras.Variable(np.ones((ROWS, WIDTH), "float32"))
+    optimizer = keras_adam.Adam(0.1, skip_nonfinite=True, lazy=lazy)
+    step = make_step(optimizer, [variable])
+    step([sparse_gradient([1, 3], np.full((2, WIDTH), np.nan, "float32"))])
+    np.testing.assert_array_equal(variable.numpy(), np.ones((ROWS, WIDTH)))
+    assert int(optimizer.skipped_steps) == 1
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="Keras's embedding has dense gradients on JAX")
+@pytest.mark.parametrize("jit_compile", [True, False])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_model_with_an_embedding_trains(lazy, jit_compile):
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).integers(0, 20, (64, 5))
+    y = (x.sum(axis=1, keepdims=True) % 7).astype("float32")
+    layers = [keras.layers.Embedding(20, 8), keras.layers.Flatten(), keras.layers.Dense(1)]
+    model = keras.Sequential(layers)
+    model.compile(keras_adam.Adam(0.05, lazy=lazy), "mse", jit_compile=jit_compile)
+    history = model.fit(x, y, batch_size=24, epochs=15, verbose=0).history["loss"]
+    assert history[-1] < history[0] / 3
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    indices=st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=12),
+    width=st.integers(0, 3),
+    lazy=st.booleans(),
+)
+def test_any_rows(indices, width, lazy):
+    values = np.random.default_rng(3).normal(size=(len(indices), width)).astype("float32")
+    theirs = ReferenceAdam(learning_rate=0.01).build([np.ones((ROWS, width))])
+    variable = keras.Variable(np.ones((ROWS, width), "float32"))
+    # From zero state an absent row does not move: lazy and dense agree on the first step.
+    make_step(keras_adam.Adam(0.01, lazy=lazy), [variable])([sparse_gradient(indices, values)])
+    theirs.apply([dense(indices, values)])
+    np.testing.assert_allclose(variable.numpy(), theirs.variables[0], rtol=0, atol=1e-6)
