@@ -7,10 +7,6 @@
 import contextlib
 import dataclasses
 import sys
-import threading
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -21,12 +17,12 @@ import psutil
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from benchmarks import digits  # noqa: F401  registers the embedded data set with TFDS
+from benchmarks import (
+    digits,  # noqa: F401  registers the embedded data set with TFDS
+    originals,
+)
 from benchmarks.config import InputError, nearest, one_line
 from benchmarks.models import Shape
-
-CONNECTION_SECONDS = 5.0
-"""How long a host may take to answer before it counts as out of reach."""
 
 RESIZED = (224, 224)
 """Height and width given to the images of a set whose images differ in size."""
@@ -34,6 +30,9 @@ RESIZED = (224, 224)
 LARGEST_SHARE_OF_MEMORY = 0.25
 """Of the machine's memory, for the decoded training images. A larger set is read from disk
 in every epoch."""
+
+UNLABELLED_TEST = ("imagenet2012", "i_naturalist2017", "i_naturalist2018")
+"""Sets whose authors keep the labels of the test split; TFDS fills in -1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +87,7 @@ def prepare(name: str, data_dir: Path | None, manual_dir: Path | None) -> Path:
         with filelock.FileLock(root / f".{builder.name}.lock"):
             if builder.is_prepared():
                 return Path(builder.data_dir)
-            _check_original_files(builder, manual_dir)
+            originals.check(builder, manual_dir)
             with contextlib.redirect_stdout(None):  # the progress bar on stderr says enough
                 builder.download_and_prepare(
                     download_config=tfds.download.DownloadConfig(
@@ -183,9 +182,9 @@ def _builder(name: str, data_dir: Path | None) -> Any:
 
 def _splits(info: Any) -> tuple[str, str]:
     """Name the training split and the split that is reported."""
-    if "test" in info.splits:
+    if "test" in info.splits and info.name not in UNLABELLED_TEST:
         return "train", "test"
-    if "validation" in info.splits:  # ImageNet keeps the labels of its test split to itself
+    if "validation" in info.splits:
         return "train", "validation"
     return "train[:80%]", "train[80%:]"
 
@@ -197,59 +196,3 @@ def _resize(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _normalise(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.image.convert_image_dtype(images, tf.float32), labels
-
-
-def _check_original_files(builder: Any, manual_dir: Path | None) -> None:
-    """Find out in seconds what TFDS would say after minutes of retries."""
-    name = builder.name
-    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS and manual_dir is None:
-        instructions = " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
-        raise InputError(
-            f"data set {name!r} cannot be downloaded by a program; fetch its files and name "
-            f"their folder with `data prepare --dataset {name} --manual-dir DIR`: {instructions}"
-        )
-    missing = {
-        url: info.filename
-        for url, info in (builder.url_infos or {}).items()
-        if not (manual_dir and info.filename and (manual_dir / info.filename).exists())
-    }
-    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS or not missing or _any_host_answers(set(missing)):
-        return
-    if manual_dir is not None:
-        raise InputError(
-            f"data set {name!r}: --manual-dir {str(manual_dir)!r} lacks "
-            f"{', '.join(sorted(filter(None, missing.values())))}, and there is no network"
-        )
-    hosts = sorted({urllib.parse.urlsplit(url).netloc for url in missing})
-    raise InputError(
-        f"data set {name!r} is not prepared, and {', '.join(hosts)} did not answer: either prepare "
-        "it on a machine with network and copy its folder to --data-dir, or put the original files "
-        f"into DIR and run `python -m benchmarks data prepare --dataset {name} --manual-dir DIR`"
-    )
-
-
-def _any_host_answers(urls: set[str]) -> bool:
-    """Whether any of the hosts answers at all, be it with an error."""
-    answered = threading.Event()
-
-    def ask(root: str) -> None:
-        try:
-            urllib.request.urlopen(
-                urllib.request.Request(root, method="HEAD"), timeout=CONNECTION_SECONDS
-            )
-        except urllib.error.HTTPError:
-            answered.set()
-        except OSError:
-            return
-        answered.set()
-
-    # Threads, because the look-up of a host's name heeds no timeout.
-    threads = [
-        threading.Thread(target=ask, args=(root,), daemon=True)
-        for root in {f"{u.scheme}://{u.netloc}/" for u in map(urllib.parse.urlsplit, urls)}
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(CONNECTION_SECONDS)
-    return answered.is_set()

@@ -73,11 +73,14 @@ def run(config: RunConfig, data_dir: Path | None, send: Send) -> None:
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile={"auto": "auto", "true": True, "false": False}[config.jit_compile],
     )
+    # On JAX, the first evaluation makes Keras compile the training step again. Before `fit`
+    # there is nothing yet to compile twice; after its first epoch it would be on the clock.
+    model.evaluate(images.test.take(1), verbose=0)
     monitor = Monitor(config, images, send)
     history = model.fit(
         images.train, epochs=config.epochs, shuffle=False, verbose=0, callbacks=[monitor]
     )
-    last_loss, guessing = history.history["loss"][-1], math.log(images.classes)
+    last_loss, guessing = history.history["loss"][-1], math.log(max(images.classes, 2))
     if not monitor.divergence and last_loss > TIMES_THE_LOSS_OF_GUESSING * guessing:
         monitor.divergence = f"loss {last_loss:.4g} in the last epoch; guessing has {guessing:.4g}"
 

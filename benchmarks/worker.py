@@ -82,6 +82,11 @@ def run(
         receiver.close()
 
 
+def _failure(error: Exception) -> Failure:
+    out_of_memory = any(word in f"{type(error).__name__} {error}" for word in OUT_OF_MEMORY)
+    return Failure("oom" if out_of_memory else "error", one_line(error))
+
+
 def _death(exit_code: int) -> Failure:
     if exit_code == -signal.SIGKILL:
         return Failure("oom", "killed by SIGKILL, as Linux does when the memory is used up")
@@ -117,9 +122,7 @@ def _enter(
         sender.send(Failure("error", str(error)))
     except Exception as error:
         traceback.print_exc()
-        line = one_line(error)
-        out_of_memory = any(word in f"{line} {error}" for word in OUT_OF_MEMORY)
-        sender.send(Failure("oom" if out_of_memory else "error", line))
+        sender.send(_failure(error))
 
 
 @contextlib.contextmanager

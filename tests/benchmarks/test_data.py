@@ -1,4 +1,5 @@
 import shutil
+import types
 
 import numpy as np
 import psutil
@@ -99,6 +100,20 @@ def test_images_of_any_size_are_resized_and_a_test_split_is_held_out(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "splits", "reported"),
+    [
+        ("cifar10", {"train", "test"}, "test"),
+        ("imagenet2012", {"train", "validation", "test"}, "validation"),
+        ("oxford_flowers102", {"train", "validation", "test"}, "test"),
+        ("imagenette", {"train", "validation"}, "validation"),
+        ("tf_flowers", {"train"}, "train[80%:]"),
+    ],
+)
+def test_the_split_that_is_reported_has_labels(name, splits, reported):
+    assert data._splits(types.SimpleNamespace(name=name, splits=splits))[1] == reported
+
+
+@pytest.mark.parametrize(
     ("name", "batch_size", "message"),
     [
         ("digit", 32, "'digit': not a TFDS data set; did you mean digits"),
@@ -138,38 +153,5 @@ def test_two_processes_prepare_one_data_set_once(tmp_path, monkeypatch):
             pass
 
     monkeypatch.setattr(data.filelock, "FileLock", Lock)
-    monkeypatch.setattr(data, "_check_original_files", lambda *_: pytest.fail("prepares again"))
+    monkeypatch.setattr(data.originals, "check", lambda *_: pytest.fail("prepares again"))
     assert data.prepare("digits", tmp_path, None) == tmp_path / "digits" / "1.0.0"
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    for scheme in ("http", "https"):  # port 9 discards: nobody listens
-        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
-        monkeypatch.delenv("no_proxy", raising=False)
-
-
-@pytest.mark.usefixtures("no_network")
-def test_without_network_the_two_ways_out_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"'cifar10' is not prepared.*--data-dir.*--manual-dir"):
-        data.prepare("cifar10", tmp_path, None)
-
-
-@pytest.mark.usefixtures("no_network")
-def test_missing_original_files_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"lacks.*t10k-images-idx3-ubyte\.gz.*no network"):
-        data.prepare("fashion_mnist", tmp_path / "data", tmp_path)
-
-
-def test_a_wrong_original_file_is_refused(tmp_path):
-    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
-        (tmp_path / f"{name}-ubyte.gz").write_bytes(b"something else")
-    with pytest.raises(InputError, match=r"'fashion_mnist' could not be prepared.*checksum"):
-        data.prepare("fashion_mnist", tmp_path / "data", tmp_path)
-
-
-def test_a_set_that_only_people_can_fetch_says_so(tmp_path):
-    with pytest.raises(
-        InputError, match=r"imagenet2012.*--manual-dir DIR.*ILSVRC2012_img_train\.tar"
-    ):
-        data.prepare("imagenet2012", tmp_path, None)
