@@ -78,13 +78,12 @@ class Adam(keras.optimizers.Adam):
             `skipped_steps`.
 
     References:
-
     - Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, section 2
     - Reddi et al. 2018, https://openreview.net/pdf?id=ryQu7f-RZ, for `amsgrad`
 
     Example:
-
     >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
+
     """
 
     def __init__(
@@ -189,6 +188,7 @@ class Adam(keras.optimizers.Adam):
         Raises:
             ValueError: if the gradients do not fit the variables, or a variable is
                 not one that the optimizer was built with.
+
         """
         grads = list(grads)
         if not grads:
@@ -243,7 +243,7 @@ class Adam(keras.optimizers.Adam):
         if self.use_ema or self.gradient_accumulation_steps:
             # Averages move and accumulators empty without a gradient, too.
             for i, entry in enumerate(self._updater.entries):
-                if entry is not None:
+                if entry.slots.momentum is not None:
                     gradients.setdefault(i, None)
         hyper, inputs = self._hyperparameters()
         indices = sorted(gradients)
@@ -251,8 +251,8 @@ class Adam(keras.optimizers.Adam):
             indices, [gradients[i] for i in indices], hyper, inputs, self._iterations
         )
 
-    def _entries(self) -> list[Entry | None]:
-        """Gather the slots of each variable; `None` for one that its gradient overwrites."""
+    def _entries(self) -> list[Entry]:
+        """Gather the slots of each variable; one that its gradient overwrites has no state."""
         empty = [None] * len(self._trainable_variables)
         slots = zip(
             self._trainable_variables,
@@ -263,12 +263,7 @@ class Adam(keras.optimizers.Adam):
             self._accumulated_gradients if self.gradient_accumulation_steps else empty,
             strict=True,
         )
-        return [
-            None if momentum is None else Entry(
-                Slots(variable, momentum, *others), self._use_weight_decay(variable)
-            )
-            for variable, momentum, *others in slots
-        ]
+        return [Entry(Slots(*each), self._use_weight_decay(each[0])) for each in slots]
 
     def _hyperparameters(self) -> tuple[Hyperparameters, dict[str, Any]]:
         """Return the constants of the compiled programs, and what varies as tensors."""
@@ -302,6 +297,7 @@ class Adam(keras.optimizers.Adam):
 
         Raises:
             ValueError: if the optimizer is built, since it would come too late.
+
         """
         if self.built:
             raise ValueError(
@@ -319,6 +315,7 @@ class Adam(keras.optimizers.Adam):
 
         Raises:
             ValueError: if it is not built, or number or shapes do not fit.
+
         """
         if self.built and len(weights) != len(self.variables):
             raise ValueError(
@@ -346,6 +343,7 @@ class Adam(keras.optimizers.Adam):
 
         Raises:
             ValueError: if the state is of other variables.
+
         """
         values = tuple(np.array(store[str(i)]) for i in range(len(store.keys())))
         if self.built:
@@ -416,12 +414,11 @@ class AdamW(Adam, keras.optimizers.AdamW):
     `keras.optimizers.AdamW`.
 
     References:
-
     - Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101, algorithm 2
 
     Example:
-
     >>> model.compile(optimizer=keras_adam.AdamW(1e-3, weight_decay=0.01), loss="mse")
+
     """
 
     def __init__(

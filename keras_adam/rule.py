@@ -176,7 +176,7 @@ def adam(
 def average(slots: Slots, scalars: Scalars) -> Slots:
     """Move the average towards the variable, and the variable to it where that is due.
 
-        average <- ema_momentum * average + (1 - ema_momentum) * variable
+    average <- ema_momentum * average + (1 - ema_momentum) * variable
     """
     if slots.average is None:
         return slots

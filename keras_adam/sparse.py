@@ -44,7 +44,7 @@ def sum_repeated(rows: Rows) -> Rows:
 
 
 def first_mentions(sorted_indices: Array) -> Array:
-    """Return a boolean array of shape `(n,)`: is this the first mention of its row?"""
+    """Say of each row, in a boolean array of shape `(n,)`, whether it is its first mention."""
     changes = ops.not_equal(sorted_indices[1:], sorted_indices[:-1])
     return ops.concatenate([ops.ones_like(sorted_indices[:1], dtype="bool"), changes], axis=0)
 

@@ -46,9 +46,7 @@ def totals(gradients: list[Array | Rows], hyper: Hyperparameters, skip_nonfinite
         clip_scale = rule.clip_scale(total, hyper.global_clipnorm) + (total - total)
     if skip_nonfinite:
         are_finite = [map_values(lambda g: ops.all(ops.isfinite(g)), g) for g in gradients]
-        finite = ops.all(
-            ops.stack([f.values if isinstance(f, Rows) else f for f in are_finite])
-        )
+        finite = ops.all(ops.stack([f.values if isinstance(f, Rows) else f for f in are_finite]))
     return Totals(clip_scale, finite)
 
 

@@ -29,6 +29,7 @@ def numbers(**arguments: Any) -> None:
     Raises:
         TypeError: if an argument is of another kind.
         ValueError: if a number is out of range.
+
     """
     for name, value in arguments.items():
         expected, in_range = _NUMBERS[name]

@@ -1,5 +1,6 @@
 """How a step runs on each backend; the only package that imports one."""
 
+import importlib
 from typing import Any, NamedTuple
 
 import keras
@@ -19,16 +20,13 @@ def updater_class() -> Any:
 
     Raises:
         RuntimeError: on a backend that has none.
+
     """
     backend = keras.backend.backend()
-    if backend == "tensorflow":
-        from keras_adam.compiled.tensorflow import Updater
-    elif backend == "jax":
-        from keras_adam.compiled.jax import Updater
-    else:
+    if backend not in ("tensorflow", "jax"):
         raise RuntimeError(
             "keras_adam runs on the TensorFlow and JAX backends of Keras; the backend is "
             f"{backend!r}. Set the environment variable KERAS_BACKEND to 'tensorflow' or "
             "'jax' before Keras is imported."
         )
-    return Updater
+    return importlib.import_module(f"keras_adam.compiled.{backend}").Updater

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ class Updater:
 
     def __init__(
         self,
-        entries: Sequence[Entry | None],
+        entries: Sequence[Entry],
         assign: Callable[[Any, Any], None],
         *,
         jit_compile: bool,
@@ -107,7 +108,7 @@ class Updater:
 
     def _native(self, gradient: Any, slots: Slots) -> Any:
         """Return the gradient as the pure functions know it: dense, or `Rows` if lazy."""
-        if not isinstance(gradient, jax_sparse.JAXSparse):
+        if not isinstance(gradient, jax_sparse.BCOO):
             return gradient
         rows = Rows(gradient.indices[:, 0], gradient.data)
         if self._lazy:
@@ -131,10 +132,15 @@ def _update(
         if gradient is not None:
             gradient = step.clip(gradient, hyper, totals)
         if isinstance(gradient, Rows):
-            rows, gradient = gradient
-            old = jax.tree.map(lambda value: value[rows], slots)
-            new = step.update(old, gradient, decay, totals, scalars, hyper)
-            new = jax.tree.map(lambda value, row: value.at[rows].set(row), slots, new)
+            indices, gradient = gradient
+            rows = jax.tree.map(operator.itemgetter(indices), slots)
+            new_rows = step.update(rows, gradient, decay, totals, scalars, hyper)
+            new = Slots(
+                *(
+                    None if value is None else value.at[indices].set(row)
+                    for value, row in zip(slots, new_rows, strict=True)
+                )
+            )
         else:
             new = step.update(slots, gradient, decay, totals, scalars, hyper)
         new_values.append(new)

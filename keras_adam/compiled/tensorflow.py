@@ -1,5 +1,6 @@
 """The update on TensorFlow: a few XLA programs that change the variables in place."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -33,7 +34,7 @@ class Updater:
 
     def __init__(
         self,
-        entries: Sequence[Entry | None],
+        entries: Sequence[Entry],
         assign: Callable[[Any, Any], None],
         *,
         jit_compile: bool,
@@ -72,9 +73,10 @@ class Updater:
         for replica in _replicas():
             key = (tuple(indices), hyper, replica)
             if key not in self._steps:
-                entries = [_on_replica(self.entries[i], replica) for i in indices]
+                entries = [_local(self.entries[i], replica) for i in indices]
                 self._steps[key] = self._make_step(entries, hyper)
-            finite = self._steps[key](gradients, inputs, iterations)
+            with _device_of(self.entries[indices[0]], replica):
+                finite = self._steps[key](gradients, inputs, iterations)
         return finite
 
     def _make_step(self, entries: list[Entry], constants: Hyperparameters) -> Callable[..., Any]:
@@ -215,15 +217,20 @@ def _replicas() -> Sequence[int]:
     return [int(tf.get_static_value(context.replica_id_in_sync_group))]
 
 
-def _on_replica(entry: Entry, replica: int) -> Entry:
-    """Replace every variable by the `tf.Variable` that holds it on the replica."""
+def _on_replica(variable: Any, replica: int) -> Any:
+    """Return the `tf.Variable` that holds a variable on the replica."""
+    value = variable.value if isinstance(variable, keras.Variable) else variable
+    return value.values[replica] if isinstance(value, tf.distribute.DistributedValues) else value
 
-    def local(variable: Any) -> Any:
-        if variable is None:
-            return None
-        value = variable.value if isinstance(variable, keras.Variable) else variable
-        if isinstance(value, tf.distribute.DistributedValues):
-            return value.values[replica]
-        return value
 
-    return entry._replace(slots=Slots(*map(local, entry.slots)))
+def _local(entry: Entry, replica: int) -> Entry:
+    """Return the entry with the variables of one replica."""
+    slots = (None if v is None else _on_replica(v, replica) for v in entry.slots)
+    return entry._replace(slots=Slots(*slots))
+
+
+def _device_of(entry: Entry, replica: int) -> Any:
+    """Outside of a replica, enter the device of its copies; inside, that is the case."""
+    if tf.distribute.get_replica_context() is not None:
+        return contextlib.nullcontext()
+    return tf.device(_on_replica(entry.slots.variable, replica).device)

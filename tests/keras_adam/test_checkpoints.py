@@ -157,7 +157,7 @@ def test_state_of_another_model_is_an_error_that_says_what_differs(built, tmp_pa
 def test_weights_of_another_number_are_an_error():
     optimizer = keras_adam.Adam(0.01)
     optimizer.build([keras.Variable([1.0])])
-    with pytest.raises(ValueError, match="must hold 4 arrays.*received 3"):
+    with pytest.raises(ValueError, match=r"must hold 4 arrays.*received 3"):
         optimizer.set_weights([v.numpy() for v in optimizer.variables[:3]])
 
 

@@ -161,7 +161,9 @@ def test_average_moves_once_an_update_under_accumulation():
         np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
 
 
-@pytest.mark.parametrize("options", [{}, {"gradient_accumulation_steps": 2}], ids=["", "accumulate"])
+@pytest.mark.parametrize(
+    "options", [{}, {"gradient_accumulation_steps": 2}], ids=["", "accumulate"]
+)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_step_with_a_gradient_that_is_not_finite_changes_nothing(bad, mode, options):

@@ -7,9 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.keras_adam.training import BACKEND, MODES, assert_same_training, make_step, state, train_both
 
 import keras_adam
+from tests.keras_adam.training import (
+    BACKEND,
+    MODES,
+    assert_same_training,
+    make_step,
+    state,
+    train_both,
+)
 
 SHAPES = [(3, 4), (5,), (2, 3, 4), (), (1, 7)]
 
@@ -87,9 +94,7 @@ def test_adamw_is_adam_with_its_own_decay():
 
 @settings(max_examples=25, deadline=None)
 @given(
-    shapes=st.lists(
-        st.lists(st.integers(0, 5), max_size=4).map(tuple), min_size=1, max_size=4
-    ),
+    shapes=st.lists(st.lists(st.integers(0, 5), max_size=4).map(tuple), min_size=1, max_size=4),
     option=st.sampled_from(sorted(OPTIONS)),
     other=st.sampled_from(sorted(OPTIONS)),
     gradient_scale=st.sampled_from([1e-12, 1e-6, 1.0, 1e6]),

@@ -27,7 +27,9 @@ def sparse_gradient(indices, values):
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
-        return tf.IndexedSlices(values, tf.constant(indices), tf.constant([ROWS, *values.shape[1:]]))
+        return tf.IndexedSlices(
+            values, tf.constant(indices), tf.constant([ROWS, *values.shape[1:]])
+        )
     from jax.experimental import sparse
 
     return sparse.BCOO((values, np.array(indices)[:, None]), shape=(ROWS, *values.shape[1:]))
@@ -74,8 +76,20 @@ class LazyReference:
 
     def apply(self, indices, values):
         full, rows = self.full, sorted(set(indices))
-        part = ReferenceAdam(**{k: getattr(full, k) for k in ("learning_rate", "amsgrad",
-            "weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor")})
+        part = ReferenceAdam(
+            **{
+                k: getattr(full, k)
+                for k in (
+                    "learning_rate",
+                    "amsgrad",
+                    "weight_decay",
+                    "clipnorm",
+                    "global_clipnorm",
+                    "clipvalue",
+                    "loss_scale_factor",
+                )
+            }
+        )
         part.build([full.variables[0][rows]])
         part.calls = part.updates = full.updates
         for name in ("momentum", "velocity", "velocity_hat"):

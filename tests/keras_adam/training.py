@@ -2,9 +2,9 @@
 
 import keras
 import numpy as np
-from tests.reference import ReferenceAdam
 
 import keras_adam
+from tests.reference import ReferenceAdam
 
 BACKEND = keras.backend.backend()
 # Called from Python; inside a graph (`fit` on CPU); inside a step that is itself
