@@ -25,7 +25,7 @@ class Display:
         self._config: RunConfig | None = None
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             console=console,
@@ -47,14 +47,15 @@ class Display:
         """Show that a run begins."""
         self._config = config
         self._number += 1
-        self._bar.reset(self._one, description=f"{config}: starting", total=None)
+        self._bar.update(self._all, description=str(config))
+        self._bar.reset(self._one, description="starting", total=None)
 
     def progress(self, progress: events.Progress) -> None:
         """Show how far the run is."""
         assert self._config is not None
         self._bar.update(
             self._one,
-            description=f"{self._config}: epoch {progress.epoch}/{self._config.epochs}, "
+            description=f"epoch {progress.epoch}/{self._config.epochs}, "
             f"loss {progress.loss:.4f}, accuracy {progress.accuracy:.4f}",
             completed=(progress.epoch - 1) * progress.steps + progress.step,
             total=self._config.epochs * progress.steps,
