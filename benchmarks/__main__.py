@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
-from benchmarks import optimizers
+from benchmarks import optimizers, peers
 from benchmarks.config import InputError, nearest, parse_optimizer
 from benchmarks.models import MODELS
+from benchmarks.shapes import SHAPES
 
 DATA_DIR = click.option(
     "--data-dir",
@@ -165,6 +166,116 @@ def train(
     for name in ("runs.csv", "epochs.csv"):
         print(folder / name)
     return int(not runs["status"].isin(["ok", "diverged"]).all())
+
+
+@cli.command()
+@click.option(
+    "--shapes",
+    "shape_names",
+    multiple=True,
+    default=["efficientnet_b0", "resnet50"],
+    help=f"Model whose trainable variables are updated: one of {', '.join(SHAPES)}. Repeatable.",
+)
+@click.option(
+    "--optimizer",
+    "optimizer_texts",
+    multiple=True,
+    default=["keras_adam", "adam", "resource_apply_adam"],
+    help="One that `train` takes, or one of these implementations of Adam elsewhere: "
+    f"{', '.join(peers.PEERS)}. Repeatable.",
+)
+@click.option(
+    "--mode",
+    "modes",
+    type=click.Choice(peers.MODES),
+    multiple=True,
+    help="eager: called from Python; graph: in a tf.function; xla: in a step that XLA compiles. "
+    "Repeatable. Default: eager and graph, on JAX eager and xla.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=10,
+    help="How often each competitor gets its turn.",
+)
+@click.option(
+    "--repetitions",
+    type=click.IntRange(min=1),
+    default=5,
+    help="Updates that are timed at each turn, after one that is not.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "gpu"]),
+    help="Where to compute. Default: the GPU if there is one.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["tensorflow", "jax"]),
+    default="tensorflow",
+    help="Keras backend.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="New folder for the reports. Default: results/update-DATE-TIME.",
+)
+def update(
+    shape_names: tuple[str, ...],
+    optimizer_texts: tuple[str, ...],
+    modes: tuple[str, ...],
+    rounds: int,
+    repetitions: int,
+    device: str | None,
+    backend: str,
+    output: Path | None,
+) -> int:
+    """Time one optimizer update, without a model, on the variables of real models.
+
+    Every optimizer in every mode has a process of its own; they take turns,
+    and one computes at a time. Beside them the memory bandwidth is measured,
+    which limits them all.
+
+    Writes updates.csv (a row each optimizer, mode and model), updates_raw.csv
+    (a row each update), environment.json and command.txt. Exit code 1 if an
+    optimizer failed.
+    """
+    for name in shape_names:
+        if name not in SHAPES:
+            raise InputError(f"--shapes {name!r}: not a known model; {nearest(name, SHAPES)}")
+    specs = [str(parse_optimizer(text)) for text in optimizer_texts]
+    for option, given in (("shapes", shape_names), ("optimizer", specs), ("mode", modes)):
+        for value, count in collections.Counter(given).items():
+            if count > 1:
+                raise InputError(f"--{option} {value!r}: given twice")
+    if importlib.util.find_spec(backend) is None:
+        raise InputError(f"--backend {backend!r}: {backend} is not installed here")
+    now = datetime.datetime.now().astimezone()
+    folder = output or Path("results") / f"update-{now:%Y%m%d-%H%M%S}"
+    if (folder / "updates.csv").exists():
+        raise InputError(f"--output {str(folder)!r}: holds a report already; name a new folder")
+
+    from rich.console import Console
+
+    from benchmarks import race, sweep
+    from benchmarks.update import competitors
+
+    if not modes:
+        modes = ("eager", "graph" if backend == "tensorflow" else "xla")
+    found, left_out = competitors(specs, modes, backend)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for line in left_out:
+        print(f"Left out: {line}.")
+    console.print("Checking the device and the optimizers ...")
+    checked, shapes = race.check(specs, shape_names, backend, device)
+    plan = race.Plan(found, rounds, repetitions, checked.device)
+    race.check_memory(shapes, plan)
+    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+    sweep.open_folder(folder, command, checked.environment)
+    complete = race.run(shapes, plan, folder, checked.environment, console)
+    for name in ("updates.csv", "updates_raw.csv"):
+        print(folder / name)
+    return int(not complete)
 
 
 @cli.group()

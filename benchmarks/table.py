@@ -81,6 +81,36 @@ EPOCHS: Schema = {
 }
 
 
+UPDATES: Schema = {
+    "shapes": "string",
+    "optimizer": "string",
+    "mode": "string",
+    "backend": "string",
+    "device": "string",
+    "variables": "Int64",
+    "params": "Int64",
+    "update_ms_p50": "Float64",
+    "update_ms_min": "Float64",
+    "update_ms_p90": "Float64",
+    "first_call_seconds": "Float64",
+    "bytes_per_parameter": "Float64",
+    "gb_per_second": "Float64",
+    "bandwidth_limit_ms": "Float64",
+    "state_bytes": "Int64",
+    "repetitions": "Int64",
+    **ENVIRONMENT,
+}
+
+UPDATES_RAW: Schema = {
+    "shapes": "string",
+    "optimizer": "string",
+    "mode": "string",
+    "phase": "string",
+    "round": "Int64",
+    "seconds": "Float64",
+}
+
+
 def append(path: Path, schema: Schema, rows: Iterable[Row]) -> None:
     """Append `rows` to the CSV file at `path`, with the header if the file is new.
 

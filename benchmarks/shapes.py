@@ -1,0 +1,56 @@
+"""The shapes of a model's trainable variables: all that an optimizer's update sees of it."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from benchmarks import models
+
+Shapes = list[tuple[int, ...]]
+
+
+def _of_model(name: str, image_shape: models.Shape) -> Shapes:
+    return _of(models.build(name, image_shape, classes=10, seed=0))
+
+
+def _of_application(name: str) -> Shapes:
+    import keras
+
+    return _of(getattr(keras.applications, name)(weights=None))  # 224x224x3 images, 1000 classes
+
+
+def _of(model: Any) -> Shapes:
+    return [tuple(variable.shape) for variable in model.trainable_variables]
+
+
+def _vit_b16() -> Shapes:
+    """List the variables of ViT-B/16 for 224x224x3 images and 1000 classes, 86.6 M parameters.
+
+    Twelve encoder blocks of width 768 with twelve heads and an MLP of width
+    3072, over 14 x 14 patches and a class token (Dosovitskiy et al. 2021,
+    https://arxiv.org/abs/2010.11929, table 1). Query, key and value have a
+    kernel each.
+    """
+    width, mlp_width, tokens = 768, 3072, 14 * 14 + 1
+    norm: Shapes = [(width,), (width,)]
+    projection: Shapes = [(width, width), (width,)]
+    mlp: Shapes = [(width, mlp_width), (mlp_width,), (mlp_width, width), (width,)]
+    block = norm + 4 * projection + norm + mlp
+    patches: Shapes = [(16, 16, 3, width), (width,)]
+    embedding = [*patches, (1, 1, width), (1, tokens, width)]
+    return embedding + 12 * block + norm + [(width, 1000), (1000,)]
+
+
+SHAPES: Mapping[str, Callable[[], Shapes]] = {
+    "mlp": lambda: _of_model("mlp", (28, 28, 1)),
+    "2c2d": lambda: _of_model("2c2d", (28, 28, 1)),
+    "mobilenet_v3_small": lambda: _of_model("mobilenet_v3_small", (32, 32, 3)),
+    "efficientnet_b0": lambda: _of_application("EfficientNetB0"),
+    "resnet50": lambda: _of_application("ResNet50"),
+    "vit_b16": _vit_b16,
+}
+
+
+def parameters(shapes: Shapes) -> int:
+    """Count the numbers in variables of `shapes`."""
+    return sum(math.prod(shape) for shape in shapes)

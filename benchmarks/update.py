@@ -1,0 +1,201 @@
+"""One optimizer update: who competes, and how a worker process times it.
+
+Every optimizer starts from the same random weights and updates them by the same
+random gradients, in a process of its own, which computes only when it is told
+to: the thread pools of two libraries would take the cores from each other.
+"""
+
+import contextlib
+import dataclasses
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+from benchmarks import environment, optimizers, peers
+from benchmarks.config import InputError, OptimizerSpec, nearest, one_line, parse_optimizer
+from benchmarks.events import Checked
+from benchmarks.shapes import SHAPES, Shapes
+
+BANDWIDTH = "bandwidth"
+"""In place of an optimizer: what limits all of them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ready:
+    """The message of a worker that has done its first update."""
+
+    first_call_seconds: float
+    state_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Competitor:
+    """An optimizer in a mode."""
+
+    optimizer: str
+    """The spelling of an `OptimizerSpec`."""
+    mode: str
+    backend: str
+
+    def __str__(self) -> str:
+        """Name it for a line of output."""
+        return f"{self.optimizer} {self.mode}"
+
+
+def competitors(
+    texts: Sequence[str], modes: Sequence[str], backend: str
+) -> tuple[list[Competitor], list[str]]:
+    """Combine optimizers and modes; return those that exist, and a line for each other.
+
+    Raises:
+        InputError: an optimizer is not known or not installed, or none is left.
+    """
+    found, left_out = [], []
+    for text in texts:
+        spec, its_backend, its_modes = _find(text, backend)
+        for mode in modes:
+            if mode in its_modes:
+                found.append(Competitor(str(spec), mode, its_backend))
+            else:
+                left_out.append(
+                    f"{spec} on {its_backend} has no mode {mode}, only {', '.join(its_modes)}"
+                )
+    if not found:
+        raise InputError(f"--mode {modes[0]!r}: {left_out[0]}")
+    return found, left_out
+
+
+def _find(text: str, backend: str) -> tuple[OptimizerSpec, str, Sequence[str]]:
+    """Look an optimizer up; return it with the backend that it runs on and the modes it has."""
+    spec = parse_optimizer(text)
+    peer = peers.PEERS.get(spec.name)
+    if peer is None:
+        if not (":" in spec.name or spec.name in optimizers.OPTIMIZERS):
+            names = [*optimizers.OPTIMIZERS, *peers.PEERS]
+            raise InputError(
+                f"--optimizer {spec.name!r}: not an optimizer; {nearest(spec.name, names)}"
+            )
+        return spec, backend, peers.MODES if backend == "tensorflow" else ("eager", "xla")
+    if spec.arguments:
+        raise InputError(f"--optimizer {text!r}: {spec.name} takes no arguments here")
+    if importlib.util.find_spec(peer.package) is None:
+        raise InputError(
+            f"--optimizer {text!r}: {peer.package} is not installed here; "
+            "pip install -e '.[peers]' brings it"
+        )
+    return spec, peer.backend, peer.modes
+
+
+def check(
+    texts: Sequence[str],
+    shapes: Sequence[str],
+    backend: str,
+    device: str | None,
+    send: Callable[[Any], None],
+) -> None:
+    """Find what would fail later; send `Checked`, then the shapes of each name.
+
+    Raises:
+        InputError: the device is not there, or an optimizer refuses its arguments.
+    """
+    gpus = environment.gpu_names(backend)
+    if device == "gpu" and not gpus:
+        raise InputError(f"--device 'gpu': {backend} sees no GPU on this machine; valid is: cpu")
+    device = device or ("gpu" if gpus else "cpu")
+    for text in texts:
+        if parse_optimizer(text).name not in peers.PEERS:
+            try:  # a value of the wrong kind shows only in an update
+                _seconds(build(text, "eager", [(1,)], device))
+            except InputError:
+                raise
+            except Exception as error:
+                raise InputError(f"--optimizer {text!r}: {one_line(error)}") from error
+    send(Checked(device, environment.environment(backend)))
+    for name in shapes:
+        send(SHAPES[name]())
+
+
+def serve(
+    text: str,
+    mode: str,
+    shapes: Shapes,
+    device: str,
+    commands: Connection,
+    send: Callable[[Any], None],
+) -> None:
+    """Send `Ready` after the first update; then, for each number n received, the seconds of n."""
+    # Several processes share the GPU: none may take all of its memory.
+    os.environ.update(TF_FORCE_GPU_ALLOW_GROWTH="true", XLA_PYTHON_CLIENT_PREALLOCATE="false")
+    update = build(text, mode, shapes, device)
+    first_call_seconds = _seconds(update)
+    send(Ready(first_call_seconds, sum(value.nbytes for value in update.state())))
+    with contextlib.suppress(EOFError):  # the parent has enough
+        while True:
+            repetitions = commands.recv()
+            send([_seconds(update) for _ in range(repetitions)])
+
+
+def _seconds(update: peers.Update) -> float:
+    begin = time.perf_counter()
+    update.start()
+    update.wait()
+    return time.perf_counter() - begin
+
+
+def build(text: str, mode: str, shapes: Shapes, device: str) -> peers.Update:
+    """Make variables of `shapes` and the optimizer that `text` names, for this process."""
+    import numpy as np
+
+    if text == BANDWIDTH:
+        return peers.bandwidth()
+    generator = np.random.default_rng(0)
+    weights, gradients = (
+        [generator.standard_normal(shape, np.float32) for shape in shapes] for _ in range(2)
+    )
+    spec = parse_optimizer(text)
+    if spec.name in peers.PEERS:
+        return peers.PEERS[spec.name].build(mode, device, weights, gradients)
+    return _keras(spec, mode, weights, gradients)
+
+
+def _keras(
+    spec: OptimizerSpec, mode: str, weights: list[Any], gradients: list[Any]
+) -> peers.Update:
+    import keras
+
+    from benchmarks.clock import synchronize
+
+    optimizer = optimizers.build(spec, optimizers.learning_rate(spec, peers.LEARNING_RATE))
+    variables = [keras.Variable(value) for value in weights]
+    gradients = [keras.ops.convert_to_tensor(value) for value in gradients]
+    optimizer.build(variables)
+    if mode == "xla" and keras.backend.backend() == "jax":
+        return _keras_stateless(optimizer, variables, gradients)
+    return peers.Update(
+        start=peers.in_mode(lambda: optimizer.apply(gradients, variables), mode),
+        wait=lambda: synchronize(variables),
+        weights=lambda: [variable.numpy() for variable in variables],
+        state=lambda: (variable.numpy() for variable in optimizer.variables),
+    )
+
+
+def _keras_stateless(optimizer: Any, variables: list[Any], gradients: list[Any]) -> peers.Update:
+    import jax
+
+    jitted = jax.jit(optimizer.stateless_apply, donate_argnums=(0, 2))
+    state = [variable.value for variable in optimizer.variables]
+    weights = [variable.value for variable in variables]
+
+    def start() -> None:
+        nonlocal weights, state
+        weights, state = jitted(state, gradients, weights)
+
+    return peers.Update(
+        start=start,
+        wait=lambda: jax.block_until_ready((weights, state)),
+        weights=lambda: weights,
+        state=lambda: state,
+    )
