@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -43,11 +44,14 @@ class Updater:
     ) -> None:
         """Prepare for `entries`, whose variables `assign` sets; trace and compile nothing yet."""
         self.entries = list(entries)
-        self._assign = assign
-        self._jit_compile = jit_compile
-        self._lazy = lazy
-        self._skip_nonfinite = skip_nonfinite
-        self._steps: dict[Hashable, Callable[..., Any]] = {}
+        self._make_step = functools.partial(
+            _Step,
+            assign=assign,
+            jit_compile=jit_compile,
+            lazy=lazy,
+            skip_nonfinite=skip_nonfinite,
+        )
+        self._steps: dict[Hashable, _Step] = {}
 
     def __call__(
         self,
@@ -76,92 +80,115 @@ class Updater:
                 entries = [_local(self.entries[i], replica) for i in indices]
                 self._steps[key] = self._make_step(entries, hyper)
             with _device_of(self.entries[indices[0]], replica):
-                finite = self._steps[key](gradients, inputs, iterations)
+                finite = self._steps[key].run(gradients, inputs, iterations)
         return finite
 
-    def _make_step(self, entries: list[Entry], constants: Hyperparameters) -> Callable[..., Any]:
-        def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-            if not self._jit_compile:
+
+class _Step:
+    """A step over fixed variables with fixed constants."""
+
+    def __init__(
+        self,
+        entries: list[Entry],
+        constants: Hyperparameters,
+        *,
+        assign: Callable[[Any, Any], None],
+        jit_compile: bool,
+        lazy: bool,
+        skip_nonfinite: bool,
+    ) -> None:
+        self._entries = entries
+        self._constants = constants
+        self._assign = assign
+        self._lazy = lazy
+        self._skip_nonfinite = skip_nonfinite
+
+        def compiled(method: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+            def function(*tensors: Any) -> Any:
+                return method(*arguments, *tensors)
+
+            if not jit_compile:
                 return function
+            function.__name__ = method.__name__  # under which profiles and dumps show it
             return tf.function(function, autograph=False, jit_compile=True)
 
-        @compiled
-        def totals(gradients: list[Any], inputs: dict[str, Any]) -> Totals:
-            hyper = dataclasses.replace(constants, **inputs)
-            return step.totals(
-                [
-                    step.unscale(self._native(gradient, entry), entry.slots, hyper)
-                    for entry, gradient in zip(entries, gradients, strict=True)
-                    if gradient is not None
-                ],
-                hyper,
-                self._skip_nonfinite,
-            )
-
-        def make_group_update(group: list[Entry]) -> Callable[..., None]:
-            @compiled
-            def update(
-                gradients: list[Any], totals: Totals, inputs: dict[str, Any], iterations: Any
-            ) -> None:
-                hyper = dataclasses.replace(constants, **inputs)
-                updates = iterations // (hyper.gradient_accumulation_steps or 1)
-                dtypes = {rule.compute_dtype(keras.ops.dtype(e.slots.variable)) for e in group}
-                scalars = {dtype: rule.scalars(hyper, updates, dtype) for dtype in dtypes}
-                for entry, gradient in zip(group, gradients, strict=True):
-                    rows = None
-                    if gradient is not None:
-                        gradient = step.unscale(self._native(gradient, entry), entry.slots, hyper)
-                        gradient = step.clip(gradient, hyper, totals)
-                    if isinstance(gradient, Rows):
-                        rows, gradient = gradient
-                    slots = _read(entry.slots, rows)
-                    new = step.update(slots, gradient, entry.decays, totals, scalars, hyper)
-                    for variable, value in zip(entry.slots, new, strict=True):
-                        if variable is not None:
-                            value = value if rows is None else tf.IndexedSlices(value, rows)
-                            self._assign(variable, value)
-
-            return update
-
-        def make_group_accumulate(group: list[Entry]) -> Callable[..., None]:
-            @compiled
-            def accumulate(gradients: list[Any], totals: Totals, inputs: dict[str, Any]) -> None:
-                hyper = dataclasses.replace(constants, **inputs)
-                for entry, gradient in zip(group, gradients, strict=True):
-                    if gradient is not None:
-                        gradient = self._native(gradient, entry)
-                        new = step.accumulate(entry.slots, gradient, hyper, totals)
-                        self._assign(entry.slots.accumulator, new)
-
-            return accumulate
-
-        groups = _groups(entries)
-        updates = [make_group_update([entries[i] for i in group]) for group in groups]
-        accumulates = [make_group_accumulate([entries[i] for i in group]) for group in groups]
-        needs_totals = self._skip_nonfinite or constants.global_clipnorm
-
-        def run(gradients: list[Any], inputs: dict[str, Any], iterations: Any) -> Any:
-            all_totals = totals(gradients, inputs) if needs_totals else Totals()
-
-            def update_all() -> None:
-                for group, update in zip(groups, updates, strict=True):
-                    update([gradients[i] for i in group], all_totals, inputs, iterations)
-
-            def accumulate_all() -> None:
-                for group, accumulate in zip(groups, accumulates, strict=True):
-                    accumulate([gradients[i] for i in group], all_totals, inputs)
-
-            steps = constants.gradient_accumulation_steps
-            if steps:
-                tf.cond(tf.equal((iterations + 1) % steps, 0), update_all, accumulate_all)
-            else:
-                update_all()
-            return all_totals.finite
-
+        self._totals = compiled(self._compute_totals)
+        # Positions of a group, the program that updates it, the one that accumulates.
+        self._groups = [
+            (group, compiled(self._update, group), compiled(self._accumulate, group))
+            for group in _groups(entries)
+        ]
         # Called from Python, one graph launches all groups, which then run beside each other.
-        return tf.function(run, autograph=False) if self._jit_compile else run
+        self.run = tf.function(self._run, autograph=False) if jit_compile else self._run
 
-    def _native(self, gradient: Any, entry: Entry) -> Any:
+    def _run(self, gradients: list[Any], inputs: dict[str, Any], iterations: Any) -> Any:
+        totals = Totals()
+        if self._skip_nonfinite or self._constants.global_clipnorm:
+            totals = self._totals(gradients, inputs)
+
+        def update() -> None:
+            for group, update, _ in self._groups:
+                update([gradients[i] for i in group], totals, inputs, iterations)
+
+        def accumulate() -> None:
+            for group, _, accumulate in self._groups:
+                accumulate([gradients[i] for i in group], totals, inputs)
+
+        steps = self._constants.gradient_accumulation_steps
+        if steps:
+            tf.cond(tf.equal((iterations + 1) % steps, 0), update, accumulate)
+        else:
+            update()
+        return totals.finite
+
+    def _compute_totals(self, gradients: list[Any], inputs: dict[str, Any]) -> Totals:
+        hyper = dataclasses.replace(self._constants, **inputs)
+        unscaled = [
+            step.unscale(self._known(gradient, entry), entry.slots, hyper)
+            for entry, gradient in zip(self._entries, gradients, strict=True)
+            if gradient is not None
+        ]
+        return step.totals(unscaled, hyper, self._skip_nonfinite)
+
+    def _update(
+        self,
+        group: list[int],
+        gradients: list[Any],
+        totals: Totals,
+        inputs: dict[str, Any],
+        iterations: Any,
+    ) -> None:
+        entries = [self._entries[i] for i in group]
+        hyper = dataclasses.replace(self._constants, **inputs)
+        updates = iterations // (hyper.gradient_accumulation_steps or 1)
+        dtypes = {rule.compute_dtype(keras.ops.dtype(e.slots.variable)) for e in entries}
+        scalars = {dtype: rule.scalars(hyper, updates, dtype) for dtype in dtypes}
+        for entry, gradient in zip(entries, gradients, strict=True):
+            rows = None
+            if gradient is not None:
+                gradient = step.unscale(self._known(gradient, entry), entry.slots, hyper)
+                gradient = step.clip(gradient, hyper, totals)
+            if isinstance(gradient, Rows):
+                rows, gradient = gradient
+            slots = _read(entry.slots, rows)
+            new = step.update(slots, gradient, entry.decays, totals, scalars, hyper)
+            for variable, value in zip(entry.slots, new, strict=True):
+                if variable is not None:
+                    value = value if rows is None else tf.IndexedSlices(value, rows)
+                    self._assign(variable, value)
+
+    def _accumulate(
+        self, group: list[int], gradients: list[Any], totals: Totals, inputs: dict[str, Any]
+    ) -> None:
+        hyper = dataclasses.replace(self._constants, **inputs)
+        for i, gradient in zip(group, gradients, strict=True):
+            entry = self._entries[i]
+            if gradient is not None:
+                gradient = self._known(gradient, entry)
+                new = step.accumulate(entry.slots, gradient, hyper, totals)
+                self._assign(entry.slots.accumulator, new)
+
+    def _known(self, gradient: Any, entry: Entry) -> Any:
         """Return the gradient as the pure functions know it: dense, or `Rows` if lazy."""
         if not isinstance(gradient, tf.IndexedSlices):
             return gradient
