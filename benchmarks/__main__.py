@@ -257,19 +257,18 @@ def update(
 
     from rich.console import Console
 
-    from benchmarks import race, sweep
-    from benchmarks.update import competitors
+    from benchmarks import competitors, race, sweep
 
     if not modes:
         modes = ("eager", "graph" if backend == "tensorflow" else "xla")
-    found, left_out = competitors(specs, modes, backend)
+    found, left_out = competitors.combine(specs, modes, backend)
     console = Console(width=None if sys.stdout.isatty() else 120)
     for line in left_out:
         print(f"Left out: {line}.")
     console.print("Checking the device and the optimizers ...")
     checked, shapes = race.check(specs, shape_names, backend, device)
     plan = race.Plan(found, rounds, repetitions, checked.device)
-    race.check_memory(shapes, plan)
+    competitors.check_memory(shapes, len(found), checked.device)
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     sweep.open_folder(folder, command, checked.environment)
     complete = race.run(shapes, plan, folder, checked.environment, console)

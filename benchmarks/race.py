@@ -1,19 +1,16 @@
-"""Competitors, one optimizer in one mode each, that update the same variables in turn."""
+"""Competitors that update the same variables in turn."""
 
 import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
 import itertools
-import multiprocessing
 import statistics
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import psutil
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -21,27 +18,18 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks import peers, table, worker
+from benchmarks.competitors import LIMIT, Competitor, FailedError, Process
 from benchmarks.config import InputError
 from benchmarks.events import Checked
 from benchmarks.shapes import Shapes, parameters
 from benchmarks.table import Row
-from benchmarks.update import BANDWIDTH, Competitor, Ready
 
 LEAST_BYTES = 28
 """A parameter: weight, momentum and velocity are read and written, the gradient is read."""
 
-RESIDENT_BYTES = 16
-"""A parameter and process: weight, momentum, velocity, gradient."""
-
-PROCESS_BYTES = 700e6
-"""A process besides: the libraries."""
-
 PAUSE_SECONDS = 0.05
 """Between turns. When a library has computed, its threads spin some milliseconds before they
 sleep; they would take the cores from the next competitor."""
-
-
-LIMIT = Competitor(BANDWIDTH, "eager", "tensorflow")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,70 +63,6 @@ def check(
         raise InputError(messages[-1].error)
     checked, *shapes = messages
     return checked, dict(zip(names, shapes, strict=True))
-
-
-def check_memory(shapes: dict[str, Shapes], plan: Plan) -> None:
-    """Refuse shapes whose competitors, all alive at once, do not fit into the memory.
-
-    Raises:
-        InputError: there are such shapes.
-    """
-    if plan.device == "gpu":
-        return
-    free = psutil.virtual_memory().available
-    for name, its_shapes in shapes.items():
-        one = PROCESS_BYTES + RESIDENT_BYTES * parameters(its_shapes)
-        needed = one * len(plan.competitors) + PROCESS_BYTES + peers.BANDWIDTH_BYTES
-        if needed > free:
-            raise InputError(
-                f"--shapes {name!r}: {len(plan.competitors)} competitors need about "
-                f"{needed / 1e9:.0f} GB of memory, {free / 1e9:.0f} GB are free; "
-                "name fewer optimizers or modes"
-            )
-
-
-class FailedError(Exception):
-    """A competitor has raised or died; the message is one line."""
-
-
-class Process:
-    """A competitor in a process of its own, which computes only when it is asked to."""
-
-    def __init__(self, competitor: Competitor, shapes: Shapes, device: str) -> None:
-        receiver, self._commands = multiprocessing.get_context("spawn").Pipe(duplex=False)
-        self._messages = worker.run(
-            "benchmarks.update:serve",
-            competitor.optimizer,
-            competitor.mode,
-            shapes,
-            device,
-            receiver,
-            # A peer brings its own library; Keras, which it does not use, needs a backend.
-            backend=competitor.backend if competitor.backend == "jax" else "tensorflow",
-            device=device,
-        )
-        try:
-            self.ready: Ready = self._receive()
-        finally:
-            receiver.close()
-
-    def update(self, repetitions: int) -> list[float]:
-        """Do so many updates; return the seconds of each."""
-        with contextlib.suppress(BrokenPipeError):  # why it died, its last message says
-            self._commands.send(repetitions)
-        return self._receive()
-
-    def close(self) -> None:
-        """End the process."""
-        self._commands.close()
-        self._messages.close()
-
-    def _receive(self) -> Any:
-        message = next(self._messages)
-        if isinstance(message, worker.Failure):
-            self.close()
-            raise FailedError(message.error)
-        return message
 
 
 class Race:

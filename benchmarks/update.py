@@ -1,4 +1,4 @@
-"""One optimizer update: who competes, and how a worker process times it.
+"""One optimizer update, ready to be timed. Runs in a worker process.
 
 Every optimizer starts from the same random weights and updates them by the same
 random gradients, in a process of its own, which computes only when it is told
@@ -7,7 +7,6 @@ to: the thread pools of two libraries would take the cores from each other.
 
 import contextlib
 import dataclasses
-import importlib.util
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from benchmarks import environment, optimizers, peers
-from benchmarks.config import InputError, OptimizerSpec, nearest, one_line, parse_optimizer
+from benchmarks.config import InputError, OptimizerSpec, one_line, parse_optimizer
 from benchmarks.events import Checked
 from benchmarks.shapes import SHAPES, Shapes
 
@@ -29,64 +28,6 @@ class Ready:
 
     first_call_seconds: float
     state_bytes: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Competitor:
-    """An optimizer in a mode."""
-
-    optimizer: str
-    """The spelling of an `OptimizerSpec`."""
-    mode: str
-    backend: str
-
-    def __str__(self) -> str:
-        """Name it for a line of output."""
-        return f"{self.optimizer} {self.mode}"
-
-
-def competitors(
-    texts: Sequence[str], modes: Sequence[str], backend: str
-) -> tuple[list[Competitor], list[str]]:
-    """Combine optimizers and modes; return those that exist, and a line for each other.
-
-    Raises:
-        InputError: an optimizer is not known or not installed, or none is left.
-    """
-    found, left_out = [], []
-    for text in texts:
-        spec, its_backend, its_modes = _find(text, backend)
-        for mode in modes:
-            if mode in its_modes:
-                found.append(Competitor(str(spec), mode, its_backend))
-            else:
-                left_out.append(
-                    f"{spec} on {its_backend} has no mode {mode}, only {', '.join(its_modes)}"
-                )
-    if not found:
-        raise InputError(f"--mode {modes[0]!r}: {left_out[0]}")
-    return found, left_out
-
-
-def _find(text: str, backend: str) -> tuple[OptimizerSpec, str, Sequence[str]]:
-    """Look an optimizer up; return it with the backend that it runs on and the modes it has."""
-    spec = parse_optimizer(text)
-    peer = peers.PEERS.get(spec.name)
-    if peer is None:
-        if not (":" in spec.name or spec.name in optimizers.OPTIMIZERS):
-            names = [*optimizers.OPTIMIZERS, *peers.PEERS]
-            raise InputError(
-                f"--optimizer {spec.name!r}: not an optimizer; {nearest(spec.name, names)}"
-            )
-        return spec, backend, peers.MODES if backend == "tensorflow" else ("eager", "xla")
-    if spec.arguments:
-        raise InputError(f"--optimizer {text!r}: {spec.name} takes no arguments here")
-    if importlib.util.find_spec(peer.package) is None:
-        raise InputError(
-            f"--optimizer {text!r}: {peer.package} is not installed here; "
-            "pip install -e '.[peers]' brings it"
-        )
-    return spec, peer.backend, peer.modes
 
 
 def check(

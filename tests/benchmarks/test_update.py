@@ -12,7 +12,7 @@ import psutil
 import pytest
 from rich.console import Console
 
-from benchmarks import peers, race, shapes, table, update
+from benchmarks import competitors, peers, race, shapes, table, update
 from benchmarks.config import InputError
 from tests.reference import ReferenceAdam
 
@@ -150,7 +150,7 @@ class FakeProcess:
     def update(self, repetitions):
         seconds = [float(next(self.seconds)) for _ in range(repetitions)]
         if self.name == "fragile" and seconds[-1] <= 91:
-            raise race.FailedError("died")
+            raise competitors.FailedError("died")
         return seconds
 
     def close(self):
@@ -160,7 +160,7 @@ class FakeProcess:
 def test_the_race_goes_on_without_one_that_dies(monkeypatch):
     monkeypatch.setattr(race, "Process", FakeProcess)
     monkeypatch.setattr(race, "PAUSE_SECONDS", 0)
-    both = [update.Competitor(name, "eager", "tensorflow") for name in ("fragile", "adam")]
+    both = [competitors.Competitor(name, "eager", "tensorflow") for name in ("fragile", "adam")]
     out = io.StringIO()
     plan = race.Plan(both, rounds=3, repetitions=2, device="cpu")
     fake_race = race.Race("two", [(2,), (3,)], plan, Console(file=out, width=120))
@@ -175,7 +175,7 @@ def test_the_race_goes_on_without_one_that_dies(monkeypatch):
 
 
 def test_a_mode_that_an_optimizer_has_not_is_left_out():
-    found, left_out = update.competitors(
+    found, left_out = competitors.combine(
         ["resource_apply_adam", "adam"], ["graph", "xla"], "tensorflow"
     )
     assert [*map(str, found)] == ["resource_apply_adam graph", "adam graph", "adam xla"]
@@ -208,7 +208,7 @@ def test_bad_input_is_one_line(command, tmp_path, arguments, message):
 def test_a_peer_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"'torch_fused': torch is not installed here; pip"):
-        update.competitors(["torch_fused"], ["eager"], "tensorflow")
+        competitors.combine(["torch_fused"], ["eager"], "tensorflow")
 
 
 def test_more_than_fits_into_the_memory_is_refused(monkeypatch):
@@ -216,11 +216,10 @@ def test_more_than_fits_into_the_memory_is_refused(monkeypatch):
         available = 8e9
 
     monkeypatch.setattr(psutil, "virtual_memory", Memory)
-    found, _ = update.competitors(["adam", "sgd"], ["eager", "graph", "xla"], "tensorflow")
-    plan = race.Plan(found, rounds=1, repetitions=1, device="cpu")
-    race.check_memory({"small": [(10,)]}, plan)
+    found, _ = competitors.combine(["adam", "sgd"], ["eager", "graph", "xla"], "tensorflow")
+    competitors.check_memory({"small": [(10,)]}, len(found), "cpu")
     with pytest.raises(InputError, match=r"'vit_b16': 6 competitors need about 14 GB .* 8 GB are"):
-        race.check_memory({"vit_b16": shapes.SHAPES["vit_b16"]()}, plan)
+        competitors.check_memory({"vit_b16": shapes.SHAPES["vit_b16"]()}, len(found), "cpu")
 
 
 def test_the_shapes_are_those_of_the_papers():
