@@ -1,8 +1,11 @@
 """The command line: `python -m benchmarks COMMAND`, one function a command."""
 
 import collections
+import dataclasses
 import datetime
 import importlib.util
+import itertools
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -12,7 +15,7 @@ import click
 
 from benchmarks import optimizers, peers
 from benchmarks.config import InputError, nearest, parse_optimizer
-from benchmarks.models import MODELS
+from benchmarks.models import MODELS, check_name
 from benchmarks.shapes import SHAPES
 
 DATA_DIR = click.option(
@@ -39,22 +42,24 @@ def cli() -> None:
     "datasets",
     multiple=True,
     default=["digits"],
-    help="TFDS image classification data set; digits needs no network. Repeatable.",
+    help="TFDS image classification data set (digits needs no network), or image_folder:PATH, a "
+    "folder of images, train/CLASS/*.png and test/CLASS/*.png. Repeatable.",
 )
 @click.option(
     "--model",
     "models",
     multiple=True,
     default=["2c2d"],
-    help=f"One of {', '.join(MODELS)}. Repeatable.",
+    help=f"One of {', '.join(MODELS)}, or package.module:function, which takes the shape of an "
+    "image and the number of classes and returns a Keras model with logits. Repeatable.",
 )
 @click.option(
     "--optimizer",
     "optimizer_texts",
     multiple=True,
     default=["keras_adam", "adam", "sgd"],
-    help=f"One of {', '.join(optimizers.OPTIMIZERS)}; with arguments in parentheses, as in "
-    "'adam(beta_1=0.95)'. Repeatable.",
+    help=f"One of {', '.join(optimizers.OPTIMIZERS)}, or package.module:Class; with arguments in "
+    "parentheses, as in 'adam(beta_1=0.95)'. Repeatable.",
 )
 @click.option(
     "--seeds",
@@ -90,25 +95,84 @@ def cli() -> None:
     help="Whether XLA compiles the training step; auto leaves it to Keras. "
     "The report says what it came to.",
 )
+@click.option(
+    "--schedule",
+    type=click.Choice(["constant", "cosine", "reduce-on-plateau"]),
+    default="constant",
+    help="Of the learning rate: constant; cosine, down to 0 at the end; reduce-on-plateau, a fifth "
+    "after three epochs without a better validation loss.",
+)
+@click.option(
+    "--target-accuracy",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Measure the steps and seconds until the test accuracy is that high after an epoch.",
+)
+@click.option(
+    "--validation",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    help="Share of the training images to hold out: they choose, the test images only report.",
+)
+@click.option(
+    "--augment", is_flag=True, help="Flip and shift the training images at random; colour only."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]),
+    default="float32",
+    help="Keras dtype policy.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False),
+    help="File with the weights to start from, .weights.h5 or .keras.",
+)
+@click.option(
+    "--save-weights",
+    is_flag=True,
+    help="Keep the weights with the best validation accuracy of each run, RUN_ID.weights.h5.",
+)
+@click.option(
+    "--data-workers",
+    type=click.IntRange(min=1),
+    help="Threads that read and decode the data. Default: tf.data decides.",
+)
+@click.option(
+    "--data-wait",
+    is_flag=True,
+    help="Measure data_wait_fraction, which slows a step by some 0.2 ms.",
+)
 @DATA_DIR
 @MANUAL_DIR
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="New folder for the reports. Default: results/train-DATE-TIME.",
+    help="Folder for the reports, a new one unless --resume. Default: results/train-DATE-TIME.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on in the folder --output: do the runs that have no result there, failed ones again.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds that a run may take, start and compilation included.",
 )
 def train(
     datasets: tuple[str, ...],
     models: tuple[str, ...],
     optimizer_texts: tuple[str, ...],
     seeds: int,
-    batch_size: int,
     learning_rate: float | None,
     device: str | None,
     backend: str,
     data_dir: Path | None,
     manual_dir: Path | None,
     output: Path | None,
+    resume: bool,
+    timeout: float | None,
+    save_weights: bool,
     **fixed: Any,
 ) -> int:
     """Train every model on every data set with every optimizer, over several seeds.
@@ -121,20 +185,32 @@ def train(
     loss diverged has not failed, it has a result.
     """
     for name in models:
-        if name not in MODELS:
-            raise InputError(f"--model {name!r}: not a model; {nearest(name, MODELS)}")
+        check_name(name)
     specs = [parse_optimizer(text) for text in optimizer_texts]
     for name, given in (("dataset", datasets), ("model", models), ("optimizer", map(str, specs))):
         for value, count in collections.Counter(given).items():
             if count > 1:
                 raise InputError(f"--{name} {value!r}: given twice")
+    for option, needs_validation in (
+        ("--schedule reduce-on-plateau", fixed["schedule"] == "reduce-on-plateau"),
+        ("--save-weights", save_weights),
+    ):
+        if needs_validation and not fixed["validation"]:
+            raise InputError(
+                f"{option}: needs images to choose by; hold some out: --validation 0.1"
+            )
     rates = [optimizers.learning_rate(spec, learning_rate) for spec in specs]
     if importlib.util.find_spec(backend) is None:
         raise InputError(f"--backend {backend!r}: {backend} is not installed here")
     now = datetime.datetime.now().astimezone()
     folder = output or Path("results") / f"train-{now:%Y%m%d-%H%M%S}"
-    if (folder / "runs.csv").exists():
-        raise InputError(f"--output {str(folder)!r}: holds a report already; name a new folder")
+    if resume and output is None:
+        raise InputError("--resume: name the folder to go on in with --output")
+    if (folder / "runs.csv").exists() and not resume:
+        raise InputError(
+            f"--output {str(folder)!r}: holds a report already; name a new folder, "
+            "or go on in this one with --resume"
+        )
 
     # Only now, so that help and bad input do not wait for pandas.
     from rich.console import Console
@@ -144,28 +220,31 @@ def train(
     # A file or a pipe has no width: leave the lines whole.
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print("Checking the device, the optimizers and the data ...")
-    spellings = [str(spec) for spec in specs]
-    checked = sweep.check(spellings, datasets, batch_size, backend, device, data_dir, manual_dir)
     configs = sweep.configurations(
         datasets,
         models,
-        zip(spellings, rates, strict=True),
+        zip(map(str, specs), rates, strict=True),
         seeds,
-        batch_size=batch_size,
-        device=checked.device,
+        device="",  # not known yet
         backend=backend,
         **fixed,
     )
+    checked = sweep.check(configs, device, data_dir, manual_dir)
+    configs = [dataclasses.replace(config, device=checked.device) for config in configs]
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     sweep.open_folder(folder, command, checked.environment)
-    with terminal.Display(console, len(configs)) as display:
-        sweep.run_all(configs, folder, data_dir, checked.environment, display)
+    to_do = sweep.unfinished(configs, folder)
+    if len(to_do) < len(configs):
+        console.print(f"{len(configs) - len(to_do)} of {len(configs)} runs have a result already.")
+    with terminal.Display(console, len(to_do)) as display:
+        sweep.run_all(to_do, folder, data_dir, checked.environment, display, timeout, save_weights)
 
-    runs = table.read(folder / "runs.csv", table.RUNS)
+    runs = sweep.read_runs(folder)
+    runs = runs[runs["run_id"].isin([config.run_id for config in configs])]
     console.print(terminal.summary(runs))
     for name in ("runs.csv", "epochs.csv"):
         print(folder / name)
-    return int(not runs["status"].isin(["ok", "diverged"]).all())
+    return int(not runs["status"].isin(table.RESULTS).all())
 
 
 @cli.command()
@@ -277,9 +356,102 @@ def update(
     return int(not complete)
 
 
+@cli.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--baseline",
+    help="Optimizer that the others are compared with, spelled as in runs.csv. "
+    "Default: adam, else the first. Only with one folder.",
+)
+@click.option(
+    "--optimizer",
+    "subjects",
+    multiple=True,
+    help="Compare only this one, spelled as in runs.csv. Repeatable.",
+)
+@click.option(
+    "--any-environment",
+    is_flag=True,
+    help="Compare runs that were made on different machines or with different versions, too.",
+)
+@click.option(
+    "--max-regression",
+    metavar="PERCENT",
+    help="Exit with code 1 if anything got worse by more than that (5%; of the accuracy, 5% means "
+    "0.05), and if a run failed or missed the target that did not before.",
+)
+def compare(
+    folders: tuple[Path, ...],
+    baseline: str | None,
+    subjects: tuple[str, ...],
+    any_environment: bool,
+    max_regression: str | None,
+) -> int:
+    """Compare the optimizers in one results FOLDER, or two FOLDERS: before and after a change.
+
+    Runs are paired by their seeds. For each metric: the medians; the ratio
+    (geometric mean over the pairs) or, for the accuracy, the difference (mean);
+    its bootstrap interval; the p-value of the paired t-test; a verdict.
+    """
+    if len(folders) > 2:
+        raise InputError(f"{len(folders)} folders given: compare takes one or two")
+    if len(folders) == 2 and baseline is not None:
+        raise InputError("--baseline: only with one folder; with two, the first is the baseline")
+    largest = math.inf if max_regression is None else _percent(max_regression)
+
+    from rich.console import Console
+
+    from benchmarks import compare, terminal
+
+    comparisons, warnings = (
+        compare.within(folders[0], baseline, subjects, any_environment)
+        if len(folders) == 1
+        else compare.between(folders[0], folders[1], subjects, any_environment)
+    )
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for (before, after, problem), group in itertools.groupby(
+        comparisons, key=lambda c: (c.before, c.after, c.problem)
+    ):
+        console.print(f"{after} against {before}: {problem}", markup=False, highlight=False)
+        console.print(terminal.comparison(list(group)), "")
+    for warning in warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+    if max_regression is None:
+        return 0
+    worse = [c for c in comparisons if c.is_regression(largest)]
+    for c in worse:
+        print(f"Regression: {c.metric.column} of {c.after}: {c.verdict} ({c.problem})")
+    return int(bool(worse))
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Write a page about the results in FOLDER, into it.
+
+    report.html is one file that needs no other and no network; report.md says
+    the same with the plots in PNG files beside it.
+    """
+    from benchmarks import report
+
+    for path in report.write(folder):
+        print(path)
+
+
+def _percent(text: str) -> float:
+    """Read `5%` as 0.05."""
+    try:
+        value = float(text.removesuffix("%")) / 100
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise InputError(f"--max-regression {text!r}: expected a percentage such as 5%")
+    return value
+
+
 @cli.group()
 def data() -> None:
-    """Bring data sets onto this machine."""
+    """Bring data sets onto this machine, and check those that are here."""
 
 
 @data.command()
@@ -313,6 +485,55 @@ def prepare(datasets: tuple[str, ...], manual_dir: Path | None, data_dir: Path |
             raise InputError(message.error)
         name, path = message
         print(f"{name}: {path}")
+
+
+@data.command(name="list")
+@DATA_DIR
+def list_prepared(data_dir: Path | None) -> None:
+    """Say which data sets are prepared, and where."""
+    from benchmarks import prepared
+
+    found = prepared.find(data_dir)
+    for one in found:
+        splits = ", ".join(f"{split} {records:,}" for split, records in one.splits.items())
+        print(f"{one.name}: {splits}; {one.size_mb:,.1f} MB; {one.folder}")
+    if not found:
+        print(f"{prepared.root(data_dir)}: nothing is prepared")
+    for path in prepared.leftovers(data_dir):
+        print(f"{path}: of a preparation that was interrupted, unless it is still at work")
+
+
+@data.command()
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    help="Name of a prepared data set. Repeatable. Default: all.",
+)
+@DATA_DIR
+def verify(datasets: tuple[str, ...], data_dir: Path | None) -> int:
+    """Read every record of prepared data sets, and say which files are damaged.
+
+    Exit code 1 if one is.
+    """
+    from benchmarks import prepared, worker
+
+    chosen = prepared.choose(prepared.find(data_dir), datasets)
+    if not chosen:
+        raise InputError(f"{prepared.root(data_dir)}: nothing is prepared")
+    whole = True
+    for message in worker.run(
+        "benchmarks.prepared:verify", chosen, backend="tensorflow", device="cpu"
+    ):
+        if isinstance(message, worker.Failure):
+            raise InputError(message.error)
+        one, damage = message.prepared, message.damage
+        if damage:
+            whole = False
+            print("\n".join([*damage, f"to mend {one.name}: {prepared.remedy(one)}"]))
+        else:
+            print(f"{one.name}: all {sum(one.splits.values()):,} records are whole; {one.folder}")
+    return int(not whole)
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import difflib
 import hashlib
+import importlib
 import json
 import re
 import textwrap
@@ -25,6 +26,19 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 def one_line(error: BaseException) -> str:
     """Return the type and the message of an exception on one line of bounded length."""
     return textwrap.shorten(f"{type(error).__name__}: {error}", 400, placeholder=" ...")
+
+
+def import_path(path: str) -> Any:
+    """Return what `package.module:name` names.
+
+    Raises:
+        InputError: there is nothing of that name, or its module cannot be imported.
+    """
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as error:  # whatever the user's module does when it is imported
+        raise InputError(f"{path!r}: {one_line(error)}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,12 +110,37 @@ class RunConfig:
     """"tensorflow" or "jax"."""
     jit_compile: str
     """"auto" (what Keras decides), "true" or "false": whether XLA compiles the training step."""
+    schedule: str = "constant"
+    """Of the learning rate: "constant", "cosine" or "reduce-on-plateau"."""
+    target_accuracy: float | None = None
+    """Test accuracy; how long it takes to get there is measured."""
+    validation: float = 0.0
+    """Share of the training images that is held out to choose with."""
+    augment: bool = False
+    """Whether the training images are flipped and shifted at random."""
+    precision: str = "float32"
+    """Keras's dtype policy."""
+    weights: str | None = None
+    """File with the weights to start from; None starts from random ones."""
+    data_workers: int | None = None
+    """Threads that read the data; None leaves their number to tf.data."""
+    data_wait: bool = False
+    """Whether it is measured how long training waits for data."""
 
     @property
     def run_id(self) -> str:
-        """Twelve hexadecimal digits: the same for the same configuration, everywhere."""
-        fields = json.dumps(dataclasses.asdict(self), sort_keys=True)
-        return hashlib.sha256(fields.encode()).hexdigest()[:12]
+        """Twelve hexadecimal digits: the same for the same configuration, everywhere.
+
+        A field with its default value does not count, so that a field that a
+        later version adds changes no `run_id`.
+        """
+        fields = {
+            field.name: value
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        }
+        text = json.dumps(fields, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def __str__(self) -> str:
         """Name it in a few words for a progress line."""

@@ -35,9 +35,19 @@ UNLABELLED_TEST = ("imagenet2012", "i_naturalist2017", "i_naturalist2018")
 """Sets whose authors keep the labels of the test split; TFDS fills in -1."""
 
 
+VALIDATION = ("validation", "val")
+"""Names of the split that is reported where there is no labelled test split."""
+
+IMAGE_FOLDER = "image_folder:"
+"""Before the path of a folder of images, TRAIN-OR-TEST/CLASS/IMAGE, in the place of a name."""
+
+SHIFT = 8
+"""Augmentation shifts an image by up to this fraction of its height and width: 4 of 32 pixels."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """The two splits of a data set as batches of (images, labels).
+    """The splits of a data set as batches of (images, labels).
 
     Images are float32 in [0, 1] of shape (batch, height, width, channels),
     labels int64 of shape (batch,).
@@ -45,6 +55,8 @@ class Data:
 
     train: tf.data.Dataset
     """Shuffled anew in every epoch, full batches only."""
+    validation: tf.data.Dataset | None
+    """Training images that were held out; like `test`."""
     test: tf.data.Dataset
     """In order and complete: the last batch may be smaller."""
     image_shape: Shape
@@ -52,6 +64,8 @@ class Data:
     steps_per_epoch: int
     caches: tuple[tf.data.Dataset, ...]
     """What of it is kept in memory."""
+    waiting: "Waiting | None"
+    """How long whoever reads `train` has waited for it, if that is measured."""
 
     def fill_caches(self) -> None:
         """Read and decode the images now, so that no clock runs while it happens."""
@@ -75,7 +89,7 @@ def prepare(name: str, data_dir: Path | None, manual_dir: Path | None) -> Path:
             network is out of reach.
     """
     builder = _builder(name, data_dir)
-    if builder.is_prepared():
+    if name.startswith(IMAGE_FOLDER) or builder.is_prepared():
         return Path(builder.data_dir)
     if manual_dir is not None and not manual_dir.is_dir():
         raise InputError(f"--manual-dir {str(manual_dir)!r}: no such folder")
@@ -114,15 +128,35 @@ def prepare_all(
         send((name, prepare(name, data_dir, manual_dir)))
 
 
-def load(name: str, batch_size: int, seed: int, data_dir: Path | None) -> Data:
+def load(
+    name: str,
+    batch_size: int,
+    seed: int,
+    data_dir: Path | None,
+    *,
+    validation: float = 0.0,
+    augment: bool = False,
+    workers: int | None = None,
+    watch: bool = False,
+) -> Data:
     """Read a prepared data set.
 
-    The order of the training images is determined by `seed`. The decoded
-    images are kept in memory, unless they are too large for it. Nothing is
-    read yet: a damaged file shows when it is.
+    The decoded images are kept in memory, unless they are too large for it.
+    Nothing is read yet: a damaged file shows when it is.
+
+    Args:
+        name: as for `prepare`, or `image_folder:PATH`.
+        batch_size: images in a batch.
+        seed: determines the order and the augmentation of the training images.
+        data_dir: where prepared data sets lie.
+        validation: share of the training images to hold out; always the same ones.
+        augment: flip and shift the training images at random.
+        workers: threads that read; None leaves their number to tf.data.
+        watch: measure how long the reader of the training images waits.
 
     Raises:
-        InputError: the data set is not one of labelled images, or has less than one batch.
+        InputError: the data set is not one of labelled images, has less than
+            one batch, or none to hold out, or cannot be augmented.
     """
     builder = _builder(name, data_dir)
     features = builder.info.features
@@ -134,42 +168,106 @@ def load(name: str, batch_size: int, seed: int, data_dir: Path | None) -> Data:
     resize = height is None or width is None
     image_shape = (*RESIZED, channels) if resize else (height, width, channels)
 
+    if augment and channels != 3:
+        raise InputError(f"--augment: {name} has no colour images; those of signs lose their sense")
+
     train_split, test_split = _splits(builder.info)
-    images = builder.info.splits[train_split].num_examples
+    labelled = builder.info.splits[train_split].num_examples
+    held_out = int(labelled * validation)
+    images = labelled - held_out
+    if validation and not held_out:
+        raise InputError(f"--validation {validation}: {name} has only {labelled} training images")
     if images < batch_size:
         raise InputError(f"--batch-size {batch_size}: {name} has only {images} training images")
     image_bytes = int(np.prod(image_shape)) * np.dtype(features["image"].np_dtype).itemsize
     memory_images = int(LARGEST_SHARE_OF_MEMORY * psutil.virtual_memory().total) // image_bytes
     in_memory = images <= memory_images
 
-    def read(split: str, shuffle_files: bool) -> tf.data.Dataset:
+    def read(split: str, shuffle_files: bool, part: slice = slice(None)) -> tf.data.Dataset:
         dataset = builder.as_dataset(
             split=split,
             as_supervised=True,
             shuffle_files=shuffle_files,
             read_config=tfds.ReadConfig(shuffle_seed=seed, try_autocache=False),
         )
+        # Before the images are resized: those of the other part need not be.
+        dataset = dataset.skip(part.start or 0).take(-1 if part.stop is None else part.stop)
         if resize:
             dataset = dataset.map(_resize, tf.data.AUTOTUNE)
         return dataset.cache() if in_memory else dataset
 
-    train_images = read(train_split, shuffle_files=not in_memory)
-    test_images = read(test_split, shuffle_files=False)
-    train = train_images.shuffle(min(images, memory_images), seed=seed)
-    train = train.batch(batch_size, drop_remainder=True)  # a smaller batch would compile again
-    test = test_images.batch(batch_size)
-    return Data(
+    def batches(dataset: tf.data.Dataset, drop_remainder: bool = False) -> tf.data.Dataset:
+        return dataset.batch(batch_size, drop_remainder)
+
+    def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
         # After batching, for one operation a batch, and after the cache, which holds bytes.
-        train=train.map(_normalise, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE),
-        test=test.map(_normalise, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE),
+        dataset = dataset.map(_normalise, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        options = tf.data.Options()
+        if workers is not None:
+            options.threading.private_threadpool_size = workers
+        return dataset.with_options(options)
+
+    # Shuffled files change which images come first: not if that decides which are held out.
+    train_images = read(train_split, not in_memory and not held_out, slice(held_out, None))
+    test_images = read(test_split, shuffle_files=False)
+    kept = [train_images, test_images]
+    train = train_images.shuffle(min(images, memory_images), seed=seed)
+    train = batches(train, drop_remainder=True)  # a smaller batch would compile again
+    if augment:
+        train = _augment(train, seed)
+    validation_images = None
+    if held_out:
+        validation_images = read(train_split, shuffle_files=False, part=slice(held_out))
+        kept.append(validation_images)
+    train = finish(train)
+    waiting = Waiting() if watch else None
+    return Data(
+        train=train if waiting is None else waiting.measure(train),
+        validation=None if validation_images is None else finish(batches(validation_images)),
+        test=finish(batches(test_images)),
         image_shape=image_shape,
         classes=features["label"].num_classes,
         steps_per_epoch=images // batch_size,
-        caches=(train_images, test_images) if in_memory else (),
+        caches=tuple(kept) if in_memory else (),
+        waiting=waiting,
     )
 
 
+class Waiting:
+    """Adds up how long the reader of a data set waits for its batches.
+
+    This costs the reader some 0.2 ms a batch itself, and so is not done unasked.
+    """
+
+    def __init__(self) -> None:
+        with tf.device("CPU"):
+            self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+
+    def measure(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Return `dataset`, watched.
+
+        `zip` asks its parts one after the other: the first reads the clock
+        when a batch is asked for. When `add` has its arguments, it is there.
+        """
+        asked = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
+
+        def add(asked: tf.Tensor, batch: Any) -> Any:
+            self._seconds.assign_add(tf.timestamp() - asked)
+            return batch
+
+        options = tf.data.Options()
+        # It would ask before the reader does.
+        options.experimental_optimization.inject_prefetch = False
+        return tf.data.Dataset.zip(asked, dataset).map(add).with_options(options)
+
+    def seconds(self) -> float:
+        """Return the sum so far."""
+        return float(self._seconds)
+
+
 def _builder(name: str, data_dir: Path | None) -> Any:
+    if name.startswith(IMAGE_FOLDER):
+        return _image_folder(name)
     known = set(tfds.list_builders(with_community_datasets=False))
     base = name.split("/")[0].split(":")[0]
     if base not in known:
@@ -180,18 +278,61 @@ def _builder(name: str, data_dir: Path | None) -> Any:
         raise InputError(f"--dataset {name!r}: {one_line(error)}") from error
 
 
+def _image_folder(name: str) -> Any:
+    folder = Path(name.removeprefix(IMAGE_FOLDER))
+    if not folder.is_dir():
+        raise InputError(f"--dataset {name!r}: no such folder")
+    builder = tfds.ImageFolder(str(folder))
+    splits = set(builder.info.splits)
+    if "train" not in splits or not splits & {"test", *VALIDATION}:
+        raise InputError(
+            f"--dataset {name!r}: expected folders train and test (or val), "
+            "with a folder of .jpg or .png images for each class in them"
+        )
+    return builder
+
+
 def _splits(info: Any) -> tuple[str, str]:
     """Name the training split and the split that is reported."""
     if "test" in info.splits and info.name not in UNLABELLED_TEST:
         return "train", "test"
-    if "validation" in info.splits:
-        return "train", "validation"
+    for name in VALIDATION:
+        if name in info.splits:
+            return "train", name
     return "train[:80%]", "train[80%:]"
 
 
 def _resize(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     resized = tf.image.resize(image, RESIZED)
     return tf.cast(tf.round(resized), image.dtype), label
+
+
+def _augment(batches: tf.data.Dataset, seed: int) -> tf.data.Dataset:
+    """Flip each image or not, and shift it; black moves in. Anew in every epoch.
+
+    The random numbers are drawn by a data set of their own and in its order,
+    so that they do not depend on which thread is first.
+    """
+
+    def change(seeds: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> Any:
+        images, labels = batch
+        count, height, width, _ = images.shape
+        pad = max(height // SHIFT, 1), max(width // SHIFT, 1)
+        padded = tf.pad(images, [(0, 0), (pad[0], pad[0]), (pad[1], pad[1]), (0, 0)])
+
+        def random(number: int, below: int) -> tf.Tensor:
+            return tf.random.stateless_uniform(
+                [count, 1], seeds + number, maxval=below, dtype=tf.int32
+            )
+
+        rows = random(0, 2 * pad[0] + 1) + tf.range(height)
+        columns = random(1, 2 * pad[1] + 1)
+        columns += tf.where(random(2, 2) == 1, tf.range(width), tf.range(width)[::-1])
+        shifted = tf.gather(padded, rows, axis=1, batch_dims=1)
+        return tf.gather(shifted, columns, axis=2, batch_dims=1), labels
+
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
+    return tf.data.Dataset.zip(seeds, batches).map(change, tf.data.AUTOTUNE)
 
 
 def _normalise(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

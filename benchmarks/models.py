@@ -9,6 +9,8 @@ line knows the names at once.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from benchmarks.config import InputError, import_path, nearest, one_line
+
 Shape = tuple[int, int, int]
 """Height, width, channels."""
 
@@ -97,45 +99,187 @@ def resnet20(image_shape: Shape, classes: int) -> Any:
     return keras.Model(images, layers.Dense(classes)(x))
 
 
-def mobilenet_v3_small(image_shape: Shape, classes: int) -> Any:
-    """Build Keras's MobileNetV3Small; images below 32x32 are enlarged to that.
+def three_conv_three_dense(image_shape: Shape, classes: int) -> Any:
+    """Build the `3c3d` of DeepOBS: three convolutions with pooling, three dense layers.
 
-    Its moving averages forget over 10 steps instead of 1000: the runs here are
-    too short for Keras's value, and the test accuracy would be that of the
-    averages' initial values.
+    Without its L2 penalty on the weights: weight decay is the optimizer's here.
+    Images below 32x32 are enlarged to that.
     """
     import keras
     from keras import layers
 
-    height, width, channels = image_shape
-    size = max(height, 32), max(width, 32)  # the network halves the image five times
-    network = keras.applications.MobileNetV3Small(
-        input_shape=(*size, channels),
+    def conv(filters: int, size: int, padding: str) -> Any:
+        return layers.Conv2D(
+            filters, size, padding=padding, activation="relu", kernel_initializer="glorot_normal"
+        )
+
+    def pool() -> Any:
+        return layers.MaxPooling2D(3, 2, padding="same")
+
+    images, x = _input(image_shape)
+    for layer in (
+        *(conv(64, 5, "valid"), pool(), conv(96, 3, "valid"), pool(), conv(128, 3, "same"), pool()),
+        *(layers.Flatten(), layers.Dense(512, "relu"), layers.Dense(256, "relu")),
+        layers.Dense(classes),
+    ):
+        x = layer(x)
+    return keras.Model(images, x)
+
+
+def resnet50(image_shape: Shape, classes: int) -> Any:
+    """Build Keras's ResNet50; images below 32x32 are enlarged to that."""
+    import keras
+
+    return _application(keras.applications.ResNet50, image_shape, classes)
+
+
+def mobilenet_v3_small(image_shape: Shape, classes: int) -> Any:
+    """Build Keras's MobileNetV3Small; images below 32x32 are enlarged to that."""
+    import keras
+
+    return _application(
+        keras.applications.MobileNetV3Small, image_shape, classes, include_preprocessing=False
+    )
+
+
+def efficientnet_b0(image_shape: Shape, classes: int) -> Any:
+    """Build Keras's EfficientNetB0; images below 32x32 are enlarged to that."""
+    import keras
+
+    # It begins with a division by 255.
+    return _application(keras.applications.EfficientNetB0, image_shape, classes, scale=255.0)
+
+
+def vit_tiny(image_shape: Shape, classes: int) -> Any:
+    """Build the ViT-Ti of Touvron et al. (2021): 12 layers, 192 wide, 3 heads.
+
+    The patches are the 16x16 pixels of the paper (https://arxiv.org/abs/2012.12877) for images
+    from 128x128 on, and an eighth of the image's height for smaller ones.
+    """
+    import keras
+    from keras import layers
+
+    width, heads = 192, 3
+    initializer = keras.initializers.TruncatedNormal(stddev=0.02)
+
+    class Embed(layers.Layer):
+        """Puts the class token before the patches and adds the positions."""
+
+        def build(self, shape: tuple[int | None, ...]) -> None:
+            self.token = self.add_weight(shape=(1, 1, width), initializer=initializer)
+            positions = (1, int(shape[1] or 0) + 1, width)
+            self.positions = self.add_weight(shape=positions, initializer=initializer)
+
+        def call(self, patches: Any) -> Any:
+            token = keras.ops.tile(self.token, (keras.ops.shape(patches)[0], 1, 1))
+            return keras.ops.concatenate([token, patches], axis=1) + self.positions
+
+    def dense(units: int, activation: str | None = None) -> Any:
+        return layers.Dense(units, activation, kernel_initializer=initializer)
+
+    def norm(x: Any) -> Any:
+        return layers.LayerNormalization(epsilon=1e-6)(x)
+
+    size = 16 if image_shape[0] >= 128 else max(image_shape[0] // 8, 1)
+    images = keras.Input(image_shape)
+    x = layers.Conv2D(width, size, size, kernel_initializer=initializer)(images)
+    x = Embed()(layers.Reshape((-1, width))(x))
+    for _ in range(12):
+        y = norm(x)
+        y = layers.MultiHeadAttention(heads, width // heads, kernel_initializer=initializer)(y, y)
+        x = layers.Add()([x, y])
+        y = dense(width)(dense(4 * width, "gelu")(norm(x)))
+        x = layers.Add()([x, y])
+    return keras.Model(images, dense(classes)(norm(x)[:, 0]))
+
+
+def _input(image_shape: Shape) -> tuple[Any, Any]:
+    """Return the input of a network that halves its image often, and the image for it."""
+    import keras
+    from keras import layers
+
+    height, width, _ = image_shape
+    images = keras.Input(image_shape)
+    size = max(height, 32), max(width, 32)
+    return images, images if size == (height, width) else layers.Resizing(*size)(images)
+
+
+def _application(
+    network: Callable[..., Any],
+    image_shape: Shape,
+    classes: int,
+    scale: float = 1.0,
+    **arguments: Any,
+) -> Any:
+    """Build one of `keras.applications`, to be trained from random weights.
+
+    Its moving averages forget over 10 steps instead of 100 or 1000: the runs
+    here are too short for Keras's values, and the test accuracy would be that
+    of the averages' initial values.
+    """
+    import keras
+    from keras import layers
+
+    images, x = _input(image_shape)
+    built = network(
+        input_shape=tuple(x.shape[1:]),
         weights=None,
         classes=classes,
         classifier_activation=None,
-        include_preprocessing=False,
+        **arguments,
     )
-    for layer in network.layers:
+    for layer in built.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = 0.9
-    if size == (height, width):
-        return network
-    images = keras.Input(image_shape)
-    return keras.Model(images, network(layers.Resizing(*size)(images)))
+    if x is images and scale == 1:
+        return built
+    return keras.Model(images, built(layers.Rescaling(scale)(x) if scale != 1 else x))
 
 
 MODELS: Mapping[str, Callable[[Shape, int], Any]] = {
     "mlp": mlp,
     "2c2d": two_conv_two_dense,
+    "3c3d": three_conv_three_dense,
     "resnet20": resnet20,
+    "resnet50": resnet50,
     "mobilenet_v3_small": mobilenet_v3_small,
+    "efficientnet_b0": efficientnet_b0,
+    "vit_tiny": vit_tiny,
 }
 
 
+def check_name(name: str) -> None:
+    """Raise an `InputError` unless `name` is in the table or has the form of an import path."""
+    if name not in MODELS and ":" not in name:
+        raise InputError(f"--model {name!r}: not a model; {nearest(name, MODELS)}")
+
+
 def build(name: str, image_shape: Shape, classes: int, seed: int) -> Any:
-    """Build the model `name`; its initial weights depend on `seed` and on nothing else."""
+    """Build the model `name`; its initial weights depend on `seed` and on nothing else.
+
+    Args:
+        name: in the table, or the import path of a function like those there.
+        image_shape: of one image.
+        classes: how many.
+        seed: of the random numbers.
+
+    Raises:
+        InputError: there is no such function, or what it returns is no such model.
+    """
     import keras
 
     keras.utils.set_random_seed(seed)
-    return MODELS[name](image_shape, classes)
+    if name in MODELS:
+        return MODELS[name](image_shape, classes)
+    function = import_path(name)
+    try:
+        model = function(image_shape, classes)
+        shapes = model.input_shape, model.output_shape
+    except Exception as error:
+        raise InputError(f"--model {name!r}: {one_line(error)}") from error
+    if shapes != ((None, *image_shape), (None, classes)):
+        raise InputError(
+            f"--model {name!r}: maps {shapes[0]} to {shapes[1]}; for this data set it must map "
+            f"{(None, *image_shape)} to {(None, classes)}"
+        )
+    return model

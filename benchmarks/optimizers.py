@@ -5,13 +5,12 @@ the names without importing Keras.
 """
 
 import dataclasses
-import importlib
 import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.config import InputError, OptimizerSpec, nearest, one_line
+from benchmarks.config import InputError, OptimizerSpec, import_path, nearest, one_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Entry:
     """Where the class is, the learning rate if none is given, and what the name fixes."""
 
     path: str
-    learning_rate: float
+    learning_rate: float | None
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -41,9 +40,13 @@ OPTIMIZERS: Mapping[str, Entry] = {
 def entry(spec: OptimizerSpec) -> Entry:
     """Look `spec` up in the table.
 
+    An import path, `package.module:Class`, stands for itself.
+
     Raises:
         InputError: there is no optimizer of that name.
     """
+    if ":" in spec.name:
+        return Entry(spec.name, None)
     if spec.name not in OPTIMIZERS:
         raise InputError(
             f"--optimizer {spec.name!r}: not an optimizer; {nearest(spec.name, OPTIMIZERS)}"
@@ -59,21 +62,34 @@ def learning_rate(spec: OptimizerSpec, given: float | None) -> float:
     """
     default = entry(spec).learning_rate if given is None else given
     rate = spec.arguments.get("learning_rate", default)
+    if rate is None and "learning_rate" not in spec.arguments:
+        raise InputError(
+            f"--optimizer {str(spec)!r}: give its learning rate, in parentheses or with "
+            "--learning-rate"
+        )
     if not isinstance(rate, int | float) or not 0 < rate < math.inf:
         raise InputError(f"--optimizer {str(spec)!r}: learning rate {rate} is not a number above 0")
     return float(rate)
 
 
-def build(spec: OptimizerSpec, learning_rate: float) -> Any:
+def build(spec: OptimizerSpec, learning_rate: Any) -> Any:
     """Make the `keras.optimizers.Optimizer` that `spec` names.
+
+    Args:
+        spec: name and arguments.
+        learning_rate: a number, or a `keras.optimizers.schedules.LearningRateSchedule`.
 
     Raises:
         InputError: an argument that the class does not have, or a value or a
             backend that it refuses.
     """
     found = entry(spec)
-    module, _, name = found.path.partition(":")
-    optimizer_class = getattr(importlib.import_module(module), name)
+    optimizer_class = import_path(found.path)
+    if ":" in spec.name:
+        import keras
+
+        if not (isinstance(optimizer_class, type) and issubclass(optimizer_class, keras.Optimizer)):
+            raise InputError(f"--optimizer {spec.name!r}: not a keras.optimizers.Optimizer")
     valid = {
         parameter.name
         for parameter in inspect.signature(optimizer_class).parameters.values()

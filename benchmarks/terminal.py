@@ -1,5 +1,7 @@
 """What the terminal shows: a progress bar while a sweep runs, a table at its end."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from rich import box
 from rich.console import Console
@@ -8,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks import events
+from benchmarks.compare import Comparison, in_words
 from benchmarks.config import RunConfig
 from benchmarks.table import Row
 
@@ -49,6 +52,13 @@ class Display:
         self._number += 1
         self._bar.update(self._all, description=str(config))
         self._bar.reset(self._one, description="starting", total=None)
+
+    def leave(self, config: RunConfig) -> None:
+        """Show that another sweep does a run, or has done it."""
+        self._config = config
+        self._number += 1
+        self._print("left to another sweep in this folder")
+        self._bar.advance(self._all)
 
     def progress(self, progress: events.Progress) -> None:
         """Show how far the run is."""
@@ -104,6 +114,19 @@ def summary(runs: pd.DataFrame) -> Table:
             _median_and_range(ok["images_per_second"], "{:,.0f}"),
         )
     return summary
+
+
+def comparison(comparisons: Sequence[Comparison]) -> Table:
+    """One line for each metric: both medians, what lies between them, and the verdict."""
+    table = Table("", "before", "after", "effect", "95 % interval", "p", "verdict", box=None)
+    for compared in comparisons:
+        table.add_row(
+            compared.metric.column,
+            f"{compared.median_before:.6g}",
+            f"{compared.median_after:.6g}",
+            *in_words(compared),
+        )
+    return table
 
 
 def _median_and_range(values: pd.Series, style: str) -> str:

@@ -13,6 +13,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Generator, Iterator
 from multiprocessing.connection import Connection
@@ -30,7 +32,7 @@ class Failure:
     """The last message of a worker that did not get to its end."""
 
     status: str
-    """"oom" or "error"."""
+    """"oom", "error" or "timeout"."""
     error: str
     """One line."""
 
@@ -41,6 +43,7 @@ def run(
     backend: str,
     device: str | None,
     log: Path | None = None,
+    timeout: float | None = None,
 ) -> Generator[Any, None, None]:
     """Call `function(*arguments, send)` in a new process and yield what it sends.
 
@@ -52,9 +55,11 @@ def run(
         device: "cpu" hides the GPUs from the process.
         log: file for what the process and the libraries in it print; None
             leaves that on the terminal.
+        timeout: seconds after which the process is killed; None lets it run.
 
     Yields:
-        What the function sends; at the end a `Failure` if it raised or died.
+        What the function sends; at the end a `Failure` if it raised, died or
+        took too long.
     """
     settings = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     if device == "cpu":
@@ -66,8 +71,13 @@ def run(
     )
     process.start()
     sender.close()  # so that the end of the process is the end of the messages
+    deadline = None if timeout is None else time.monotonic() + timeout
     try:
         while True:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0)
+            if not receiver.poll(left):
+                yield Failure("timeout", f"took longer than {timeout:g} seconds")
+                return
             try:
                 message = receiver.recv()
             except EOFError:
@@ -104,6 +114,7 @@ def _enter(
 ) -> None:
     """Be the process, from its first line to its last."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(settings)
     if log is not None:
         with log.open("ab") as file:
@@ -123,6 +134,14 @@ def _enter(
     except Exception as error:
         traceback.print_exc()
         sender.send(_failure(error))
+
+
+def _end_with_parent() -> None:
+    """Be the thread that lets no process work on when nobody is left to hear its result."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only a worker calls this"
+    parent.join()
+    os._exit(1)
 
 
 @contextlib.contextmanager

@@ -34,6 +34,30 @@ def test_the_first_epoch_is_warm_up(times):
     assert measured["compile_seconds"] == 5 - 1.5
 
 
+def test_the_share_of_waiting_is_that_after_warm_up(times):
+    waited = iter([0, 3, 3, 4, 10, 11])  # at the beginning and the end of each epoch
+    watched = clock.TrainingClock(lambda: None, lambda: next(waited))
+    for epoch in ([0, 5, 6], [10, 11, 14], [20, 21, 24]):
+        times.extend(epoch)
+        watched.begin_epoch()
+        watched.end_step()
+        watched.end_epoch()
+    assert watched.measurements(batch_size=8)["data_wait_fraction"] == 2 / 8
+
+
+def test_the_median_time_of_a_call(monkeypatch):
+    now = [0.0]
+
+    def call():
+        now[0] += 0.25
+
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
+    assert clock.median_ms(call, repetitions=20, seconds=100) == 250
+    assert now == [(20 + 2) * 0.25]
+    clock.median_ms(call, repetitions=20, seconds=1)
+    assert now == [(20 + 2 + 4 + 2) * 0.25]
+
+
 def test_with_one_epoch_the_first_step_is_warm_up(times):
     measured = train([], times, [[0, 10, 11, 12, 13]]).measurements(batch_size=8)
     assert measured["images_per_second"] == 2 * 8 / 3

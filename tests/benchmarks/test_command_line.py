@@ -58,6 +58,7 @@ def test_the_folder_says_how_it_was_made(report):
         "epochs.csv",
         "command.txt",
         "environment.json",
+        ".lock",
     }
     assert "--optimizer 'sgd(learning_rate=1e30)'" in (folder / "command.txt").read_text()
     assert json.loads((folder / "environment.json").read_text())["keras"]
@@ -108,6 +109,13 @@ def test_a_run_that_fails_is_a_row_and_the_sweep_goes_on(command, data_dir, tmp_
         ("train --optimizer adam --optimizer adam()", "--optimizer 'adam': given twice"),
         ("train --learning-rate -1", "learning rate -1.0 is not a number above 0"),
         ("train --learning-rate fast", "'--learning-rate': 'fast' is not a valid float"),
+        ("train --resume", "--resume: name the folder to go on in with --output"),
+        ("train --save-weights", "--save-weights: needs images to choose by"),
+        ("train --schedule reduce-on-plateau", "needs images to choose by; hold some out"),
+        ("train --optimizer my.module:Own", "give its learning rate"),
+        ("train --weights /nowhere", "'--weights': File '/nowhere' does not exist"),
+        ("train --augment", "--augment: digits has no colour images"),
+        ("train --timeout 0", "'--timeout': 0.0 is not in the range x>0"),
         ("train --seeds 0", "'--seeds': 0 is not in the range"),
         ("train --device tpu", "'--device': 'tpu' is not one of 'cpu', 'gpu'"),
         ("train --backend torch", "'--backend': 'torch' is not one of 'tensorflow', 'jax'"),
@@ -135,7 +143,13 @@ def test_a_gpu_that_is_not_there_is_named(command, data_dir):
     assert "--device 'gpu': tensorflow sees no GPU" in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("words", [[], ["train"], ["data"], ["data", "prepare"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *([], ["train"], ["compare"]),
+        *(["data"], ["data", "prepare"], ["data", "list"], ["data", "verify"]),
+    ],
+)
 def test_every_command_explains_itself(command, words):
     done = command(*words, "--help")
     assert done.returncode == 0

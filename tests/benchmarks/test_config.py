@@ -51,7 +51,7 @@ def test_the_run_id_is_that_of_the_configuration(config):
     assert config.run_id == "85feed07ee4e"
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        changed = value + "x" if isinstance(value, str) else value + 1
+        changed = value + "x" if isinstance(value, str) else (value or 0) + 0.5
         assert dataclasses.replace(config, **{field.name: changed}).run_id != config.run_id
 
 

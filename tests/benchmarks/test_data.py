@@ -1,4 +1,5 @@
 import shutil
+import time
 import types
 
 import numpy as np
@@ -52,6 +53,95 @@ def test_the_seed_sets_the_order_and_every_epoch_has_its_own(data_dir):
 def test_shapes_are_static(data_dir):
     digits = data.load("digits", 32, 0, data_dir)
     assert digits.train.element_spec[0] == tf.TensorSpec((32, 8, 8, 1), tf.float32)
+
+
+def test_images_that_are_held_out_are_not_trained_on(data_dir, monkeypatch):
+    def images(dataset):
+        return {image.tobytes() for image, _ in batches(dataset.unbatch().batch(1))}
+
+    parts = []
+    for share in (data.LARGEST_SHARE_OF_MEMORY, 0):
+        monkeypatch.setattr(data, "LARGEST_SHARE_OF_MEMORY", share)
+        if share:  # else the buffer of the shuffling has no room
+            digits = data.load("digits", 1, 0, data_dir, validation=0.1)
+            other_seed = data.load("digits", 1, 1, data_dir, validation=0.1)
+            parts = [images(part) for part in (digits.train, digits.validation, digits.test)]
+            assert images(other_seed.validation) == parts[1]
+    assert [len(part) for part in parts] == [1294, 143, 360]
+    assert len(set.union(*parts)) == 1797
+
+
+def test_waiting_is_measured(data_dir, monkeypatch):
+    def slow(images, labels):
+        tf.py_function(lambda: time.sleep(0.01), [], [])
+        return images, labels
+
+    assert data.load("digits", 32, 0, data_dir).waiting is None
+    digits = data.load("digits", 32, 0, data_dir, watch=True)
+    assert len(batches(digits.train)) == 44
+    assert 0 < digits.waiting.seconds() < 5
+    waiting = data.Waiting()
+    watched = waiting.measure(tf.data.Dataset.range(20).map(lambda n: slow(n, n)))
+    begin = time.perf_counter()
+    batches(watched)
+    assert 0.2 <= waiting.seconds() <= time.perf_counter() - begin
+
+
+def test_a_number_of_threads_reads_the_same(data_dir):
+    digits = data.load("digits", 32, 0, data_dir, workers=1)
+    assert len(batches(digits.train)) == 44
+
+
+def test_augmentation_flips_and_shifts_anew_in_every_epoch_and_keeps_the_labels():
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[6, 6] = 200
+    source = tf.data.Dataset.from_tensors((image, 7)).repeat(64).batch(32, drop_remainder=True)
+    one, again = (data._augment(source, seed=1) for _ in range(2))
+    epochs = [np.concatenate([images for images, _ in batches(one)]) for _ in range(2)]
+    first = np.concatenate([images for images, _ in batches(again)])
+    np.testing.assert_array_equal(epochs[0], first)
+    assert (epochs[0] != epochs[1]).any()
+    assert {int(label) for _, labels in batches(one) for label in labels} == {7}
+    assert epochs[0].sum(axis=(1, 2, 3)).tolist() == [600] * 64  # nothing is lost at this place
+    places = {tuple(np.argwhere(image[..., 0])[0]) for image in np.concatenate(epochs)}
+    rows, columns = zip(*places, strict=True)
+    assert set(rows) == set(range(4, 9))
+    assert set(columns) == {*range(4, 9), *range(7, 12)}
+
+
+def test_a_set_without_colours_is_not_augmented(data_dir):
+    with pytest.raises(InputError, match="--augment: digits has no colour images"):
+        data.load("digits", 32, 0, data_dir, augment=True)
+
+
+@pytest.fixture
+def image_folder(tmp_path):
+    """Ten images of two sizes and classes to train on, two to test on."""
+    for split, count in (("train", 5), ("val", 1)):
+        for size, name in ((20, "cat"), (30, "dog")):
+            folder = tmp_path / "images" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                image = np.full((size, size, 3), number, np.uint8)
+                (folder / f"{number}.png").write_bytes(tf.io.encode_png(image).numpy())
+    return tmp_path / "images"
+
+
+def test_a_folder_of_images(image_folder):
+    name = f"image_folder:{image_folder}"
+    assert data.prepare(name, None, None) == image_folder
+    folder = data.load(name, 2, 0, None, validation=0.2)
+    assert (folder.image_shape, folder.classes, folder.steps_per_epoch) == ((224, 224, 3), 2, 4)
+    assert len(batches(folder.train)) == 4
+    assert sorted(label for _, labels in batches(folder.test) for label in labels) == [0, 1]
+
+
+def test_a_folder_without_images_to_test_on_is_refused(image_folder):
+    shutil.rmtree(image_folder / "val")
+    with pytest.raises(InputError, match="expected folders train and test"):
+        data.load(f"image_folder:{image_folder}", 2, 0, None)
+    with pytest.raises(InputError, match="no such folder"):
+        data.load("image_folder:/nowhere", 2, 0, None)
 
 
 def test_a_set_too_large_for_the_memory_is_not_kept_there(data_dir, monkeypatch):

@@ -33,9 +33,19 @@ def test_a_learning_rate_is_a_number_above_0(rate):
         learning_rate(parse_optimizer(f"adam(learning_rate={rate})"), None)
 
 
+def test_an_optimizer_of_ones_own_by_its_import_path():
+    spec = parse_optimizer("keras.optimizers:Lion(beta_1=0.95)")
+    assert build(spec, learning_rate(spec, 0.5)).beta_1 == 0.95
+    with pytest.raises(InputError, match="give its learning rate"):
+        learning_rate(spec, None)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("nowhere:Lion", "'nowhere:Lion': ModuleNotFoundError"),
+        ("keras.optimizers:Lyon", "has no attribute 'Lyon'"),
+        ("keras.layers:Dense", "not a keras.optimizers.Optimizer"),
         ("adm", "did you mean adam"),
         ("adam(beta1=0.9)", "no argument 'beta1'; did you mean beta_1"),
         ("sgd(momentum=2)", "momentum"),

@@ -1,11 +1,17 @@
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 import tensorflow as tf
 
 from benchmarks import worker
 from benchmarks.config import InputError
+from tests.benchmarks.conftest import ROOT
 
 
 def count(last, send):
@@ -23,9 +29,14 @@ def die(signal_number, send):
     os.kill(os.getpid(), signal_number)
 
 
-def run(function, *arguments, log=None):
+def sleep(send):
+    send(os.getpid())
+    time.sleep(600)
+
+
+def run(function, *arguments, **options):
     name = f"{__name__}:{function.__name__}"
-    return list(worker.run(name, *arguments, backend="tensorflow", device="cpu", log=log))
+    return list(worker.run(name, *arguments, backend="tensorflow", device="cpu", **options))
 
 
 def test_what_a_worker_sends_arrives_and_what_it_prints_is_logged(tmp_path):
@@ -72,3 +83,24 @@ def test_death_arrives_after_the_last_words(tmp_path):
 def test_what_killed_a_worker_is_named():
     assert worker._death(-signal.SIGSEGV) == worker.Failure("error", "killed by SIGSEGV")
     assert worker._death(3) == worker.Failure("error", "ended with exit code 3")
+
+
+def test_a_worker_that_takes_too_long_is_ended():
+    messages = run(sleep, timeout=1)
+    assert messages[-1] == worker.Failure("timeout", "took longer than 1 seconds")
+    assert multiprocessing.active_children() == []
+
+
+PARENT = """
+import sys
+from benchmarks import worker
+for pid in worker.run("tests.benchmarks.test_worker:sleep", backend="tensorflow", device="cpu"):
+    print(pid, flush=True)
+"""
+
+
+def test_a_worker_does_not_outlive_its_parent():
+    with subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=-1, text=True) as parent:
+        process = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    process.wait(timeout=10)
