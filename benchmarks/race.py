@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
@@ -160,9 +159,9 @@ class Race:
         names = [competitor.optimizer for competitor in self._plan.competitors]
         baseline = "keras_adam" if "keras_adam" in names else names[0]
         summary = Table(
-            *("optimizer", "mode", "ms", "least ms", "of limit"),
-            *(f"ms / {baseline}'s", "quartiles", "least / least"),
-            box=box.SIMPLE_HEAD,
+            *("optimizer", "mode", "ms", "least", "/limit", "ratio", "quartiles", "least"),
+            box=None,
+            pad_edge=False,
         )
         rows = self.rows()
         for row in rows:
@@ -172,13 +171,15 @@ class Race:
                 competitor.mode,
                 f"{row['update_ms_p50']:.2f}",
                 f"{row['update_ms_min']:.2f}",
-                f"x {row['update_ms_p50'] / row['bandwidth_limit_ms']:.2f}",
+                f"{row['update_ms_p50'] / row['bandwidth_limit_ms']:.2f}",
                 *self._ratios(competitor, baseline),
             )
-        summary.title = f"{self._name}: {len(self._shapes)} variables, {parameters(self._shapes):,}"
-        summary.title += " parameters"
-        if rows:
-            summary.title += f", bandwidth limit {rows[0]['bandwidth_limit_ms']:.2f} ms"
+        limit = f", limit {rows[0]['bandwidth_limit_ms']:.2f} ms" if rows else ""
+        summary.title = (
+            f"{self._name}: {len(self._shapes)} variables, {parameters(self._shapes):,} parameters"
+            f"{limit}\nratio, its quartiles over the rounds, ratio of the least: to "
+            f"{escape(baseline)}"
+        )
         return summary
 
     def _ratios(self, competitor: Competitor, baseline: str) -> Iterator[str]:
@@ -192,9 +193,9 @@ class Race:
             statistics.median(a) / statistics.median(b) for a, b in zip(own, other, strict=True)
         ]
         low, high = np.percentile(by_round, [25, 75])
-        yield f"x {_median(own) / _median(other):.2f}"
-        yield f"{low:.2f} to {high:.2f}"
-        yield f"x {min(map(min, own)) / min(map(min, other)):.2f}"
+        yield f"{_median(own) / _median(other):.2f}"
+        yield f"{low:.3g}-{high:.3g}"
+        yield f"{min(map(min, own)) / min(map(min, other)):.2f}"
 
     @contextlib.contextmanager
     def _reported(self, competitor: Competitor) -> Iterator[None]:

@@ -101,7 +101,7 @@ def test_the_folder_and_the_terminal_say_what_was_done(report):
     assert json.loads((folder / "environment.json").read_text())["keras"]
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
-    assert "mlp: 8 variables, 1,336,610 parameters, bandwidth limit" in done.stdout
+    assert "mlp: 8 variables, 1,336,610 parameters, limit" in done.stdout
     lines = [str(folder / "updates.csv"), str(folder / "updates_raw.csv")]
     assert done.stdout.splitlines()[-2:] == lines
 
