@@ -5,8 +5,10 @@ imported when one is made and not with this file, so that the command line knows
 the names at once.
 """
 
+import concurrent.futures
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -181,13 +183,35 @@ def _optax_adam(mode: str, device: str, weights: list[Any], gradients: list[Any]
     )
 
 
-def bandwidth() -> Update:
+def bandwidth(device: str) -> Update:
     """Add an array to another, in place and on all cores.
 
     In place, because an update is: a cache line that is written was read
     before. To a third array, the processor would read its old lines, too, and a
-    count of the bytes that the program asks for would be too low.
+    count of the bytes that the program asks for would be too low. On a CPU with
+    NumPy, which moves a fifth more than TensorFlow's own addition.
     """
+    import numpy as np
+
+    if device == "gpu":
+        return _bandwidth_of_gpu()
+    total, addend = (np.full(BANDWIDTH_VALUES, value, np.float32) for value in (0, 1))
+    cores = os.cpu_count() or 1
+    parts = [np.array_split(array, cores) for array in (total, addend)]
+    threads = concurrent.futures.ThreadPoolExecutor(cores)
+
+    def add(total: Any, addend: Any) -> None:
+        np.add(total, addend, out=total)
+
+    return Update(
+        start=lambda: list(threads.map(add, *parts)),
+        wait=lambda: None,
+        weights=lambda: [total],
+        state=list,
+    )
+
+
+def _bandwidth_of_gpu() -> Update:
     import tensorflow as tf
 
     from benchmarks.clock import synchronize

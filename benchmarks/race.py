@@ -27,8 +27,8 @@ LEAST_BYTES = 28
 """A parameter: weight, momentum and velocity are read and written, the gradient is read."""
 
 PAUSE_SECONDS = 0.05
-"""Between turns. When a library has computed, its threads spin some milliseconds before they
-sleep; they would take the cores from the next competitor."""
+"""Between turns. When a library has computed, its threads spin for some milliseconds before they
+sleep (PyTorch's for about ten); they would take the cores from the next competitor."""
 
 
 @dataclasses.dataclass(frozen=True)

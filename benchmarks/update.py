@@ -91,7 +91,7 @@ def build(text: str, mode: str, shapes: Shapes, device: str) -> peers.Update:
     import numpy as np
 
     if text == BANDWIDTH:
-        return peers.bandwidth()
+        return peers.bandwidth(device)
     generator = np.random.default_rng(0)
     weights, gradients = (
         [generator.standard_normal(shape, np.float32) for shape in shapes] for _ in range(2)

@@ -265,3 +265,13 @@ def test_one_call_is_one_adam_update(optimizer, mode):
             np.testing.assert_allclose(value, expected, rtol=0, atol=atol)
     state_bytes = sum(value.nbytes for value in timed.state())
     assert 2 * 17 * 4 <= state_bytes <= 2 * 17 * 4 + 20
+
+
+def test_the_bandwidth_is_that_of_one_whole_addition():
+    timed = update.build(update.BANDWIDTH, "eager", [], "cpu")
+    for _ in range(2):
+        timed.start()
+        timed.wait()
+    (total,) = timed.weights()
+    assert 3 * total.nbytes == peers.BANDWIDTH_BYTES
+    assert (total == 2).all()
