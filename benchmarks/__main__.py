@@ -8,15 +8,22 @@ import itertools
 import math
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmarks import optimizers, peers
-from benchmarks.config import InputError, nearest, parse_optimizer
+from benchmarks.config import InputError, OptimizerSpec, RunConfig, nearest, parse_optimizer
 from benchmarks.models import MODELS, check_name
 from benchmarks.shapes import SHAPES
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from benchmarks.events import Checked
 
 DATA_DIR = click.option(
     "--data-dir",
@@ -31,28 +38,100 @@ MANUAL_DIR = click.option(
 )
 
 
+SHARED = (
+    click.option(
+        "--dataset",
+        "datasets",
+        multiple=True,
+        default=["digits"],
+        help="TFDS image classification data set (digits needs no network), or image_folder:PATH, "
+        "a folder of images, train/CLASS/*.png and test/CLASS/*.png. Repeatable.",
+    ),
+    click.option(
+        "--model",
+        "models",
+        multiple=True,
+        default=["2c2d"],
+        help=f"One of {', '.join(MODELS)}, or package.module:function, which takes the shape of an "
+        "image and the number of classes and returns a Keras model with logits. Repeatable.",
+    ),
+    click.option("--epochs", type=click.IntRange(min=1), default=10, help="Passes over the data."),
+    click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Images a step."),
+    click.option(
+        "--device",
+        type=click.Choice(["cpu", "gpu"]),
+        help="Where to train. Default: the GPU if there is one.",
+    ),
+    click.option(
+        "--backend",
+        type=click.Choice(["tensorflow", "jax"]),
+        default="tensorflow",
+        help="Keras backend.",
+    ),
+    click.option(
+        "--jit-compile",
+        type=click.Choice(["auto", "true", "false"]),
+        default="auto",
+        help="Whether XLA compiles the training step; auto leaves it to Keras. "
+        "The report says what it came to.",
+    ),
+    click.option(
+        "--schedule",
+        type=click.Choice(["constant", "cosine", "reduce-on-plateau"]),
+        default="constant",
+        help="Of the learning rate: constant; cosine, down to 0 at the end; reduce-on-plateau, a "
+        "fifth after three epochs without a better validation loss.",
+    ),
+    click.option(
+        "--target-accuracy",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Measure the steps and seconds until the test accuracy is that high after an epoch.",
+    ),
+    click.option(
+        "--augment", is_flag=True, help="Flip and shift the training images at random; colour only."
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]),
+        default="float32",
+        help="Keras dtype policy.",
+    ),
+    click.option(
+        "--data-workers",
+        type=click.IntRange(min=1),
+        help="Threads that read and decode the data. Default: tf.data decides.",
+    ),
+    DATA_DIR,
+    MANUAL_DIR,
+    click.option(
+        "--resume",
+        is_flag=True,
+        help="Go on in the folder --output: do the runs that have no result there, failed ones "
+        "again.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Seconds that a run may take, start and compilation included.",
+    ),
+)
+"""The options of every command that trains."""
+
+
+def shared(command: Any) -> Any:
+    """Give `command` the options that all that train have."""
+    for option in reversed(SHARED):
+        command = option(command)
+    return command
+
+
 @click.group(context_settings={"show_default": True, "max_content_width": 100})
 def cli() -> None:
     """Compare Keras optimizers on real image data; the reports are CSV files."""
 
 
 @cli.command()
-@click.option(
-    "--dataset",
-    "datasets",
-    multiple=True,
-    default=["digits"],
-    help="TFDS image classification data set (digits needs no network), or image_folder:PATH, a "
-    "folder of images, train/CLASS/*.png and test/CLASS/*.png. Repeatable.",
-)
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    default=["2c2d"],
-    help=f"One of {', '.join(MODELS)}, or package.module:function, which takes the shape of an "
-    "image and the number of classes and returns a Keras model with logits. Repeatable.",
-)
+@shared
 @click.option(
     "--optimizer",
     "optimizer_texts",
@@ -68,8 +147,6 @@ def cli() -> None:
     help="How many runs of each kind: seeds 0, 1, ... The seed sets the initial weights "
     "and the order of the images.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=10, help="Passes over the data.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Images a step.")
 @click.option(
     "--learning-rate",
     type=float,
@@ -78,49 +155,10 @@ def cli() -> None:
     + ".",
 )
 @click.option(
-    "--device",
-    type=click.Choice(["cpu", "gpu"]),
-    help="Where to train. Default: the GPU if there is one.",
-)
-@click.option(
-    "--backend",
-    type=click.Choice(["tensorflow", "jax"]),
-    default="tensorflow",
-    help="Keras backend.",
-)
-@click.option(
-    "--jit-compile",
-    type=click.Choice(["auto", "true", "false"]),
-    default="auto",
-    help="Whether XLA compiles the training step; auto leaves it to Keras. "
-    "The report says what it came to.",
-)
-@click.option(
-    "--schedule",
-    type=click.Choice(["constant", "cosine", "reduce-on-plateau"]),
-    default="constant",
-    help="Of the learning rate: constant; cosine, down to 0 at the end; reduce-on-plateau, a fifth "
-    "after three epochs without a better validation loss.",
-)
-@click.option(
-    "--target-accuracy",
-    type=click.FloatRange(0, 1, min_open=True),
-    help="Measure the steps and seconds until the test accuracy is that high after an epoch.",
-)
-@click.option(
     "--validation",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.0,
     help="Share of the training images to hold out: they choose, the test images only report.",
-)
-@click.option(
-    "--augment", is_flag=True, help="Flip and shift the training images at random; colour only."
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]),
-    default="float32",
-    help="Keras dtype policy.",
 )
 @click.option(
     "--weights",
@@ -133,31 +171,14 @@ def cli() -> None:
     help="Keep the weights with the best validation accuracy of each run, RUN_ID.weights.h5.",
 )
 @click.option(
-    "--data-workers",
-    type=click.IntRange(min=1),
-    help="Threads that read and decode the data. Default: tf.data decides.",
-)
-@click.option(
     "--data-wait",
     is_flag=True,
     help="Measure data_wait_fraction, which slows a step by some 0.2 ms.",
 )
-@DATA_DIR
-@MANUAL_DIR
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the reports, a new one unless --resume. Default: results/train-DATE-TIME.",
-)
-@click.option(
-    "--resume",
-    is_flag=True,
-    help="Go on in the folder --output: do the runs that have no result there, failed ones again.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Seconds that a run may take, start and compilation included.",
 )
 def train(
     datasets: tuple[str, ...],
@@ -184,13 +205,8 @@ def train(
     environment.json and command.txt. Exit code 1 if a run failed; a run whose
     loss diverged has not failed, it has a result.
     """
-    for name in models:
-        check_name(name)
     specs = [parse_optimizer(text) for text in optimizer_texts]
-    for name, given in (("dataset", datasets), ("model", models), ("optimizer", map(str, specs))):
-        for value, count in collections.Counter(given).items():
-            if count > 1:
-                raise InputError(f"--{name} {value!r}: given twice")
+    _check_names(datasets, models, specs, backend)
     for option, needs_validation in (
         ("--schedule reduce-on-plateau", fixed["schedule"] == "reduce-on-plateau"),
         ("--save-weights", save_weights),
@@ -200,26 +216,11 @@ def train(
                 f"{option}: needs images to choose by; hold some out: --validation 0.1"
             )
     rates = [optimizers.learning_rate(spec, learning_rate) for spec in specs]
-    if importlib.util.find_spec(backend) is None:
-        raise InputError(f"--backend {backend!r}: {backend} is not installed here")
-    now = datetime.datetime.now().astimezone()
-    folder = output or Path("results") / f"train-{now:%Y%m%d-%H%M%S}"
-    if resume and output is None:
-        raise InputError("--resume: name the folder to go on in with --output")
-    if (folder / "runs.csv").exists() and not resume:
-        raise InputError(
-            f"--output {str(folder)!r}: holds a report already; name a new folder, "
-            "or go on in this one with --resume"
-        )
+    folder = _new_folder("train", output, resume)
 
     # Only now, so that help and bad input do not wait for pandas.
-    from rich.console import Console
-
     from benchmarks import sweep, table, terminal
 
-    # A file or a pipe has no width: leave the lines whole.
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print("Checking the device, the optimizers and the data ...")
     configs = sweep.configurations(
         datasets,
         models,
@@ -229,8 +230,160 @@ def train(
         backend=backend,
         **fixed,
     )
-    checked = sweep.check(configs, device, data_dir, manual_dir)
+    console = terminal.console()
+    checked = _check(configs, device, data_dir, manual_dir, console)
     configs = [dataclasses.replace(config, device=checked.device) for config in configs]
+    runs = _sweep(configs, folder, data_dir, checked, console, timeout, save_weights)
+    console.print(terminal.summary(runs))
+    for name in ("runs.csv", "epochs.csv"):
+        print(folder / name)
+    return int(not runs["status"].isin(table.RESULTS).all())
+
+
+@cli.command()
+@shared
+@click.option(
+    "--optimizer",
+    "optimizer_texts",
+    multiple=True,
+    default=["keras_adam", "adam", "sgd"],
+    help="As for train. An argument that is a list is searched: between two numbers, on a "
+    "logarithmic scale from a ratio of 10 on, else one of the values: "
+    "'sgd(learning_rate=[0.001, 1], momentum=[0.5, 0.99], nesterov=[True, False])'. Repeatable.",
+)
+@click.option(
+    "--learning-rate",
+    "learning_rates",
+    type=float,
+    nargs=2,
+    default=(1e-5, 1.0),
+    help="Ends of the search range of the learning rate, for every optimizer that names none.",
+)
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=20, help="Of every optimizer: the budget."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the draws and the runs.")
+@click.option(
+    "--validation",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.1,
+    help="Share of the training images to hold out: they choose, the test images only report.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the reports, a new one unless --resume. Default: results/tune-DATE-TIME.",
+)
+def tune(
+    datasets: tuple[str, ...],
+    models: tuple[str, ...],
+    optimizer_texts: tuple[str, ...],
+    learning_rates: tuple[float, float],
+    trials: int,
+    device: str | None,
+    backend: str,
+    data_dir: Path | None,
+    manual_dir: Path | None,
+    output: Path | None,
+    resume: bool,
+    timeout: float | None,
+    **fixed: Any,
+) -> int:
+    """Search the best learning rate of every optimizer, with the same number of trials.
+
+    The trials are drawn at random; the same seed draws the same ones. The best
+    is the one with the highest validation accuracy after the last epoch.
+
+    Writes trials.csv (a row each trial) beside the reports of train. Exit code
+    1 if a run failed; one that diverged has not.
+    """
+    specs = [parse_optimizer(text) for text in optimizer_texts]
+    _check_names(datasets, models, specs, backend)
+    for spec in specs:  # a learning rate that is not searched
+        given = {k: v for k, v in spec.arguments.items() if not isinstance(v, list)}
+        optimizers.learning_rate(OptimizerSpec(spec.name, given), 1.0)
+    folder = _new_folder("tune", output, resume)
+
+    from benchmarks import table, terminal
+    from benchmarks import trials as outcome
+    from benchmarks import tune as search
+
+    problems = [
+        RunConfig(dataset, model, "", 0.0, device="", backend=backend, **fixed)
+        for dataset, model in itertools.product(datasets, models)
+    ]
+    planned = search.plan(specs, learning_rates, trials, problems)
+    console = terminal.console()
+    first = [trial.config for trial in planned if trial.number == 0]
+    checked = _check(first, device, data_dir, manual_dir, console)
+    problems = [dataclasses.replace(problem, device=checked.device) for problem in problems]
+    planned = search.plan(specs, learning_rates, trials, problems)
+    configs = list(dict.fromkeys(trial.config for trial in planned))
+    runs = _sweep(configs, folder, data_dir, checked, console, timeout)
+    epochs = table.read(folder / "epochs.csv", table.EPOCHS)
+    table.write(folder / "trials.csv", table.TRIALS, search.rows(planned, runs, epochs))
+    found = table.read(folder / "trials.csv", table.TRIALS)
+    console.print(terminal.search(found))
+    for warning in outcome.warnings(found):
+        print(f"Warning: {warning}", file=sys.stderr)
+    for name in ("trials.csv", "runs.csv", "epochs.csv"):
+        print(folder / name)
+    return int(not runs["status"].isin(table.RESULTS).all())
+
+
+def _check_names(
+    datasets: Sequence[str], models: Sequence[str], specs: Sequence[OptimizerSpec], backend: str
+) -> None:
+    """Find what is wrong with the names, as far as that needs no TensorFlow."""
+    for name in models:
+        check_name(name)
+    for name, given in (("dataset", datasets), ("model", models), ("optimizer", map(str, specs))):
+        for value, count in collections.Counter(given).items():
+            if count > 1:
+                raise InputError(f"--{name} {value!r}: given twice")
+    if importlib.util.find_spec(backend) is None:
+        raise InputError(f"--backend {backend!r}: {backend} is not installed here")
+
+
+def _new_folder(command: str, output: Path | None, resume: bool) -> Path:
+    """Return the folder for the reports, which holds none yet unless `resume`."""
+    now = datetime.datetime.now().astimezone()
+    folder = output or Path("results") / f"{command}-{now:%Y%m%d-%H%M%S}"
+    if resume and output is None:
+        raise InputError("--resume: name the folder to go on in with --output")
+    if (folder / "runs.csv").exists() and not resume:
+        raise InputError(
+            f"--output {str(folder)!r}: holds a report already; name a new folder, "
+            "or go on in this one with --resume"
+        )
+    return folder
+
+
+def _check(
+    configs: Sequence[RunConfig],
+    device: str | None,
+    data_dir: Path | None,
+    manual_dir: Path | None,
+    console: "Console",
+) -> "Checked":
+    from benchmarks import sweep
+
+    console.print("Checking the device, the optimizers and the data ...")
+    return sweep.check(configs, device, data_dir, manual_dir)
+
+
+def _sweep(
+    configs: Sequence[RunConfig],
+    folder: Path,
+    data_dir: Path | None,
+    checked: "Checked",
+    console: "Console",
+    timeout: float | None,
+    save_weights: bool = False,
+) -> "pd.DataFrame":
+    """Do the runs that have no result in `folder`; return the rows of all."""
+    from benchmarks import sweep, terminal
+
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     sweep.open_folder(folder, command, checked.environment)
     to_do = sweep.unfinished(configs, folder)
@@ -238,13 +391,8 @@ def train(
         console.print(f"{len(configs) - len(to_do)} of {len(configs)} runs have a result already.")
     with terminal.Display(console, len(to_do)) as display:
         sweep.run_all(to_do, folder, data_dir, checked.environment, display, timeout, save_weights)
-
     runs = sweep.read_runs(folder)
-    runs = runs[runs["run_id"].isin([config.run_id for config in configs])]
-    console.print(terminal.summary(runs))
-    for name in ("runs.csv", "epochs.csv"):
-        print(folder / name)
-    return int(not runs["status"].isin(table.RESULTS).all())
+    return runs[runs["run_id"].isin([config.run_id for config in configs])]
 
 
 @cli.command()

@@ -144,4 +144,7 @@ class RunConfig:
 
     def __str__(self) -> str:
         """Name it in a few words for a progress line."""
-        return f"{self.dataset} {self.model} {self.optimizer} seed {self.seed}"
+        return (
+            f"{self.dataset} {self.model} {self.optimizer} at {self.learning_rate:g} "
+            f"seed {self.seed}"
+        )

@@ -51,6 +51,21 @@ def curves(
     return _png(figure, axes)
 
 
+def best_of_k(series: Sequence[tuple[str, pd.DataFrame]]) -> bytes:
+    """Draw what a search of k trials gives: the median as a line, the interval as a band.
+
+    Args:
+        series: a name, and a row each k with the columns `k`, `median`, `low`, `high`.
+    """
+    figure, axes = _axes("trials", "test accuracy of the best")
+    for number, (name, frame) in enumerate(series):
+        colour = COLOURS[number % len(COLOURS)]
+        marker = MARKERS[number % len(MARKERS)]
+        axes.plot(frame["k"], frame["median"], color=colour, marker=marker, ms=4, label=_name(name))
+        axes.fill_between(frame["k"], frame["low"], frame["high"], color=colour, alpha=0.15, lw=0)
+    return _png(figure, axes)
+
+
 def percentiles(series: Sequence[tuple[str, pd.DataFrame]]) -> bytes:
     """Draw, for each run, a line from the median over the 90th to the 99th percentile of a step.
 

@@ -6,6 +6,7 @@ It reads what TFDS writes beside the data, and so finds them without TensorFlow.
 import dataclasses
 import json
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -157,7 +158,9 @@ def _damage(prepared: Prepared) -> Iterator[str]:
             for _ in tf.data.TFRecordDataset(str(shard.path)):  # each has a checksum
                 count += 1
         except tf.errors.OpError as error:
-            yield f"{shard.path}: damaged after record {count} of {shard.records}: {error.message}"
+            found = re.search(r"(truncated|corrupted) record at \d+", error.message)
+            what = f"{found[0]} bytes" if found else one_line(error)
+            yield f"{shard.path}: damaged after record {count} of {shard.records}: {what}"
             continue
         if count != shard.records:
             yield f"{shard.path}: has {count} records instead of {shard.records}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import compare, plots, table
+from benchmarks import compare, plots, table, trials
 from benchmarks.config import InputError
 from benchmarks.page import Block, Heading, Items, Plot, Table, Text, to_html, to_markdown
 
@@ -59,6 +59,10 @@ def blocks(folder: Path) -> Iterator[Block]:
     epochs = table.read(folder / "epochs.csv", table.EPOCHS)
     yield Heading(folder.resolve().name, level=1)
     yield from _what_and_where(folder, runs)
+    if (folder / "trials.csv").exists():  # one run each: nothing to average or to compare
+        yield from _search(table.read(folder / "trials.csv", table.TRIALS))
+        yield from _failures(runs)
+        return
     for number, problem in enumerate(runs["problem"].unique(), start=1):
         of_problem = runs[runs["problem"] == problem]
         yield Heading(problem)
@@ -163,6 +167,28 @@ def _comparison(folder: Path) -> Iterator[Block]:
     )
     if warnings:
         yield Items([f"Warning: {warning}" for warning in warnings])
+
+
+def _search(found: pd.DataFrame) -> Iterator[Block]:
+    problems = found.groupby(["dataset", "model"], sort=False)
+    for number, ((dataset, model), of_problem) in enumerate(problems, start=1):
+        yield Heading(f"{dataset}, {model}: the best of {of_problem['trial'].max() + 1} trials")
+        series, rows = [], []
+        for name, group in of_problem.groupby("optimizer", sort=False):
+            series.append((str(name), trials.best_of_k(group)))
+            best = trials.best(group)
+            ok = f"{(group['status'] == 'ok').sum()} of {len(group)}"
+            if best is not None:
+                accuracies = f"{best['val_accuracy']:.4f}", f"{best['test_accuracy']:.4f}"
+                rows.append((str(name), ok, best["parameters"], *accuracies))
+        yield Table(("optimizer", "ok", "best", "val accuracy", "test accuracy"), rows)
+        yield Plot(
+            f"best-of-k-{number}.png",
+            plots.best_of_k(series),
+            "Test accuracy of the best trial by validation, in a search of so many: median, and "
+            "the range of nine in ten such searches.",
+        )
+    yield Items([f"Warning: {warning}" for warning in trials.warnings(found)])
 
 
 def _failures(runs: pd.DataFrame) -> Iterator[Block]:

@@ -89,6 +89,18 @@ EPOCHS: Schema = {
     "learning_rate": "Float64",
 }
 
+TRIALS: Schema = {
+    "run_id": "string",
+    "dataset": "string",
+    "model": "string",
+    "optimizer": "string",
+    "trial": "Int64",
+    "parameters": "string",
+    "status": "string",
+    "val_accuracy": "Float64",
+    "test_accuracy": "Float64",
+}
+
 UPDATES: Schema = {
     "shapes": "string",
     "optimizer": "string",
@@ -169,12 +181,18 @@ def remove(path: Path, run_ids: Collection[str]) -> None:
         kept = [line for line in lines if line.split(b",", 1)[0].decode() not in run_ids]
         if len(kept) == len(lines):
             return
-        new = path.with_name(f".{path.name}.new")
-        with new.open("wb") as file:
-            file.writelines(kept)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        _replace(path, b"".join(kept))
+
+
+def write(path: Path, schema: Schema, rows: Iterable[Row]) -> None:
+    """Make `rows` the content of the CSV file at `path`: at every moment it is the old or the new.
+
+    Raises:
+        InputError: the file cannot be written, or the disk is full.
+    """
+    frame = pd.DataFrame(list(rows), columns=list(schema)).astype(dict(schema))
+    with _writing(path):
+        _replace(path, frame.to_csv(index=False, float_format="%.6g").encode())
 
 
 def read(path: Path, schema: Schema) -> pd.DataFrame:
@@ -195,6 +213,15 @@ def read(path: Path, schema: Schema) -> pd.DataFrame:
     if "status" in schema and not frame["status"].isin(STATUSES).all():
         raise InputError(f"{path}: a status is not one of {', '.join(STATUSES)}")
     return frame
+
+
+def _replace(path: Path, content: bytes) -> None:
+    new = path.with_name(f".{path.name}.new")
+    with new.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
 
 
 def _whole_lines(content: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """What the terminal shows: a progress bar while a sweep runs, a table at its end."""
 
+import json
+import sys
 from collections.abc import Sequence
 
 import pandas as pd
@@ -13,6 +15,7 @@ from benchmarks import events
 from benchmarks.compare import Comparison, in_words
 from benchmarks.config import RunConfig
 from benchmarks.table import Row
+from benchmarks.trials import best
 
 
 class Display:
@@ -97,6 +100,11 @@ class Display:
         self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def console() -> Console:
+    """Return what to print on. A file or a pipe has no width: its lines are left whole."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
 def summary(runs: pd.DataFrame) -> Table:
     """One line for each data set, model and optimizer: medians over its runs, with ranges."""
     summary = Table(
@@ -127,6 +135,25 @@ def comparison(comparisons: Sequence[Comparison]) -> Table:
             *in_words(compared),
         )
     return table
+
+
+def search(trials: pd.DataFrame) -> Table:
+    """One line for each data set, model and optimizer: its best trial."""
+    found = Table(
+        *("data set", "model", "optimizer", "ok", "best trial", "val accuracy", "test accuracy"),
+        box=box.SIMPLE_HEAD,
+    )
+    groups = trials.groupby(["dataset", "model", "optimizer"], sort=False)
+    for (dataset, model, optimizer), group in groups:
+        ok = f"{(group['status'] == 'ok').sum()}/{len(group)}"
+        row = best(group)
+        if row is None:
+            found.add_row(dataset, model, escape(optimizer), ok)
+            continue
+        parameters = ", ".join(f"{k}={v!r}" for k, v in json.loads(row["parameters"]).items())
+        accuracies = f"{row['val_accuracy']:.4f}", f"{row['test_accuracy']:.4f}"
+        found.add_row(dataset, model, escape(optimizer), ok, escape(parameters), *accuracies)
+    return found
 
 
 def _median_and_range(values: pd.Series, style: str) -> str:

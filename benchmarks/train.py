@@ -1,6 +1,5 @@
 """One training run: a configuration in, measurements out. Runs in a worker process."""
 
-import itertools
 import math
 import threading
 import time
@@ -57,16 +56,14 @@ def check(
     gpus = environment.gpu_names(backend)
     if device == "gpu" and not gpus:
         raise InputError(f"--device 'gpu': {backend} sees no GPU on this machine; valid is: cpu")
-    for _, group in itertools.groupby(configs, key=lambda c: (c.optimizer, c.learning_rate)):
-        config = next(group)
+    for config in {(c.optimizer, c.learning_rate): c for c in configs}.values():
         optimizer = _optimizer(config, steps=1)
         try:  # a value of the wrong kind shows only in an update
             variable = keras.Variable([1.0])
             optimizer.apply([keras.ops.ones(1)], [variable])
         except Exception as error:
             raise InputError(f"--optimizer {config.optimizer!r}: {one_line(error)}") from error
-    for _, group in itertools.groupby(configs, key=lambda c: (c.dataset, c.model)):
-        config = next(group)
+    for config in {(c.dataset, c.model): c for c in configs}.values():
         data.prepare(config.dataset, data_dir, manual_dir)
         images = _images(config, data_dir)
         if config.weights or ":" in config.model:

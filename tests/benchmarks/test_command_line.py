@@ -67,7 +67,7 @@ def test_the_folder_says_how_it_was_made(report):
 def test_without_a_terminal_the_output_is_plain_lines(report):
     folder, done = report
     assert "\x1b" not in done.stdout + done.stderr
-    assert "[1/4] digits mlp adam seed 0: epoch 2/2, loss" in done.stdout
+    assert "[1/4] digits mlp adam at 0.001 seed 0: epoch 2/2, loss" in done.stdout
     assert done.stdout.splitlines()[-2:] == [str(folder / "runs.csv"), str(folder / "epochs.csv")]
     assert done.stderr == ""
 
@@ -103,13 +103,17 @@ def test_a_run_that_fails_is_a_row_and_the_sweep_goes_on(command, data_dir, tmp_
     [
         ("trian", "No such command 'trian'"),
         ("train --datset digits", "--dataset"),
-        ("train --model 2c3d", "--model '2c3d': not a model; did you mean 2c2d?"),
+        ("train --model 2c3d", "--model '2c3d': not a model; did you mean 3c3d or 2c2d?"),
         ("train --optimizer adm", "--optimizer 'adm': not an optimizer; did you mean adam"),
         ("train --optimizer adam(0.9)", "arguments are given by name"),
         ("train --optimizer adam --optimizer adam()", "--optimizer 'adam': given twice"),
         ("train --learning-rate -1", "learning rate -1.0 is not a number above 0"),
         ("train --learning-rate fast", "'--learning-rate': 'fast' is not a valid float"),
         ("train --resume", "--resume: name the folder to go on in with --output"),
+        ("tune --optimizer adm", "did you mean adam"),
+        ("tune --optimizer adam(learning_rate=0.1)", "nothing to search"),
+        ("tune --learning-rate 1 0.1", "learning_rate: 1.0 to 0.1 is not a range"),
+        ("tune --trials 0", "'--trials': 0 is not in the range"),
         ("train --save-weights", "--save-weights: needs images to choose by"),
         ("train --schedule reduce-on-plateau", "needs images to choose by; hold some out"),
         ("train --optimizer my.module:Own", "give its learning rate"),
@@ -146,7 +150,7 @@ def test_a_gpu_that_is_not_there_is_named(command, data_dir):
 @pytest.mark.parametrize(
     "words",
     [
-        *([], ["train"], ["compare"]),
+        *([], ["train"], ["tune"], ["compare"], ["report"]),
         *(["data"], ["data", "prepare"], ["data", "list"], ["data", "verify"]),
     ],
 )

@@ -152,3 +152,23 @@ def test_a_run_that_another_sweep_does_now_is_left_to_it(tmp_path, monkeypatch):
     assert_every_row_is_there_once(tmp_path, [second.run_id])
     run([first, second], tmp_path)
     assert_every_row_is_there_once(tmp_path, [first.run_id, second.run_id])
+
+
+def test_ctrl_c_leaves_a_folder_that_can_be_read_and_resumed(data_dir, tmp_path):
+    folder = tmp_path / "report"
+    command_line = [
+        *(sys.executable, "-m", "benchmarks", "train", "--model", "mlp", "--epochs", "1"),
+        *("--seeds", "3", "--optimizer", "adam", "--device", "cpu"),
+        *("--data-dir", str(data_dir), "--output", str(folder)),
+    ]
+    with subprocess.Popen(
+        command_line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not (folder / "runs.csv").exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+        assert process.stderr.read() == "Interrupted.\n"
+    assert list(pd.read_csv(folder / "runs.csv")["status"]) == ["ok"]
+    assert len(pd.read_csv(folder / "epochs.csv")) == 1

@@ -32,7 +32,9 @@ def test_the_columns_are_the_promised_ones():
 def test_the_results_folder_explains_every_column():
     readme = (Path(__file__).parents[2] / "results" / "README.md").read_text()
     assert [
-        column for column in {**table.RUNS, **table.EPOCHS} if f"`{column}`" not in readme
+        column
+        for column in {**table.RUNS, **table.EPOCHS, **table.TRIALS}
+        if f"`{column}`" not in readme
     ] == []
 
 
