@@ -18,11 +18,13 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from benchmarks import (
+    augmentation,
     digits,  # noqa: F401  registers the embedded data set with TFDS
     originals,
 )
 from benchmarks.config import InputError, nearest, one_line
 from benchmarks.models import Shape
+from benchmarks.waiting import Waiting
 
 RESIZED = (224, 224)
 """Height and width given to the images of a set whose images differ in size."""
@@ -40,9 +42,6 @@ VALIDATION = ("validation", "val")
 
 IMAGE_FOLDER = "image_folder:"
 """Before the path of a folder of images, TRAIN-OR-TEST/CLASS/IMAGE, in the place of a name."""
-
-SHIFT = 8
-"""Augmentation shifts an image by up to this fraction of its height and width: 4 of 32 pixels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Data:
     steps_per_epoch: int
     caches: tuple[tf.data.Dataset, ...]
     """What of it is kept in memory."""
-    waiting: "Waiting | None"
+    waiting: Waiting | None
     """How long whoever reads `train` has waited for it, if that is measured."""
 
     def fill_caches(self) -> None:
@@ -214,7 +213,7 @@ def load(
     train = train_images.shuffle(min(images, memory_images), seed=seed)
     train = batches(train, drop_remainder=True)  # a smaller batch would compile again
     if augment:
-        train = _augment(train, seed)
+        train = augmentation.augment(train, seed)
     validation_images = None
     if held_out:
         validation_images = read(train_split, shuffle_files=False, part=slice(held_out))
@@ -231,38 +230,6 @@ def load(
         caches=tuple(kept) if in_memory else (),
         waiting=waiting,
     )
-
-
-class Waiting:
-    """Adds up how long the reader of a data set waits for its batches.
-
-    This costs the reader some 0.2 ms a batch itself, and so is not done unasked.
-    """
-
-    def __init__(self) -> None:
-        with tf.device("CPU"):
-            self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
-
-    def measure(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Return `dataset`, watched.
-
-        `zip` asks its parts one after the other: the first reads the clock
-        when a batch is asked for. When `add` has its arguments, it is there.
-        """
-        asked = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
-
-        def add(asked: tf.Tensor, batch: Any) -> Any:
-            self._seconds.assign_add(tf.timestamp() - asked)
-            return batch
-
-        options = tf.data.Options()
-        # It would ask before the reader does.
-        options.experimental_optimization.inject_prefetch = False
-        return tf.data.Dataset.zip(asked, dataset).map(add).with_options(options)
-
-    def seconds(self) -> float:
-        """Return the sum so far."""
-        return float(self._seconds)
 
 
 def _builder(name: str, data_dir: Path | None) -> Any:
@@ -305,34 +272,6 @@ def _splits(info: Any) -> tuple[str, str]:
 def _resize(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     resized = tf.image.resize(image, RESIZED)
     return tf.cast(tf.round(resized), image.dtype), label
-
-
-def _augment(batches: tf.data.Dataset, seed: int) -> tf.data.Dataset:
-    """Flip each image or not, and shift it; black moves in. Anew in every epoch.
-
-    The random numbers are drawn by a data set of their own and in its order,
-    so that they do not depend on which thread is first.
-    """
-
-    def change(seeds: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> Any:
-        images, labels = batch
-        count, height, width, _ = images.shape
-        pad = max(height // SHIFT, 1), max(width // SHIFT, 1)
-        padded = tf.pad(images, [(0, 0), (pad[0], pad[0]), (pad[1], pad[1]), (0, 0)])
-
-        def random(number: int, below: int) -> tf.Tensor:
-            return tf.random.stateless_uniform(
-                [count, 1], seeds + number, maxval=below, dtype=tf.int32
-            )
-
-        rows = random(0, 2 * pad[0] + 1) + tf.range(height)
-        columns = random(1, 2 * pad[1] + 1)
-        columns += tf.where(random(2, 2) == 1, tf.range(width), tf.range(width)[::-1])
-        shifted = tf.gather(padded, rows, axis=1, batch_dims=1)
-        return tf.gather(shifted, columns, axis=2, batch_dims=1), labels
-
-    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
-    return tf.data.Dataset.zip(seeds, batches).map(change, tf.data.AUTOTUNE)
 
 
 def _normalise(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from benchmarks import data
+from benchmarks import augmentation, data
 from benchmarks.config import InputError
+from benchmarks.waiting import Waiting
 
 
 def batches(dataset):
@@ -80,7 +81,7 @@ def test_waiting_is_measured(data_dir, monkeypatch):
     digits = data.load("digits", 32, 0, data_dir, watch=True)
     assert len(batches(digits.train)) == 44
     assert 0 < digits.waiting.seconds() < 5
-    waiting = data.Waiting()
+    waiting = Waiting()
     watched = waiting.measure(tf.data.Dataset.range(20).map(lambda n: slow(n, n)))
     begin = time.perf_counter()
     batches(watched)
@@ -96,7 +97,7 @@ def test_augmentation_flips_and_shifts_anew_in_every_epoch_and_keeps_the_labels(
     image = np.zeros((16, 16, 3), np.uint8)
     image[6, 6] = 200
     source = tf.data.Dataset.from_tensors((image, 7)).repeat(64).batch(32, drop_remainder=True)
-    one, again = (data._augment(source, seed=1) for _ in range(2))
+    one, again = (augmentation.augment(source, seed=1) for _ in range(2))
     epochs = [np.concatenate([images for images, _ in batches(one)]) for _ in range(2)]
     first = np.concatenate([images for images, _ in batches(again)])
     np.testing.assert_array_equal(epochs[0], first)

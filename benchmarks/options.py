@@ -1,0 +1,107 @@
+"""Options that several commands have."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.models import MODELS
+
+DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where prepared data sets lie. Default: TFDS's own, ~/tensorflow_datasets.",
+)
+MANUAL_DIR = click.option(
+    "--manual-dir",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="Folder with the original files of a data set that is not prepared yet; "
+    "they are checked against TFDS's checksums.",
+)
+
+
+SHARED = (
+    click.option(
+        "--dataset",
+        "datasets",
+        multiple=True,
+        default=["digits"],
+        help="TFDS image classification data set (digits needs no network), or image_folder:PATH, "
+        "a folder of images, train/CLASS/*.png and test/CLASS/*.png. Repeatable.",
+    ),
+    click.option(
+        "--model",
+        "models",
+        multiple=True,
+        default=["2c2d"],
+        help=f"One of {', '.join(MODELS)}, or package.module:function, which takes the shape of an "
+        "image and the number of classes and returns a Keras model with logits. Repeatable.",
+    ),
+    click.option("--epochs", type=click.IntRange(min=1), default=10, help="Passes over the data."),
+    click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Images a step."),
+    click.option(
+        "--device",
+        type=click.Choice(["cpu", "gpu"]),
+        help="Where to train. Default: the GPU if there is one.",
+    ),
+    click.option(
+        "--backend",
+        type=click.Choice(["tensorflow", "jax"]),
+        default="tensorflow",
+        help="Keras backend.",
+    ),
+    click.option(
+        "--jit-compile",
+        type=click.Choice(["auto", "true", "false"]),
+        default="auto",
+        help="Whether XLA compiles the training step; auto leaves it to Keras. "
+        "The report says what it came to.",
+    ),
+    click.option(
+        "--schedule",
+        type=click.Choice(["constant", "cosine", "reduce-on-plateau"]),
+        default="constant",
+        help="Of the learning rate: constant; cosine, down to 0 at the end; reduce-on-plateau, a "
+        "fifth after three epochs without a better validation loss.",
+    ),
+    click.option(
+        "--target-accuracy",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Measure the steps and seconds until the test accuracy is that high after an epoch.",
+    ),
+    click.option(
+        "--augment", is_flag=True, help="Flip and shift the training images at random; colour only."
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]),
+        default="float32",
+        help="Keras dtype policy.",
+    ),
+    click.option(
+        "--data-workers",
+        type=click.IntRange(min=1),
+        help="Threads that read and decode the data. Default: tf.data decides.",
+    ),
+    DATA_DIR,
+    MANUAL_DIR,
+    click.option(
+        "--resume",
+        is_flag=True,
+        help="Go on in the folder --output: do the runs that have no result there, failed ones "
+        "again.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Seconds that a run may take, start and compilation included.",
+    ),
+)
+"""The options of every command that trains."""
+
+
+def shared(command: Any) -> Any:
+    """Give `command` the options that all that train have."""
+    for option in reversed(SHARED):
+        command = option(command)
+    return command
