@@ -169,6 +169,6 @@ def test_ctrl_c_leaves_a_folder_that_can_be_read_and_resumed(data_dir, tmp_path)
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
-        assert process.stderr.read() == "Interrupted.\n"
+        assert process.stderr.read().strip() == "Interrupted."
     assert list(pd.read_csv(folder / "runs.csv")["status"]) == ["ok"]
     assert len(pd.read_csv(folder / "epochs.csv")) == 1
