@@ -2,13 +2,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench test lint clean
+.PHONY: bench test test-with lint clean
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks train
 
 test: .venv/.installed
 	$(BIN)/pytest
+
+# The optimizer's tests with other versions: make test-with KERAS=3.8.0 TENSORFLOW=2.18.1
+test-with:
+	$(PYTHON) -m venv --clear .venv-with
+	.venv-with/bin/pip install --quiet --disable-pip-version-check -e . keras==$(KERAS) tensorflow==$(TENSORFLOW) \
+		pytest==9.2.0 hypothesis==6.170.15
+	.venv-with/bin/pytest -o filterwarnings=default tests/keras_adam
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
@@ -22,4 +29,4 @@ lint: .venv/.installed
 	touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-with

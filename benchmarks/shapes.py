@@ -9,6 +9,12 @@ from benchmarks import models
 Shapes = list[tuple[int, ...]]
 
 
+class Table(tuple[int, ...]):
+    """The shape of an embedding table, whose gradient names a few of its rows only."""
+
+    NAMED_ROWS = 1024
+
+
 def _of_model(name: str, image_shape: models.Shape) -> Shapes:
     return _of(models.build(name, image_shape, classes=10, seed=0))
 
@@ -48,6 +54,7 @@ SHAPES: Mapping[str, Callable[[], Shapes]] = {
     "efficientnet_b0": lambda: _of_application("EfficientNetB0"),
     "resnet50": lambda: _of_application("ResNet50"),
     "vit_b16": _vit_b16,
+    "embedding": lambda: [Table((1_000_000, 64))],
 }
 
 

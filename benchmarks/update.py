@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks import environment, optimizers, peers
 from benchmarks.config import InputError, OptimizerSpec, one_line, parse_optimizer
 from benchmarks.events import Checked
-from benchmarks.shapes import SHAPES, Shapes
+from benchmarks.shapes import SHAPES, Shapes, Table
 
 BANDWIDTH = "bandwidth"
 """In place of an optimizer: what limits all of them."""
@@ -93,13 +93,39 @@ def build(text: str, mode: str, shapes: Shapes, device: str) -> peers.Update:
     if text == BANDWIDTH:
         return peers.bandwidth(device)
     generator = np.random.default_rng(0)
-    weights, gradients = (
-        [generator.standard_normal(shape, np.float32) for shape in shapes] for _ in range(2)
-    )
+    weights = [generator.standard_normal(shape, np.float32) for shape in shapes]
+    gradients = [_gradient(shape, generator) for shape in shapes]
     spec = parse_optimizer(text)
+    sparse = any(isinstance(shape, Table) for shape in shapes)
+    if sparse and (spec.name in peers.PEERS or os.environ.get("KERAS_BACKEND") == "jax"):
+        raise InputError(
+            f"--optimizer {text!r}: an embedding's gradient is sparse; here only Keras's "
+            "optimizers on TensorFlow take one"
+        )
     if spec.name in peers.PEERS:
         return peers.PEERS[spec.name].build(mode, device, weights, gradients)
     return _keras(spec, mode, weights, gradients)
+
+
+def _gradient(shape: tuple[int, ...], generator: Any) -> Any:
+    """Make a random gradient: an array, or for a table the named rows, their values, its shape."""
+    import numpy as np
+
+    if not isinstance(shape, Table):
+        return generator.standard_normal(shape, np.float32)
+    rows = generator.choice(shape[0], Table.NAMED_ROWS, replace=False)
+    return rows, generator.standard_normal((Table.NAMED_ROWS, *shape[1:]), np.float32), shape
+
+
+def _tensor(gradient: Any) -> Any:
+    import keras
+
+    if isinstance(gradient, tuple):
+        import tensorflow as tf
+
+        rows, values, shape = gradient
+        return tf.IndexedSlices(tf.constant(values), tf.constant(rows), tf.constant(shape))
+    return keras.ops.convert_to_tensor(gradient)
 
 
 def _keras(
@@ -111,7 +137,7 @@ def _keras(
 
     optimizer = optimizers.build(spec, optimizers.learning_rate(spec, peers.LEARNING_RATE))
     variables = [keras.Variable(value) for value in weights]
-    gradients = [keras.ops.convert_to_tensor(value) for value in gradients]
+    gradients = [_tensor(gradient) for gradient in gradients]
     optimizer.build(variables)
     if mode == "xla" and keras.backend.backend() == "jax":
         return _keras_stateless(optimizer, variables, gradients)

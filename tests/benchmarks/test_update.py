@@ -228,6 +228,7 @@ def test_the_shapes_are_those_of_the_papers():
     assert shapes.parameters(shapes.SHAPES["mlp"]()) == MLP_PARAMS
     assert set(shapes.SHAPES) == {
         *("mlp", "2c2d", "mobilenet_v3_small", "efficientnet_b0", "resnet50", "vit_b16"),
+        "embedding",
     }
 
 

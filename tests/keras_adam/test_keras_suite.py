@@ -9,35 +9,30 @@ from pathlib import Path
 
 import pytest
 
-MODULES = [
-    "adam_test",
-    "adamw_test",
-    "optimizer_test",
-    "optimizer_sparse_test",
-    "multi_optimizer_test",
-    "loss_scale_optimizer_test",
-]
+MODULES = ["adam_test", "adamw_test", "optimizer_sparse_test", "loss_scale_optimizer_test"]
+SLOW_ON_JAX = ["optimizer_test", "multi_optimizer_test"]
 
 
+@pytest.mark.skipif(
+    find_spec("keras.src.optimizers.adam_test") is None, reason="this Keras ships no tests"
+)
 @pytest.mark.parametrize(
-    "backend",
+    ("backend", "modules", "passed"),
     [
-        "tensorflow",
+        # With Keras 3.15.1; far fewer would mean that Keras moved its tests.
+        ("tensorflow", MODULES + SLOW_ON_JAX, 133),
         pytest.param(
-            "jax",
-            marks=[
-                pytest.mark.peers,
-                pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed"),
-            ],
+            *("jax", MODULES, 74),
+            marks=pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed"),
         ),
     ],
 )
-def test_keras_own_tests_pass(backend, tmp_path):
+def test_keras_own_tests_pass(backend, modules, passed, tmp_path):
     repository = Path(__file__).parents[2]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
         + ["-p", "tests.keras_adam.keras_suite_plugin", "--pyargs"]
-        + [f"keras.src.optimizers.{module}" for module in MODULES],
+        + [f"keras.src.optimizers.{module}" for module in modules],
         cwd=tmp_path,
         env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(repository)},
         capture_output=True,
@@ -45,6 +40,5 @@ def test_keras_own_tests_pass(backend, tmp_path):
         check=False,
     )
     assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
-    # 133 pass with Keras 3.15.1; far fewer would mean that Keras moved its tests.
-    assert int(re.search(r"(\d+) passed", run.stdout)[1]) > 100
+    assert int(re.search(r"(\d+) passed", run.stdout)[1]) > 0.8 * passed
     assert "keras_adam took the place of keras.optimizers.Adam" in run.stdout
