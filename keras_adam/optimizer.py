@@ -240,6 +240,11 @@ class Adam(keras.optimizers.Adam):
             self._get_variable_index(variable): gradient
             for gradient, variable in zip(grads, variables, strict=True)
         }
+        if len(gradients) < len(grads):
+            raise ValueError(
+                "Each variable must have one gradient; of the "
+                f"{len(grads)} variables some are the same: {[v.name for v in variables]}."
+            )
         if self.use_ema or self.gradient_accumulation_steps:
             # Averages move and accumulators empty without a gradient, too.
             for i, entry in enumerate(self._updater.entries):

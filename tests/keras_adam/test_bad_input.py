@@ -82,6 +82,14 @@ def test_unknown_variable():
         optimizer.apply([np.ones(1, "float32")], [stranger])
 
 
+def test_one_variable_twice():
+    variable = keras.Variable([2.0], name="twin")
+    gradient = np.ones(1, "float32")
+    with pytest.raises(ValueError, match=r"some are the same: \['twin', 'twin'\]"):
+        keras_adam.Adam(0.1).apply([gradient, gradient], [variable, variable])
+    assert float(variable[0]) == 2.0
+
+
 def test_no_variables_before_build():
     with pytest.raises(ValueError, match="needs `trainable_variables`"):
         keras_adam.Adam(0.1).apply([np.ones(1, "float32")])
