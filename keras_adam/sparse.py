@@ -24,6 +24,11 @@ def to_dense(rows: Rows, row_count: int) -> Array:
     return ops.segment_sum(rows.values, rows.indices, num_segments=row_count)
 
 
+def known(rows: Rows, row_count: int, lazy: bool) -> Array | Rows:
+    """Return a sparse gradient as a step takes it: dense, or if lazy with each row's whole sum."""
+    return sum_repeated(rows) if lazy else to_dense(rows, row_count)
+
+
 def sum_repeated(rows: Rows) -> Rows:
     """Return sorted rows in which every mention of a row carries the row's whole sum.
 

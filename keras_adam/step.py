@@ -45,8 +45,8 @@ def totals(gradients: list[Array | Rows], hyper: Hyperparameters, skip_nonfinite
         total = sum(ops.cast(s, widest) for s in square_sums)
         clip_scale = rule.clip_scale(total, hyper.global_clipnorm) + (total - total)
     if skip_nonfinite:
-        are_finite = [map_values(lambda g: ops.all(ops.isfinite(g)), g) for g in gradients]
-        finite = ops.all(ops.stack([f.values if isinstance(f, Rows) else f for f in are_finite]))
+        values = [g.values if isinstance(g, Rows) else g for g in gradients]
+        finite = ops.all(ops.stack([ops.all(ops.isfinite(v)) for v in values]))
     return Totals(clip_scale, finite)
 
 

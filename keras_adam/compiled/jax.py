@@ -92,7 +92,7 @@ class Updater:
     ) -> tuple[list[Slots], Any]:
         hyper = dataclasses.replace(constants, **inputs)
         gradients = [
-            self._native(gradient, slots) for gradient, slots in zip(gradients, values, strict=True)
+            self._known(gradient, slots) for gradient, slots in zip(gradients, values, strict=True)
         ]
         unscaled = [
             None if gradient is None else step.unscale(gradient, slots, hyper)
@@ -106,14 +106,12 @@ class Updater:
         accumulate = functools.partial(_accumulate, values, gradients, totals, hyper)
         return jax.lax.cond((iterations + 1) % steps == 0, update, accumulate), totals.finite
 
-    def _native(self, gradient: Any, slots: Slots) -> Any:
+    def _known(self, gradient: Any, slots: Slots) -> Any:
         """Return the gradient as the pure functions know it: dense, or `Rows` if lazy."""
         if not isinstance(gradient, jax_sparse.BCOO):
             return gradient
         rows = Rows(gradient.indices[:, 0], gradient.data)
-        if self._lazy:
-            return sparse.sum_repeated(rows)
-        return sparse.to_dense(rows, slots.variable.shape[0])
+        return sparse.known(rows, slots.variable.shape[0], self._lazy)
 
 
 def _update(

@@ -193,9 +193,7 @@ class _Step:
         if not isinstance(gradient, tf.IndexedSlices):
             return gradient
         rows = Rows(gradient.indices, gradient.values)
-        if self._lazy:
-            return sparse.sum_repeated(rows)
-        return sparse.to_dense(rows, entry.slots.variable.shape[0])
+        return sparse.known(rows, entry.slots.variable.shape[0], self._lazy)
 
 
 def _groups(entries: Sequence[Entry]) -> list[list[int]]:
