@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks import optimizers, peers
-from benchmarks.config import InputError, OptimizerSpec, RunConfig, nearest, parse_optimizer
+from benchmarks import optimizers, peers, training_step
+from benchmarks import shapes as shapes_by_name
+from benchmarks.config import InputError, OptimizerSpec, RunConfig, parse_optimizer
 from benchmarks.models import check_name
 from benchmarks.options import DATA_DIR, MANUAL_DIR, shared
-from benchmarks.shapes import SHAPES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -303,7 +303,9 @@ def _sweep(
     "shape_names",
     multiple=True,
     default=["efficientnet_b0", "resnet50"],
-    help=f"Model whose trainable variables are updated: one of {', '.join(SHAPES)}. Repeatable.",
+    help="Model whose trainable variables are updated: one of "
+    f"{', '.join(shapes_by_name.SHAPES)}; or COUNTxSIZE, as in 200x5000, for so many variables of "
+    "so many numbers each. Repeatable.",
 )
 @click.option(
     "--optimizer",
@@ -316,9 +318,11 @@ def _sweep(
 @click.option(
     "--mode",
     "modes",
-    type=click.Choice(peers.MODES),
+    type=click.Choice([*peers.MODES, *training_step.MODES]),
     multiple=True,
-    help="eager: called from Python; graph: in a tf.function; xla: in a step that XLA compiles. "
+    help="eager: called from Python; graph: in a tf.function; xla: in a step that XLA compiles; "
+    "fit, fit_xla: the whole training step of the model, by default or with jit_compile=True, on a "
+    f"batch of {training_step.BATCH_SIZE} images. "
     "Repeatable. Default: eager and graph, on JAX eager and xla.",
 )
 @click.option(
@@ -370,8 +374,12 @@ def update(
     optimizer failed.
     """
     for name in shape_names:
-        if name not in SHAPES:
-            raise InputError(f"--shapes {name!r}: not a known model; {nearest(name, SHAPES)}")
+        shapes_by_name.check_name(name)
+        if set(modes) & set(training_step.MODES) and name not in training_step.IMAGE_SHAPES:
+            raise InputError(
+                f"--shapes {name!r}: has no model to train, as the modes "
+                f"{', '.join(training_step.MODES)} do; {', '.join(training_step.IMAGE_SHAPES)} have"
+            )
     specs = [str(parse_optimizer(text)) for text in optimizer_texts]
     for option, given in (("shapes", shape_names), ("optimizer", specs), ("mode", modes)):
         for value, count in collections.Counter(given).items():

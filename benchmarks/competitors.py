@@ -9,10 +9,10 @@ from typing import Any
 
 import psutil
 
-from benchmarks import optimizers, peers, worker
+from benchmarks import optimizers, peers, training_step, worker
 from benchmarks.config import InputError, OptimizerSpec, nearest, parse_optimizer
 from benchmarks.shapes import Shapes, parameters
-from benchmarks.update import BANDWIDTH, Ready
+from benchmarks.update import BANDWIDTH, Ready, Turn
 
 RESIDENT_BYTES = 16
 """A parameter and process: weight, momentum, velocity, gradient."""
@@ -71,7 +71,8 @@ def _find(text: str, backend: str) -> tuple[OptimizerSpec, str, Sequence[str]]:
             raise InputError(
                 f"--optimizer {spec.name!r}: not an optimizer; {nearest(spec.name, names)}"
             )
-        return spec, backend, peers.MODES if backend == "tensorflow" else ("eager", "xla")
+        on_tensorflow = (*peers.MODES, *training_step.MODES)
+        return spec, backend, on_tensorflow if backend == "tensorflow" else ("eager", "xla")
     if spec.arguments:
         raise InputError(f"--optimizer {text!r}: {spec.name} takes no arguments here")
     if importlib.util.find_spec(peer.package) is None:
@@ -109,7 +110,7 @@ class FailedError(Exception):
 class Process:
     """A competitor in a process of its own, which computes only when it is asked to."""
 
-    def __init__(self, competitor: Competitor, shapes: Shapes, device: str) -> None:
+    def __init__(self, competitor: Competitor, shapes: str, device: str) -> None:
         receiver, self._commands = multiprocessing.get_context("spawn").Pipe(duplex=False)
         self._messages = worker.run(
             "benchmarks.update:serve",
@@ -127,8 +128,8 @@ class Process:
         finally:
             receiver.close()
 
-    def update(self, repetitions: int) -> list[float]:
-        """Do so many updates; return the seconds of each."""
+    def update(self, repetitions: int) -> Turn:
+        """Do so many updates; return what they took."""
         with contextlib.suppress(BrokenPipeError):  # why it died, its last message says
             self._commands.send(repetitions)
         return self._receive()

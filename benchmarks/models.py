@@ -36,6 +36,22 @@ def mlp(image_shape: Shape, classes: int) -> Any:
     )
 
 
+def mlp_1024(image_shape: Shape, classes: int) -> Any:
+    """Build two dense layers of 1024 units."""
+    import keras
+    from keras import layers
+
+    return keras.Sequential(
+        [
+            keras.Input(image_shape),
+            layers.Flatten(),
+            layers.Dense(1024, "relu"),
+            layers.Dense(1024, "relu"),
+            layers.Dense(classes),
+        ]
+    )
+
+
 def two_conv_two_dense(image_shape: Shape, classes: int) -> Any:
     """Build the `2c2d` of DeepOBS: two 5x5 convolutions with pooling, two dense layers."""
     import keras
@@ -238,6 +254,7 @@ def _application(
 
 MODELS: Mapping[str, Callable[[Shape, int], Any]] = {
     "mlp": mlp,
+    "mlp_1024": mlp_1024,
     "2c2d": two_conv_two_dense,
     "3c3d": three_conv_three_dense,
     "resnet20": resnet20,

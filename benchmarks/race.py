@@ -77,6 +77,7 @@ class Race:
         self._plan = plan
         self._console = console
         self._processes: dict[Competitor, Process] = {}
+        self._memory_mb: dict[Competitor, float | None] = {}
 
     def run(self) -> None:
         """Start all competitors, then let one at a time work; leave out one that fails.
@@ -89,7 +90,7 @@ class Race:
             for competitor in [LIMIT, *plan.competitors]:
                 self._print(f"starting {competitor}")
                 with self._reported(competitor):
-                    process = Process(competitor, self._shapes, plan.device)
+                    process = Process(competitor, self._name, plan.device)
                     self._processes[competitor] = process
                     self._record(competitor, "first_call", [process.ready.first_call_seconds])
             self._round(None)
@@ -112,7 +113,9 @@ class Race:
         for competitor in list(self._processes)[:: -1 if (number or 0) % 2 else 1]:
             time.sleep(PAUSE_SECONDS)
             with self._reported(competitor):
-                seconds = self._processes[competitor].update(1 + self._plan.repetitions)
+                turn = self._processes[competitor].update(1 + self._plan.repetitions)
+                seconds = turn.seconds
+                self._memory_mb[competitor] = turn.memory_mb
                 # At the first of a turn the caches still hold what others worked on.
                 warm_ups = 1 if number else len(seconds)
                 self._record(competitor, "warm_up", seconds[:warm_ups], number)
@@ -145,6 +148,7 @@ class Race:
                     "gb_per_second": LEAST_BYTES * params / p50 / 1e9,
                     "bandwidth_limit_ms": LEAST_BYTES * params / bytes_per_second * 1e3,
                     "state_bytes": process.ready.state_bytes,
+                    "update_memory_mb": self._memory_mb[competitor],
                     "repetitions": len(seconds),
                     "backend_version": importlib.metadata.version(competitor.backend),
                 }

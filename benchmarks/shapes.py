@@ -1,12 +1,18 @@
 """The shapes of a model's trainable variables: all that an optimizer's update sees of it."""
 
+import functools
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks import models
+from benchmarks import models, training_step
+from benchmarks.config import InputError, nearest
 
 Shapes = list[tuple[int, ...]]
+
+
+_EQUAL = re.compile(r"([1-9]\d*)x([1-9]\d*)")
 
 
 class Table(tuple[int, ...]):
@@ -15,8 +21,8 @@ class Table(tuple[int, ...]):
     NAMED_ROWS = 1024
 
 
-def _of_model(name: str, image_shape: models.Shape) -> Shapes:
-    return _of(models.build(name, image_shape, classes=10, seed=0))
+def _of_model(name: str) -> Shapes:
+    return _of(models.build(name, training_step.IMAGE_SHAPES[name], classes=10, seed=0))
 
 
 def _of_application(name: str) -> Shapes:
@@ -48,14 +54,30 @@ def _vit_b16() -> Shapes:
 
 
 SHAPES: Mapping[str, Callable[[], Shapes]] = {
-    "mlp": lambda: _of_model("mlp", (28, 28, 1)),
-    "2c2d": lambda: _of_model("2c2d", (28, 28, 1)),
-    "mobilenet_v3_small": lambda: _of_model("mobilenet_v3_small", (32, 32, 3)),
+    **{name: functools.partial(_of_model, name) for name in training_step.IMAGE_SHAPES},
     "efficientnet_b0": lambda: _of_application("EfficientNetB0"),
     "resnet50": lambda: _of_application("ResNet50"),
     "vit_b16": _vit_b16,
     "embedding": lambda: [Table((1_000_000, 64))],
 }
+
+
+def check_name(name: str) -> None:
+    """Raise an `InputError` unless `name` is in the table or has the form COUNTxSIZE."""
+    if name not in SHAPES and not _EQUAL.fullmatch(name):
+        raise InputError(
+            f"--shapes {name!r}: not a known model; {nearest(name, SHAPES)}; "
+            "or COUNTxSIZE, as in 200x5000, for so many variables of so many numbers each"
+        )
+
+
+def of(name: str) -> Shapes:
+    """Return the shapes that `name` stands for."""
+    equal = _EQUAL.fullmatch(name)
+    if equal is None:
+        return SHAPES[name]()
+    count, size = map(int, equal.groups())
+    return [(size,)] * count
 
 
 def parameters(shapes: Shapes) -> int:

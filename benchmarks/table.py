@@ -117,6 +117,7 @@ UPDATES: Schema = {
     "gb_per_second": "Float64",
     "bandwidth_limit_ms": "Float64",
     "state_bytes": "Int64",
+    "update_memory_mb": "Float64",
     "repetitions": "Int64",
     **ENVIRONMENT,
 }

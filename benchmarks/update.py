@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks import environment, optimizers, peers
+from benchmarks import environment, optimizers, peers, shapes, training_step
 from benchmarks.config import InputError, OptimizerSpec, one_line, parse_optimizer
 from benchmarks.events import Checked
-from benchmarks.shapes import SHAPES, Shapes, Table
+from benchmarks.shapes import Shapes, Table
 
 BANDWIDTH = "bandwidth"
 """In place of an optimizer: what limits all of them."""
@@ -30,9 +30,18 @@ class Ready:
     state_bytes: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """The message of a worker that has done the updates it was asked for."""
+
+    seconds: list[float]
+    memory_mb: float | None
+    """The most that was in use since `Ready`, beyond what was in use then; on a CPU."""
+
+
 def check(
     texts: Sequence[str],
-    shapes: Sequence[str],
+    names: Sequence[str],
     backend: str,
     device: str | None,
     send: Callable[[Any], None],
@@ -55,28 +64,35 @@ def check(
             except Exception as error:
                 raise InputError(f"--optimizer {text!r}: {one_line(error)}") from error
     send(Checked(device, environment.environment(backend)))
-    for name in shapes:
-        send(SHAPES[name]())
+    for name in names:
+        send(shapes.of(name))
 
 
 def serve(
     text: str,
     mode: str,
-    shapes: Shapes,
+    name: str,
     device: str,
     commands: Connection,
     send: Callable[[Any], None],
 ) -> None:
-    """Send `Ready` after the first update; then, for each number n received, the seconds of n."""
+    """Send `Ready` after the first update; then, for each number n received, the `Turn` of n."""
     # Several processes share the GPU: none may take all of its memory.
     os.environ.update(TF_FORCE_GPU_ALLOW_GROWTH="true", XLA_PYTHON_CLIENT_PREALLOCATE="false")
-    update = build(text, mode, shapes, device)
+    if mode in training_step.MODES:
+        update = training_step.build(parse_optimizer(text), mode, name)
+    else:
+        update = build(text, mode, [] if text == BANDWIDTH else shapes.of(name), device)
     first_call_seconds = _seconds(update)
     send(Ready(first_call_seconds, sum(value.nbytes for value in update.state())))
+    memory_mb = environment.restart_peak_memory() if device == "cpu" else None
     with contextlib.suppress(EOFError):  # the parent has enough
         while True:
-            repetitions = commands.recv()
-            send([_seconds(update) for _ in range(repetitions)])
+            seconds = [_seconds(update) for _ in range(commands.recv())]
+            grown_mb = None
+            if memory_mb is not None:
+                grown_mb = (environment.peak_memory_mb("tensorflow", "cpu") or 0.0) - memory_mb
+            send(Turn(seconds, grown_mb))
 
 
 def _seconds(update: peers.Update) -> float:
@@ -86,17 +102,17 @@ def _seconds(update: peers.Update) -> float:
     return time.perf_counter() - begin
 
 
-def build(text: str, mode: str, shapes: Shapes, device: str) -> peers.Update:
-    """Make variables of `shapes` and the optimizer that `text` names, for this process."""
+def build(text: str, mode: str, its_shapes: Shapes, device: str) -> peers.Update:
+    """Make variables of these shapes and the optimizer that `text` names, for this process."""
     import numpy as np
 
     if text == BANDWIDTH:
         return peers.bandwidth(device)
     generator = np.random.default_rng(0)
-    weights = [generator.standard_normal(shape, np.float32) for shape in shapes]
-    gradients = [_gradient(shape, generator) for shape in shapes]
+    weights = [generator.standard_normal(shape, np.float32) for shape in its_shapes]
+    gradients = [_gradient(shape, generator) for shape in its_shapes]
     spec = parse_optimizer(text)
-    sparse = any(isinstance(shape, Table) for shape in shapes)
+    sparse = any(isinstance(shape, Table) for shape in its_shapes)
     if sparse and (spec.name in peers.PEERS or os.environ.get("KERAS_BACKEND") == "jax"):
         raise InputError(
             f"--optimizer {text!r}: an embedding's gradient is sparse; here only Keras's "

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_adam import validate
+from keras_adam.built import BuiltVariables
 from keras_adam.compiled import Entry, updater_class
 from keras_adam.rule import Hyperparameters, Slots
 
@@ -152,6 +153,7 @@ class Adam(keras.optimizers.Adam):
         self.skip_nonfinite = skip_nonfinite
         self._updater_class = updater_class()
         self._updater: Any = None
+        self._built_variables: Any = None
         self._skipped_steps: Any = None
         # State that was loaded before there were variables to put it in.
         self._loaded_state: tuple[Any, ...] | None = None
@@ -161,6 +163,9 @@ class Adam(keras.optimizers.Adam):
         if self.built:
             return
         super().build(variables)
+        self._built_variables = BuiltVariables(
+            self._trainable_variables, self._updater_class.sparse_gradient
+        )
         if self.skip_nonfinite:
             self._skipped_steps = self.add_variable(
                 (), dtype="int", name="skipped_steps", aggregation="only_first_replica"
@@ -210,11 +215,11 @@ class Adam(keras.optimizers.Adam):
         with keras.name_scope(self.name, caller=self):
             if not self.built:
                 self.build(variables)
-            self._check_variables_are_known(variables)
+            self._positions_of(variables)  # also of those whose gradient is `None`
             grads, variables = self._filter_empty_gradients(grads, variables)
             grads = [g if ops.is_tensor(g) else ops.convert_to_tensor(g) for g in grads]
-            for gradient, variable in zip(grads, variables, strict=True):
-                _check_gradient(gradient, variable)
+            for position, gradient in zip(self._positions_of(variables), grads, strict=True):
+                self._built_variables.check(position, gradient)
             grads, variables = self._overwrite_variables_directly_with_gradients(grads, variables)
             finite = self._update(grads, variables) if grads else None
             for variable in variables:
@@ -236,10 +241,7 @@ class Adam(keras.optimizers.Adam):
                 lazy=self.lazy,
                 skip_nonfinite=self.skip_nonfinite,
             )
-        gradients = {
-            self._get_variable_index(variable): gradient
-            for gradient, variable in zip(grads, variables, strict=True)
-        }
+        gradients = dict(zip(self._positions_of(variables), grads, strict=True))
         if len(gradients) < len(grads):
             raise ValueError(
                 "Each variable must have one gradient; of the "
@@ -255,6 +257,14 @@ class Adam(keras.optimizers.Adam):
         return self._updater(
             indices, [gradients[i] for i in indices], hyper, inputs, self._iterations
         )
+
+    def _positions_of(self, variables: Sequence[Any]) -> list[int]:
+        """Return the position of each variable among those that the optimizer was built with."""
+        positions = self._built_variables.positions(variables)
+        if positions is None:  # perhaps the backend's variable in place of Keras's
+            self._check_variables_are_known(variables)
+            positions = [self._get_variable_index(variable) for variable in variables]
+        return positions
 
     def _entries(self) -> list[Entry]:
         """Gather the slots of each variable; one that its gradient overwrites has no state."""
@@ -384,24 +394,6 @@ class Adam(keras.optimizers.Adam):
             "lazy": self.lazy,
             "skip_nonfinite": self.skip_nonfinite,
         }
-
-
-def _check_gradient(gradient: Any, variable: Any) -> None:
-    # A sparse gradient of TensorFlow has its rows in `values`; its shape may be unknown.
-    rows = getattr(gradient, "values", None)
-    skipped = 0 if rows is None else 1
-    shape = tuple((gradient if rows is None else rows).shape)[skipped:]
-    path = getattr(variable, "path", variable.name)
-    if shape != tuple(variable.shape)[skipped:]:
-        raise ValueError(
-            f"The gradient of variable {path!r} must have its shape {tuple(variable.shape)}; "
-            f"received {(None,) * skipped + shape}."
-        )
-    dtype = keras.backend.standardize_dtype(gradient.dtype)
-    if "float" not in dtype:
-        raise TypeError(
-            f"The gradient of variable {path!r} must have a floating dtype; received {dtype}."
-        )
 
 
 @keras.saving.register_keras_serializable(package="keras_adam")

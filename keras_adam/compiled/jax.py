@@ -28,6 +28,8 @@ class Updater:
 
     # JAX traces functions of values; variables are set outside of them anyway.
     outside_of_graphs = staticmethod(contextlib.nullcontext)
+    # None: a gradient of some rows has the variable's shape, too.
+    sparse_gradient = ()
 
     def __init__(
         self,

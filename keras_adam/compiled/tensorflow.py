@@ -1,4 +1,4 @@
-"""The update on TensorFlow: a few XLA programs that change the variables in place."""
+"""The update on TensorFlow: a fused kernel or a few XLA programs, in place."""
 
 import contextlib
 import dataclasses
@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_adam import rule, sparse, step
-from keras_adam.compiled import Entry
+from keras_adam.compiled import Entry, fused_kernel
 from keras_adam.rule import Hyperparameters, Slots
 from keras_adam.sparse import Rows
 from keras_adam.step import Totals
@@ -32,6 +32,8 @@ class Updater:
 
     # Where a variable is set once although a graph is being traced.
     outside_of_graphs = staticmethod(tf.init_scope)
+    # A gradient of some rows, which has its values in `values`.
+    sparse_gradient = tf.IndexedSlices
 
     def __init__(
         self,
@@ -103,36 +105,55 @@ class _Step:
         self._lazy = lazy
         self._skip_nonfinite = skip_nonfinite
 
-        def compiled(method: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
-            def function(*tensors: Any) -> Any:
-                return method(*arguments, *tensors)
+        self._jit_compile = jit_compile
+        # One graph launches all of it, side by side.
+        self._graph = tf.function(self._run, autograph=False)
+        self._concrete: dict[Hashable, Any] = {}
 
-            if not jit_compile:
-                return function
-            function.__name__ = method.__name__  # under which profiles and dumps show it
-            return tf.function(function, autograph=False, jit_compile=True)
-
-        self._totals = compiled(self._compute_totals)
-        # Positions of a group, the program that updates it, the one that accumulates.
-        self._groups = [
-            (group, compiled(self._update, group), compiled(self._accumulate, group))
-            for group in _groups(entries)
-        ]
-        # Called from Python, one graph launches all groups, which then run beside each other.
-        self.run = tf.function(self._run, autograph=False) if jit_compile else self._run
+    def run(self, gradients: list[Any], inputs: dict[str, Any], iterations: Any) -> Any:
+        """Take the step; return whether it was finite, or `None` where nobody asks."""
+        if not self._jit_compile:
+            return self._run(gradients, inputs, iterations)
+        if not (tf.executing_eagerly() and all(isinstance(g, tf.Tensor) for g in gradients)):
+            return self._graph(gradients, inputs, iterations)
+        # Of a call from Python, `tf.function` would spend a third on looking at each
+        # argument; here shapes are known, and dtypes tell the graphs apart.
+        arguments = tf.nest.flatten((gradients, inputs, iterations))
+        key = (tuple(inputs), *(a.dtype for a in arguments))
+        if key not in self._concrete:
+            self._concrete[key] = self._graph.get_concrete_function(gradients, inputs, iterations)
+        concrete = self._concrete[key]
+        outputs = tf.raw_ops.StatefulPartitionedCall(
+            args=[*arguments, *concrete.captured_inputs],
+            Tout=[output.dtype for output in concrete.outputs],
+            f=concrete,
+        )
+        return outputs[0] if outputs else None
 
     def _run(self, gradients: list[Any], inputs: dict[str, Any], iterations: Any) -> Any:
         totals = Totals()
         if self._skip_nonfinite or self._constants.global_clipnorm:
-            totals = self._totals(gradients, inputs)
+            totals = self._compiled(self._totals)(gradients, inputs)
+        simple = [i for i, gradient in enumerate(gradients) if self._is_simple(i, gradient)]
+        others = [i for i in range(len(gradients)) if i not in set(simple)]
+        groups = _groups(self._entries, others)
 
         def update() -> None:
-            for group, update, _ in self._groups:
-                update([gradients[i] for i in group], totals, inputs, iterations)
+            if simple:
+                fused_kernel.update(
+                    [self._entries[i] for i in simple],
+                    [gradients[i] for i in simple],
+                    dataclasses.replace(self._constants, **inputs),
+                    iterations,
+                )
+            for group in groups:
+                program = self._compiled(self._update, group)
+                program([gradients[i] for i in group], totals, inputs, iterations)
 
         def accumulate() -> None:
-            for group, _, accumulate in self._groups:
-                accumulate([gradients[i] for i in group], totals, inputs)
+            for group in groups:
+                program = self._compiled(self._accumulate, group)
+                program([gradients[i] for i in group], totals, inputs)
 
         steps = self._constants.gradient_accumulation_steps
         if steps:
@@ -141,7 +162,25 @@ class _Step:
             update()
         return totals.finite
 
-    def _compute_totals(self, gradients: list[Any], inputs: dict[str, Any]) -> Totals:
+    def _compiled(self, method: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+        """Return the method of a step, with its first arguments, as a program of its own."""
+
+        def function(*tensors: Any) -> Any:
+            return method(*arguments, *tensors)
+
+        if not self._jit_compile:
+            return function
+        function.__name__ = method.__name__  # under which profiles and dumps show it
+        return tf.function(function, autograph=False, jit_compile=True)
+
+    def _is_simple(self, i: int, gradient: Any) -> bool:
+        return (
+            self._jit_compile
+            and not self._skip_nonfinite
+            and fused_kernel.fits(self._entries[i], gradient, self._constants)
+        )
+
+    def _totals(self, gradients: list[Any], inputs: dict[str, Any]) -> Totals:
         hyper = dataclasses.replace(self._constants, **inputs)
         unscaled = [
             step.unscale(self._known(gradient, entry), entry.slots, hyper)
@@ -196,13 +235,13 @@ class _Step:
         return sparse.known(rows, entry.slots.variable.shape[0], self._lazy)
 
 
-def _groups(entries: Sequence[Entry]) -> list[list[int]]:
-    """Split positions into runs of neighbours within the two bounds above."""
+def _groups(entries: Sequence[Entry], indices: Sequence[int]) -> list[list[int]]:
+    """Split the positions `indices` into runs of neighbours within the two bounds above."""
     groups: list[list[int]] = []
     count = size = 0
-    for i, entry in enumerate(entries):
-        value = entry.slots.variable
-        value_bytes = value.shape.num_elements() * tf.as_dtype(value.dtype).size
+    for i in indices:
+        value = entries[i].slots.variable
+        value_bytes = value.shape.num_elements() * value.dtype.size
         if not groups or count == MAX_GROUP_VARIABLES or size + value_bytes > MAX_GROUP_BYTES:
             groups.append([])
             count = size = 0

@@ -12,15 +12,15 @@ import psutil
 import pytest
 from rich.console import Console
 
-from benchmarks import competitors, peers, race, shapes, table, update
-from benchmarks.config import InputError
+from benchmarks import competitors, peers, race, shapes, table, training_step, update
+from benchmarks.config import InputError, parse_optimizer
 from tests.reference import ReferenceAdam
 
 # A promise to those who read the reports.
 UPDATES = (
     "shapes optimizer mode backend device variables params update_ms_p50 update_ms_min "
     "update_ms_p90 first_call_seconds bytes_per_parameter gb_per_second bandwidth_limit_ms "
-    "state_bytes repetitions "
+    "state_bytes update_memory_mb repetitions "
     "python tensorflow keras keras_adam backend_version cpu cores gpu commit dirty started_at"
 )
 UPDATES_RAW = "shapes optimizer mode phase round seconds"
@@ -61,6 +61,8 @@ def test_a_row_for_each_optimizer_and_mode(report):
     assert rows["state_bytes"].between(8 * MLP_PARAMS, 8 * MLP_PARAMS + 100).all()
     assert (rows["repetitions"] == 6).all()
     assert (rows["first_call_seconds"] > 0).all()
+    # 5 MB of weights, as much of momentum, of velocity: none is copied.
+    assert (rows["update_memory_mb"].between(0, 3)).all()
 
 
 def test_the_figures_follow_from_the_raw_seconds(report):
@@ -151,7 +153,7 @@ class FakeProcess:
         seconds = [float(next(self.seconds)) for _ in range(repetitions)]
         if self.name == "fragile" and seconds[-1] <= 91:
             raise competitors.FailedError("died")
-        return seconds
+        return update.Turn(seconds, memory_mb=len(seconds))
 
     def close(self):
         self.closed = True
@@ -163,14 +165,14 @@ def test_the_race_goes_on_without_one_that_dies(monkeypatch):
     both = [competitors.Competitor(name, "eager", "tensorflow") for name in ("fragile", "adam")]
     out = io.StringIO()
     plan = race.Plan(both, rounds=3, repetitions=2, device="cpu")
-    fake_race = race.Race("two", [(2,), (3,)], plan, Console(file=out, width=120))
+    fake_race = race.Race("2x5", [(5,), (5,)], plan, Console(file=out, width=120))
     fake_race.run()
-    assert "two: fragile eager: died\n" in out.getvalue()
+    assert "2x5: fragile eager: died\n" in out.getvalue()
     (row,) = fake_race.rows()
     # 100 to 98 are the turn to warm up; then each turn has one update to warm up, two measured.
     assert fake_race.seconds[both[1]] == [[96.0, 95.0], [93.0, 92.0], [90.0, 89.0]]
     assert (row["optimizer"], row["update_ms_p50"], row["update_ms_min"]) == ("adam", 92.5e3, 89e3)
-    assert (row["params"], row["repetitions"]) == (5, 6)
+    assert (row["params"], row["update_memory_mb"], row["repetitions"]) == (10, 3, 6)
     assert fake_race.summary().row_count == 1
 
 
@@ -192,6 +194,9 @@ def test_a_mode_that_an_optimizer_has_not_is_left_out():
         ("--mode fast", "'--mode': 'fast' is not one of 'eager', 'graph', 'xla'"),
         ("--optimizer resource_apply_adam --mode xla", "has no mode xla, only eager, graph"),
         ("--optimizer adam --mode graph --backend jax", "has no mode graph, only eager, xla"),
+        ("--shapes 3x0", "'3x0': not a known model; valid are"),
+        ("--shapes resnet50 --mode fit", "has no model to train, as the modes fit, fit_xla do"),
+        ("--optimizer resource_apply_adam --shapes mlp --mode fit", "has no mode fit, only eager"),
         ("--rounds 0", "'--rounds': 0 is not in the range"),
         ("--optimizer adam(beta1=1)", "adam has no argument 'beta1'; did you mean beta_1"),
     ],
@@ -226,8 +231,9 @@ def test_the_shapes_are_those_of_the_papers():
     vit = shapes.SHAPES["vit_b16"]()
     assert (len(vit), shapes.parameters(vit)) == (200, 86_567_656)
     assert shapes.parameters(shapes.SHAPES["mlp"]()) == MLP_PARAMS
+    assert shapes.of("3x70") == [(70,), (70,), (70,)]
     assert set(shapes.SHAPES) == {
-        *("mlp", "2c2d", "mobilenet_v3_small", "efficientnet_b0", "resnet50", "vit_b16"),
+        *("mlp", "mlp_1024", "2c2d", "mobilenet_v3_small", "efficientnet_b0", "resnet50", "vit_b16"),
         "embedding",
     }
 
@@ -266,6 +272,20 @@ def test_one_call_is_one_adam_update(optimizer, mode):
             np.testing.assert_allclose(value, expected, rtol=0, atol=atol)
     state_bytes = sum(value.nbytes for value in timed.state())
     assert 2 * 17 * 4 <= state_bytes <= 2 * 17 * 4 + 20
+
+
+@pytest.mark.parametrize("mode", training_step.MODES)
+def test_a_training_step_is_one_step_of_fit(mode):
+    timed = training_step.build(parse_optimizer("keras_adam"), mode, "mlp")
+    before = timed.weights()
+    for _ in range(2):
+        timed.start()
+        timed.wait()
+    iterations, *_ = timed.state()
+    assert iterations == 2
+    # Adam's first steps move what has a gradient by about the learning rate each, 1e-3.
+    moved = max(np.abs(b - a).max() for a, b in zip(before, timed.weights(), strict=True))
+    assert 1.5e-3 < moved < 2.5e-3
 
 
 def test_the_bandwidth_is_that_of_one_whole_addition():

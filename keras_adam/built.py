@@ -1,0 +1,56 @@
+"""What an optimizer knows of the variables that it was built with.
+
+Looking a variable up through Keras, and asking it for its shape, takes longer than
+the update of a small one; here both are remembered.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+
+class BuiltVariables:
+    """The positions and shapes of the variables, and the checks of gradients against them."""
+
+    def __init__(self, variables: Sequence[Any], sparse_gradient: Any) -> None:
+        """Remember `variables`; gradients of the type `sparse_gradient` are of some rows."""
+        self._variables = list(variables)  # what holds an id's object keeps the id its own
+        self._positions = {id(variable): i for i, variable in enumerate(variables)}
+        self._shapes = [tuple(variable.shape) for variable in variables]
+        self._sparse_gradient = sparse_gradient
+        self._floating: set[Any] = set()
+
+    def positions(self, variables: Sequence[Any]) -> list[int] | None:
+        """Return the position of each variable, or `None` if one is not the very object."""
+        positions = [self._positions.get(id(variable), -1) for variable in variables]
+        return None if -1 in positions else positions
+
+    def check(self, position: int, gradient: Any) -> None:
+        """Raise unless the gradient has the variable's shape and a floating dtype.
+
+        Raises:
+            ValueError: its shape is another.
+            TypeError: its dtype is another.
+
+        """
+        shape, skipped = self._shapes[position], 0
+        if isinstance(gradient, self._sparse_gradient):
+            gradient, skipped = gradient.values, 1
+        if tuple(gradient.shape)[skipped:] != shape[skipped:]:
+            raise ValueError(
+                f"The gradient of variable {self._path(position)!r} must have its shape {shape}; "
+                f"received {(None,) * skipped + tuple(gradient.shape)[skipped:]}."
+            )
+        if gradient.dtype not in self._floating:
+            dtype = keras.backend.standardize_dtype(gradient.dtype)
+            if "float" not in dtype:
+                raise TypeError(
+                    f"The gradient of variable {self._path(position)!r} must have a floating "
+                    f"dtype; received {dtype}."
+                )
+            self._floating.add(gradient.dtype)
+
+    def _path(self, position: int) -> str:
+        variable = self._variables[position]
+        return getattr(variable, "path", variable.name)
