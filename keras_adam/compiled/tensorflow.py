@@ -106,15 +106,16 @@ class _Step:
         self._skip_nonfinite = skip_nonfinite
 
         self._jit_compile = jit_compile
-        # One graph launches all of it, side by side.
+        self._programs: dict[Hashable, Any] = {}
+        # For calls from Python: one graph launches all of it, side by side.
         self._graph = tf.function(self._run, autograph=False)
         self._concrete: dict[Hashable, Any] = {}
 
     def run(self, gradients: list[Any], inputs: dict[str, Any], iterations: Any) -> Any:
         """Take the step; return whether it was finite, or `None` where nobody asks."""
-        if not self._jit_compile:
+        if not (self._jit_compile and tf.executing_eagerly()):
             return self._run(gradients, inputs, iterations)
-        if not (tf.executing_eagerly() and all(isinstance(g, tf.Tensor) for g in gradients)):
+        if not all(isinstance(g, tf.Tensor) for g in gradients):
             return self._graph(gradients, inputs, iterations)
         # Of a call from Python, `tf.function` would spend a third on looking at each
         # argument; here shapes are known, and dtypes tell the graphs apart.
@@ -133,7 +134,7 @@ class _Step:
     def _run(self, gradients: list[Any], inputs: dict[str, Any], iterations: Any) -> Any:
         totals = Totals()
         if self._skip_nonfinite or self._constants.global_clipnorm:
-            totals = self._compiled(self._totals)(gradients, inputs)
+            totals = self._compiled(self._totals, range(len(gradients)))(gradients, inputs)
         simple = [i for i, gradient in enumerate(gradients) if self._is_simple(i, gradient)]
         others = [i for i in range(len(gradients)) if i not in set(simple)]
         groups = _groups(self._entries, others)
@@ -162,16 +163,19 @@ class _Step:
             update()
         return totals.finite
 
-    def _compiled(self, method: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
-        """Return the method of a step, with its first arguments, as a program of its own."""
-
-        def function(*tensors: Any) -> Any:
-            return method(*arguments, *tensors)
-
+    def _compiled(self, method: Callable[..., Any], group: Sequence[int]) -> Callable[..., Any]:
+        """Return the method, for this group, as a program that graphs share."""
         if not self._jit_compile:
-            return function
-        function.__name__ = method.__name__  # under which profiles and dumps show it
-        return tf.function(function, autograph=False, jit_compile=True)
+            return functools.partial(method, group)
+        key = (method.__name__, tuple(group))
+        if key not in self._programs:
+
+            def function(*tensors: Any) -> Any:
+                return method(group, *tensors)
+
+            function.__name__ = method.__name__  # under which profiles and dumps show it
+            self._programs[key] = tf.function(function, autograph=False, jit_compile=True)
+        return self._programs[key]
 
     def _is_simple(self, i: int, gradient: Any) -> bool:
         return (
@@ -180,18 +184,19 @@ class _Step:
             and fused_kernel.fits(self._entries[i], gradient, self._constants)
         )
 
-    def _totals(self, gradients: list[Any], inputs: dict[str, Any]) -> Totals:
+    def _totals(self, group: Sequence[int], gradients: list[Any], inputs: dict[str, Any]) -> Totals:
+        entries = [self._entries[i] for i in group]
         hyper = dataclasses.replace(self._constants, **inputs)
         unscaled = [
             step.unscale(self._known(gradient, entry), entry.slots, hyper)
-            for entry, gradient in zip(self._entries, gradients, strict=True)
+            for entry, gradient in zip(entries, gradients, strict=True)
             if gradient is not None
         ]
         return step.totals(unscaled, hyper, self._skip_nonfinite)
 
     def _update(
         self,
-        group: list[int],
+        group: Sequence[int],
         gradients: list[Any],
         totals: Totals,
         inputs: dict[str, Any],
@@ -217,7 +222,7 @@ class _Step:
                     self._assign(variable, value)
 
     def _accumulate(
-        self, group: list[int], gradients: list[Any], totals: Totals, inputs: dict[str, Any]
+        self, group: Sequence[int], gradients: list[Any], totals: Totals, inputs: dict[str, Any]
     ) -> None:
         hyper = dataclasses.replace(self._constants, **inputs)
         for i, gradient in zip(group, gradients, strict=True):

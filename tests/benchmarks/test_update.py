@@ -233,7 +233,15 @@ def test_the_shapes_are_those_of_the_papers():
     assert shapes.parameters(shapes.SHAPES["mlp"]()) == MLP_PARAMS
     assert shapes.of("3x70") == [(70,), (70,), (70,)]
     assert set(shapes.SHAPES) == {
-        *("mlp", "mlp_1024", "2c2d", "mobilenet_v3_small", "efficientnet_b0", "resnet50", "vit_b16"),
+        *(
+            "mlp",
+            "mlp_1024",
+            "2c2d",
+            "mobilenet_v3_small",
+            "efficientnet_b0",
+            "resnet50",
+            "vit_b16",
+        ),
         "embedding",
     }
 
