@@ -18,7 +18,17 @@ MANUAL_DIR = click.option(
     help="Folder with the original files of a data set that is not prepared yet; "
     "they are checked against TFDS's checksums.",
 )
-
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["cpu", "gpu"]),
+    help="Where to compute. Default: the GPU if there is one.",
+)
+BACKEND = click.option(
+    "--backend",
+    type=click.Choice(["tensorflow", "jax"]),
+    default="tensorflow",
+    help="Keras backend.",
+)
 
 SHARED = (
     click.option(
@@ -39,17 +49,8 @@ SHARED = (
     ),
     click.option("--epochs", type=click.IntRange(min=1), default=10, help="Passes over the data."),
     click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Images a step."),
-    click.option(
-        "--device",
-        type=click.Choice(["cpu", "gpu"]),
-        help="Where to train. Default: the GPU if there is one.",
-    ),
-    click.option(
-        "--backend",
-        type=click.Choice(["tensorflow", "jax"]),
-        default="tensorflow",
-        help="Keras backend.",
-    ),
+    DEVICE,
+    BACKEND,
     click.option(
         "--jit-compile",
         type=click.Choice(["auto", "true", "false"]),

@@ -1,0 +1,122 @@
+"""`train`: every model on every data set with every optimizer, over several seeds."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import optimizers
+from benchmarks.commands import training
+from benchmarks.commands.options import shared
+from benchmarks.config import InputError, parse_optimizer
+
+
+@click.command()
+@shared
+@click.option(
+    "--optimizer",
+    "optimizer_texts",
+    multiple=True,
+    default=["keras_adam", "adam", "sgd"],
+    help=f"One of {', '.join(optimizers.OPTIMIZERS)}, or package.module:Class; with arguments in "
+    "parentheses, as in 'adam(beta_1=0.95)'. Repeatable.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    help="How many runs of each kind: seeds 0, 1, ... The seed sets the initial weights "
+    "and the order of the images.",
+)
+@click.option(
+    "--learning-rate",
+    type=float,
+    help="For every optimizer that has none in parentheses. Default: "
+    + ", ".join(f"{name} {e.learning_rate}" for name, e in optimizers.OPTIMIZERS.items())
+    + ".",
+)
+@click.option(
+    "--validation",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    help="Share of the training images to hold out: they choose, the test images only report.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False),
+    help="File with the weights to start from, .weights.h5 or .keras.",
+)
+@click.option(
+    "--save-weights",
+    is_flag=True,
+    help="Keep the weights with the best validation accuracy of each run, RUN_ID.weights.h5.",
+)
+@click.option(
+    "--data-wait",
+    is_flag=True,
+    help="Measure data_wait_fraction, which slows a step by some 0.2 ms.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the reports, a new one unless --resume. Default: results/train-DATE-TIME.",
+)
+def train(
+    datasets: tuple[str, ...],
+    models: tuple[str, ...],
+    optimizer_texts: tuple[str, ...],
+    seeds: int,
+    learning_rate: float | None,
+    device: str | None,
+    backend: str,
+    data_dir: Path | None,
+    manual_dir: Path | None,
+    output: Path | None,
+    resume: bool,
+    timeout: float | None,
+    save_weights: bool,
+    **fixed: Any,
+) -> int:
+    """Train every model on every data set with every optimizer, over several seeds.
+
+    Each run has a process of its own. Without options: the digits, a small
+    convolutional network, keras_adam beside Keras's Adam and SGD, three seeds.
+
+    Writes runs.csv (a row each run), epochs.csv (a row each epoch),
+    environment.json and command.txt. Exit code 1 if a run failed; a run whose
+    loss diverged has not failed, it has a result.
+    """
+    specs = [parse_optimizer(text) for text in optimizer_texts]
+    training.check_names(datasets, models, specs, backend)
+    for option, needs_validation in (
+        ("--schedule reduce-on-plateau", fixed["schedule"] == "reduce-on-plateau"),
+        ("--save-weights", save_weights),
+    ):
+        if needs_validation and not fixed["validation"]:
+            raise InputError(
+                f"{option}: needs images to choose by; hold some out: --validation 0.1"
+            )
+    rates = [optimizers.learning_rate(spec, learning_rate) for spec in specs]
+    folder = training.new_folder("train", output, resume)
+
+    # Only now, so that help and bad input do not wait for pandas.
+    from benchmarks import sweep, table, terminal
+
+    configs = sweep.configurations(
+        datasets,
+        models,
+        zip(map(str, specs), rates, strict=True),
+        seeds,
+        device="",  # not known yet
+        backend=backend,
+        **fixed,
+    )
+    console = terminal.console()
+    checked = training.check(configs, device, data_dir, manual_dir, console)
+    configs = [dataclasses.replace(config, device=checked.device) for config in configs]
+    runs = training.run_sweep(configs, folder, data_dir, checked, console, timeout, save_weights)
+    console.print(terminal.summary(runs))
+    for name in ("runs.csv", "epochs.csv"):
+        print(folder / name)
+    return int(not runs["status"].isin(table.RESULTS).all())

@@ -1,0 +1,84 @@
+"""What `train` and `tune` have in common: checks first, then a sweep of runs."""
+
+import collections
+import datetime
+import importlib.util
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.config import InputError, OptimizerSpec, RunConfig
+from benchmarks.models import check_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from benchmarks.events import Checked
+
+
+def check_names(
+    datasets: Sequence[str], models: Sequence[str], specs: Sequence[OptimizerSpec], backend: str
+) -> None:
+    """Find what is wrong with the names, as far as that needs no TensorFlow."""
+    for name in models:
+        check_name(name)
+    for name, given in (("dataset", datasets), ("model", models), ("optimizer", map(str, specs))):
+        for value, count in collections.Counter(given).items():
+            if count > 1:
+                raise InputError(f"--{name} {value!r}: given twice")
+    if importlib.util.find_spec(backend) is None:
+        raise InputError(f"--backend {backend!r}: {backend} is not installed here")
+
+
+def new_folder(command: str, output: Path | None, resume: bool) -> Path:
+    """Return the folder for the reports, which holds none yet unless `resume`."""
+    now = datetime.datetime.now().astimezone()
+    folder = output or Path("results") / f"{command}-{now:%Y%m%d-%H%M%S}"
+    if resume and output is None:
+        raise InputError("--resume: name the folder to go on in with --output")
+    if (folder / "runs.csv").exists() and not resume:
+        raise InputError(
+            f"--output {str(folder)!r}: holds a report already; name a new folder, "
+            "or go on in this one with --resume"
+        )
+    return folder
+
+
+def check(
+    configs: Sequence[RunConfig],
+    device: str | None,
+    data_dir: Path | None,
+    manual_dir: Path | None,
+    console: "Console",
+) -> "Checked":
+    """Find in seconds what would fail later."""
+    from benchmarks import sweep
+
+    console.print("Checking the device, the optimizers and the data ...")
+    return sweep.check(configs, device, data_dir, manual_dir)
+
+
+def run_sweep(
+    configs: Sequence[RunConfig],
+    folder: Path,
+    data_dir: Path | None,
+    checked: "Checked",
+    console: "Console",
+    timeout: float | None,
+    save_weights: bool = False,
+) -> "pd.DataFrame":
+    """Do the runs that have no result in `folder`; return the rows of all."""
+    from benchmarks import sweep, terminal
+
+    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+    sweep.open_folder(folder, command, checked.environment)
+    to_do = sweep.unfinished(configs, folder)
+    if len(to_do) < len(configs):
+        console.print(f"{len(configs) - len(to_do)} of {len(configs)} runs have a result already.")
+    with terminal.Display(console, len(to_do)) as display:
+        sweep.run_all(to_do, folder, data_dir, checked.environment, display, timeout, save_weights)
+    runs = sweep.read_runs(folder)
+    return runs[runs["run_id"].isin([config.run_id for config in configs])]

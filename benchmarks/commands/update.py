@@ -1,0 +1,122 @@
+"""`update`: the time of one optimizer update, beside its peers and the memory bandwidth."""
+
+import collections
+import datetime
+import importlib.util
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from benchmarks import peers, shapes, training_step
+from benchmarks.commands.options import BACKEND, DEVICE
+from benchmarks.config import InputError, parse_optimizer
+
+
+@click.command()
+@click.option(
+    "--shapes",
+    "shape_names",
+    multiple=True,
+    default=["efficientnet_b0", "resnet50"],
+    help="Model whose trainable variables are updated: one of "
+    f"{', '.join(shapes.SHAPES)}; or COUNTxSIZE, as in 200x5000, for so many variables of "
+    "so many numbers each. Repeatable.",
+)
+@click.option(
+    "--optimizer",
+    "optimizer_texts",
+    multiple=True,
+    default=["keras_adam", "adam", "resource_apply_adam"],
+    help="One that `train` takes, or one of these implementations of Adam elsewhere: "
+    f"{', '.join(peers.PEERS)}. Repeatable.",
+)
+@click.option(
+    "--mode",
+    "modes",
+    type=click.Choice([*peers.MODES, *training_step.MODES]),
+    multiple=True,
+    help="eager: called from Python; graph: in a tf.function; xla: in a step that XLA compiles; "
+    "fit, fit_xla: the whole training step of the model, by default or with jit_compile=True, on a "
+    f"batch of {training_step.BATCH_SIZE} images. "
+    "Repeatable. Default: eager and graph, on JAX eager and xla.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=10,
+    help="How often each competitor gets its turn.",
+)
+@click.option(
+    "--repetitions",
+    type=click.IntRange(min=1),
+    default=5,
+    help="Updates that are timed at each turn, after one that is not.",
+)
+@DEVICE
+@BACKEND
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="New folder for the reports. Default: results/update-DATE-TIME.",
+)
+def update(
+    shape_names: tuple[str, ...],
+    optimizer_texts: tuple[str, ...],
+    modes: tuple[str, ...],
+    rounds: int,
+    repetitions: int,
+    device: str | None,
+    backend: str,
+    output: Path | None,
+) -> int:
+    """Time one optimizer update, without a model, on the variables of real models.
+
+    Every optimizer in every mode has a process of its own; they take turns,
+    and one computes at a time. Beside them the memory bandwidth is measured,
+    which limits them all.
+
+    Writes updates.csv (a row each optimizer, mode and model), updates_raw.csv
+    (a row each update), environment.json and command.txt. Exit code 1 if an
+    optimizer failed.
+    """
+    for name in shape_names:
+        shapes.check_name(name)
+        if set(modes) & set(training_step.MODES) and name not in training_step.IMAGE_SHAPES:
+            raise InputError(
+                f"--shapes {name!r}: has no model to train, as the modes "
+                f"{', '.join(training_step.MODES)} do; {', '.join(training_step.IMAGE_SHAPES)} have"
+            )
+    specs = [str(parse_optimizer(text)) for text in optimizer_texts]
+    for option, given in (("shapes", shape_names), ("optimizer", specs), ("mode", modes)):
+        for value, count in collections.Counter(given).items():
+            if count > 1:
+                raise InputError(f"--{option} {value!r}: given twice")
+    if importlib.util.find_spec(backend) is None:
+        raise InputError(f"--backend {backend!r}: {backend} is not installed here")
+    now = datetime.datetime.now().astimezone()
+    folder = output or Path("results") / f"update-{now:%Y%m%d-%H%M%S}"
+    if (folder / "updates.csv").exists():
+        raise InputError(f"--output {str(folder)!r}: holds a report already; name a new folder")
+
+    from rich.console import Console
+
+    from benchmarks import competitors, race, sweep
+
+    if not modes:
+        modes = ("eager", "graph" if backend == "tensorflow" else "xla")
+    found, left_out = competitors.combine(specs, modes, backend)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for line in left_out:
+        print(f"Left out: {line}.")
+    console.print("Checking the device and the optimizers ...")
+    checked, shapes_by_name = race.check(specs, shape_names, backend, device)
+    plan = race.Plan(found, rounds, repetitions, checked.device)
+    competitors.check_memory(shapes_by_name, len(found), checked.device)
+    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+    sweep.open_folder(folder, command, checked.environment)
+    complete = race.run(shapes_by_name, plan, folder, checked.environment, console)
+    for name in ("updates.csv", "updates_raw.csv"):
+        print(folder / name)
+    return int(not complete)
