@@ -8,7 +8,7 @@ bench: .venv/.installed
 	$(BIN)/python -m benchmarks train
 
 test: .venv/.installed
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 # The optimizer's tests with other versions: make test-with KERAS=3.8.0 TENSORFLOW=2.18.1
 test-with:

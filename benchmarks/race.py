@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import peers, table, worker
+from benchmarks import peers, table, training_step, worker
 from benchmarks.competitors import LIMIT, Competitor, FailedError, Process
 from benchmarks.config import InputError
 from benchmarks.events import Checked
@@ -77,7 +77,6 @@ class Race:
         self._plan = plan
         self._console = console
         self._processes: dict[Competitor, Process] = {}
-        self._memory_mb: dict[Competitor, float | None] = {}
 
     def run(self) -> None:
         """Start all competitors, then let one at a time work; leave out one that fails.
@@ -114,17 +113,16 @@ class Race:
             time.sleep(PAUSE_SECONDS)
             with self._reported(competitor):
                 turn = self._processes[competitor].update(1 + self._plan.repetitions)
-                seconds = turn.seconds
-                self._memory_mb[competitor] = turn.memory_mb
                 # At the first of a turn the caches still hold what others worked on.
-                warm_ups = 1 if number else len(seconds)
-                self._record(competitor, "warm_up", seconds[:warm_ups], number)
-                self._record(competitor, "measured", seconds[warm_ups:], number)
+                warm_ups = 1 if number else len(turn.seconds)
+                measured = turn.seconds[warm_ups:]
+                self._record(competitor, "warm_up", turn.seconds[:warm_ups], number, turn.memory_mb)
+                self._record(competitor, "measured", measured, number, turn.memory_mb)
                 if number:
-                    self.seconds.setdefault(competitor, []).append(seconds[warm_ups:])
+                    self.seconds.setdefault(competitor, []).append(measured)
 
     def rows(self) -> list[Row]:
-        """Make the rows of `updates.csv`, of those that came to the end."""
+        """Make a row of each that came to the end, as for `updates.csv`."""
         bytes_per_second = peers.BANDWIDTH_BYTES / _median(self.seconds[LIMIT])
         params = parameters(self._shapes)
         rows = []
@@ -148,7 +146,6 @@ class Race:
                     "gb_per_second": LEAST_BYTES * params / p50 / 1e9,
                     "bandwidth_limit_ms": LEAST_BYTES * params / bytes_per_second * 1e3,
                     "state_bytes": process.ready.state_bytes,
-                    "update_memory_mb": self._memory_mb[competitor],
                     "repetitions": len(seconds),
                     "backend_version": importlib.metadata.version(competitor.backend),
                 }
@@ -210,13 +207,32 @@ class Race:
             self._print(f"{competitor}: {error}")
 
     def _record(
-        self, competitor: Competitor, phase: str, seconds: list[float], number: int | None = None
+        self,
+        competitor: Competitor,
+        phase: str,
+        seconds: list[float],
+        number: int | None = None,
+        memory_mb: float | None = None,
     ) -> None:
-        of = {"shapes": self._name, "optimizer": competitor.optimizer, "mode": competitor.mode}
-        self.raw.extend({**of, "phase": phase, "round": number, "seconds": s} for s in seconds)
+        turn = {
+            "shapes": self._name,
+            "optimizer": competitor.optimizer,
+            "mode": competitor.mode,
+            "phase": phase,
+            "round": number,
+            "memory_mb": memory_mb,
+        }
+        self.raw.extend({**turn, "seconds": s} for s in seconds)
 
     def _print(self, text: str) -> None:
         self._console.print(f"{self._name}: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _step(row: Row) -> Row:
+    """Make the row of `steps.csv`: what was timed is a step of the model, not its update."""
+    times = {column.replace("update", "step"): row[column] for column in row}
+    its = {"model": row["shapes"], "batch_size": training_step.BATCH_SIZE}
+    return {column: {**times, **its}.get(column) for column in table.STEPS}
 
 
 def _median(rounds: list[list[float]]) -> float:
@@ -238,7 +254,14 @@ def run(
         race.run()
         rows = [{**environment, **row, "started_at": started_at} for row in race.rows()]
         table.append(folder / "updates_raw.csv", table.UPDATES_RAW, race.raw)
-        table.append(folder / "updates.csv", table.UPDATES, rows)
+        updates = [row for row in rows if row["mode"] not in training_step.MODES]
+        steps = [_step(row) for row in rows if row["mode"] in training_step.MODES]
+        for file_name, schema, its_rows in (
+            ("updates.csv", table.UPDATES, updates),
+            ("steps.csv", table.STEPS, steps),
+        ):
+            if its_rows:
+                table.append(folder / file_name, schema, its_rows)
         console.print(race.summary())
         complete = complete and len(rows) == len(plan.competitors)
     return complete

@@ -117,7 +117,23 @@ UPDATES: Schema = {
     "gb_per_second": "Float64",
     "bandwidth_limit_ms": "Float64",
     "state_bytes": "Int64",
-    "update_memory_mb": "Float64",
+    "repetitions": "Int64",
+    **ENVIRONMENT,
+}
+
+STEPS: Schema = {
+    "model": "string",
+    "optimizer": "string",
+    "mode": "string",
+    "backend": "string",
+    "device": "string",
+    "batch_size": "Int64",
+    "variables": "Int64",
+    "params": "Int64",
+    "step_ms_p50": "Float64",
+    "step_ms_min": "Float64",
+    "step_ms_p90": "Float64",
+    "first_call_seconds": "Float64",
     "repetitions": "Int64",
     **ENVIRONMENT,
 }
@@ -129,6 +145,7 @@ UPDATES_RAW: Schema = {
     "phase": "string",
     "round": "Int64",
     "seconds": "Float64",
+    "memory_mb": "Float64",
 }
 
 

@@ -1,4 +1,4 @@
-"""Adam for Keras as compiled XLA programs: change one import and train as before."""
+"""Adam for Keras with a compiled update: change one import and train as before."""
 
 from keras_adam.optimizer import Adam, AdamW
 

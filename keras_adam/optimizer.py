@@ -35,7 +35,7 @@ KERAS_PRIVATE = (
 
 @keras.saving.register_keras_serializable(package="keras_adam")
 class Adam(keras.optimizers.Adam):
-    """Adam whose update of all variables is a few compiled XLA programs.
+    """Adam whose update of all variables is one compiled graph.
 
     With bias corrections folded into the step size, each step t computes
 

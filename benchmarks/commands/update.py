@@ -78,7 +78,8 @@ def update(
     which limits them all.
 
     Writes updates.csv (a row each optimizer, mode and model), updates_raw.csv
-    (a row each update), environment.json and command.txt. Exit code 1 if an
+    (a row each update), environment.json and command.txt. The modes that train
+    have their rows in steps.csv. Exit code 1 if an
     optimizer failed.
     """
     for name in shape_names:
@@ -97,7 +98,7 @@ def update(
         raise InputError(f"--backend {backend!r}: {backend} is not installed here")
     now = datetime.datetime.now().astimezone()
     folder = output or Path("results") / f"update-{now:%Y%m%d-%H%M%S}"
-    if (folder / "updates.csv").exists():
+    if (folder / "updates_raw.csv").exists():
         raise InputError(f"--output {str(folder)!r}: holds a report already; name a new folder")
 
     from rich.console import Console
@@ -117,6 +118,7 @@ def update(
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     sweep.open_folder(folder, command, checked.environment)
     complete = race.run(shapes_by_name, plan, folder, checked.environment, console)
-    for name in ("updates.csv", "updates_raw.csv"):
-        print(folder / name)
+    for name in ("updates.csv", "steps.csv", "updates_raw.csv"):
+        if (folder / name).exists():
+            print(folder / name)
     return int(not complete)

@@ -8,7 +8,7 @@ from benchmarks.config import InputError
 SHAPES = [((8, 8, 1), 10), ((28, 28, 1), 10), ((32, 32, 3), 100)]
 
 
-LARGE = {"resnet50", "efficientnet_b0", "vit_tiny"}
+LARGE = ["resnet50", "efficientnet_b0", "vit_tiny"]
 """They take seconds to build: once each is enough."""
 
 SMALL = [name for name in models.MODELS if name not in LARGE]

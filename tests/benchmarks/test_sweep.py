@@ -172,3 +172,35 @@ def test_ctrl_c_leaves_a_folder_that_can_be_read_and_resumed(data_dir, tmp_path)
         assert process.stderr.read().strip() == "Interrupted."
     assert list(pd.read_csv(folder / "runs.csv")["status"]) == ["ok"]
     assert len(pd.read_csv(folder / "epochs.csv")) == 1
+
+
+def test_a_disk_that_fills_up_tears_nothing(data_dir, tmp_path):
+    """The system refuses to write more than a file's first bytes, in the middle of a row."""
+    folder = tmp_path / "report"
+    arguments = [
+        *("train", "--model", "mlp", "--optimizer", "adam", "--epochs", 1, "--device", "cpu"),
+        *("--data-dir", data_dir, "--output", folder),
+    ]
+    assert run_command(*arguments, "--seeds", 1).returncode == 0
+    before = (folder / "runs.csv").read_bytes()
+    limit = len(before) + 50
+    limited = (
+        f"import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+        "runpy.run_module('benchmarks', run_name='__main__')"
+    )
+    full = subprocess.run(
+        [sys.executable, "-c", limited, *map(str, [*arguments, "--seeds", 2, "--resume"])],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert full.returncode == 2
+    assert "runs.csv" in full.stderr
+    assert full.stderr.strip().splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in full.stderr
+    assert (folder / "runs.csv").read_bytes() == before
+    # With room again, the sweep goes on.
+    assert run_command(*arguments, "--seeds", 2, "--resume").returncode == 0
+    assert pd.read_csv(folder / "runs.csv")["seed"].tolist() == [0, 1]
+    assert len(pd.read_csv(folder / "epochs.csv")) == 2

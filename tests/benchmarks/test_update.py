@@ -20,10 +20,15 @@ from tests.reference import ReferenceAdam
 UPDATES = (
     "shapes optimizer mode backend device variables params update_ms_p50 update_ms_min "
     "update_ms_p90 first_call_seconds bytes_per_parameter gb_per_second bandwidth_limit_ms "
-    "state_bytes update_memory_mb repetitions "
+    "state_bytes repetitions "
     "python tensorflow keras keras_adam backend_version cpu cores gpu commit dirty started_at"
 )
-UPDATES_RAW = "shapes optimizer mode phase round seconds"
+UPDATES_RAW = "shapes optimizer mode phase round seconds memory_mb"
+STEPS = (
+    "model optimizer mode backend device batch_size variables params "
+    "step_ms_p50 step_ms_min step_ms_p90 first_call_seconds repetitions "
+    "python tensorflow keras keras_adam backend_version cpu cores gpu commit dirty started_at"
+)
 
 MLP_PARAMS = 784 * 1000 + 1000 + 1000 * 500 + 500 + 500 * 100 + 100 + 100 * 10 + 10
 
@@ -44,7 +49,8 @@ def test_the_columns_are_the_promised_ones():
     assert " ".join(table.UPDATES) == UPDATES
     assert " ".join(table.UPDATES_RAW) == UPDATES_RAW
     readme = (Path(__file__).parents[2] / "results" / "README.md").read_text()
-    columns = {**table.UPDATES, **table.UPDATES_RAW}
+    assert " ".join(table.STEPS) == STEPS
+    columns = {**table.UPDATES, **table.STEPS, **table.UPDATES_RAW}
     assert [column for column in columns if f"`{column}`" not in readme] == []
 
 
@@ -61,8 +67,10 @@ def test_a_row_for_each_optimizer_and_mode(report):
     assert rows["state_bytes"].between(8 * MLP_PARAMS, 8 * MLP_PARAMS + 100).all()
     assert (rows["repetitions"] == 6).all()
     assert (rows["first_call_seconds"] > 0).all()
+    raw = pd.read_csv(folder / "updates_raw.csv")
+    measured = raw[(raw["phase"] == "measured") & (raw["optimizer"] != update.BANDWIDTH)]
     # 5 MB of weights, as much of momentum, of velocity: none is copied.
-    assert (rows["update_memory_mb"].between(0, 3)).all()
+    assert measured["memory_mb"].between(0, 3).all()
 
 
 def test_the_figures_follow_from_the_raw_seconds(report):
@@ -172,7 +180,8 @@ def test_the_race_goes_on_without_one_that_dies(monkeypatch):
     # 100 to 98 are the turn to warm up; then each turn has one update to warm up, two measured.
     assert fake_race.seconds[both[1]] == [[96.0, 95.0], [93.0, 92.0], [90.0, 89.0]]
     assert (row["optimizer"], row["update_ms_p50"], row["update_ms_min"]) == ("adam", 92.5e3, 89e3)
-    assert (row["params"], row["update_memory_mb"], row["repetitions"]) == (10, 3, 6)
+    assert (row["params"], row["repetitions"]) == (10, 6)
+    assert {r["memory_mb"] for r in fake_race.raw} == {None, 3}
     assert fake_race.summary().row_count == 1
 
 
@@ -280,6 +289,23 @@ def test_one_call_is_one_adam_update(optimizer, mode):
             np.testing.assert_allclose(value, expected, rtol=0, atol=atol)
     state_bytes = sum(value.nbytes for value in timed.state())
     assert 2 * 17 * 4 <= state_bytes <= 2 * 17 * 4 + 20
+
+
+def test_training_steps_have_a_file_of_their_own(command, tmp_path):
+    done = command(
+        *("update", "--shapes", "mlp", "--rounds", 1, "--repetitions", 2, "--device", "cpu"),
+        *("--optimizer", "sgd", "--mode", "fit", "--output", tmp_path / "report"),
+    )
+    assert done.returncode == 0, done.stderr
+    (row,) = pd.read_csv(tmp_path / "report" / "steps.csv").to_dict("records")
+    assert [*row] == STEPS.split()
+    assert (row["model"], row["mode"], row["batch_size"], row["repetitions"]) == (
+        *("mlp", "fit"),
+        *(32, 2),
+    )
+    assert 0 < row["step_ms_min"] <= row["step_ms_p50"] <= row["step_ms_p90"]
+    files = [str(tmp_path / "report" / name) for name in ("steps.csv", "updates_raw.csv")]
+    assert done.stdout.splitlines()[-2:] == files
 
 
 @pytest.mark.parametrize("mode", training_step.MODES)

@@ -1,0 +1,92 @@
+"""What measuring costs: `python -m benchmarks.overhead FOLDER` writes FOLDER/overhead.csv.
+
+Epochs of one model take turns: watched as `train` watches them, and bare, with a
+callback that does nothing but read the clock at the beginning and the end. The
+digits and a small network, since the shortest steps show the most overhead.
+"""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from benchmarks import data, environment, models, optimizers, sweep, table
+from benchmarks.config import RunConfig, parse_optimizer
+from benchmarks.train import Monitor
+
+ROUNDS = 60
+EPOCHS = 5
+"""In each turn; the first is left out, as it is in a run."""
+
+CONFIG = RunConfig(
+    *("digits", "2c2d", "keras_adam", 0.001, 0, EPOCHS, 32),
+    device="cpu",
+    backend="tensorflow",
+    jit_compile="auto",
+)
+
+
+class Clock(keras.callbacks.Callback):
+    """Reads the clock at both ends of an epoch."""
+
+    async_safe = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Begin."""
+        self._begin = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """End."""
+        self.seconds.append(time.perf_counter() - self._begin)
+
+
+def main(folder: Path) -> None:
+    """Measure, write a row each turn, print the median ratio and its quartiles."""
+    images = data.load(CONFIG.dataset, CONFIG.batch_size, CONFIG.seed, None)
+    images.fill_caches()
+    model = models.build(CONFIG.model, images.image_shape, images.classes, CONFIG.seed)
+    model.compile(
+        optimizer=optimizers.build(parse_optimizer(CONFIG.optimizer), CONFIG.learning_rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    )
+
+    def throughput(callback: Any) -> float:
+        model.fit(images.train, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[callback])
+        if isinstance(callback, Monitor):
+            return callback.clock.measurements(CONFIG.batch_size)["images_per_second"]
+        steps = images.steps_per_epoch * (EPOCHS - 1)
+        return steps * CONFIG.batch_size / sum(callback.seconds[1:])
+
+    def watched() -> float:
+        return throughput(Monitor(CONFIG, images, None, lambda _: None))
+
+    def bare() -> float:
+        return throughput(Clock())
+
+    bare()
+    watched()
+    rows = []
+    for number in range(ROUNDS):
+        turns = [("watched", watched), ("bare", bare)]
+        for way, measure in turns if number % 2 else reversed(turns):
+            rows.append({"round": number, "way": way, "images_per_second": measure()})
+    command = shlex.join(["python", "-m", "benchmarks.overhead", *sys.argv[1:]])
+    sweep.open_folder(folder, command, environment.environment("tensorflow"))
+    schema = {"round": "Int64", "way": "string", "images_per_second": "Float64"}
+    table.append(folder / "overhead.csv", schema, rows)
+    by_way = table.read(folder / "overhead.csv", schema).pivot(index="round", columns="way")
+    ratios = by_way["images_per_second", "watched"] / by_way["images_per_second", "bare"]
+    low, median, high = ratios.quantile([0.25, 0.5, 0.75])
+    print(f"watched / bare: {median:.3f}, quartiles {low:.3f} to {high:.3f}, n = {len(ratios)}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
