@@ -17,7 +17,6 @@ from benchmarks import data, environment, models, optimizers, sweep, table
 from benchmarks.config import RunConfig, parse_optimizer
 from benchmarks.train import Monitor
 
-ROUNDS = 60
 EPOCHS = 5
 """In each turn; the first is left out, as it is in a run."""
 
@@ -47,9 +46,10 @@ class Clock(keras.callbacks.Callback):
         self.seconds.append(time.perf_counter() - self._begin)
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, data_dir: Path | None = None, rounds: int = 60) -> None:
     """Measure, write a row each turn, print the median ratio and its quartiles."""
-    images = data.load(CONFIG.dataset, CONFIG.batch_size, CONFIG.seed, None)
+    data.prepare(CONFIG.dataset, data_dir, None)
+    images = data.load(CONFIG.dataset, CONFIG.batch_size, CONFIG.seed, data_dir)
     images.fill_caches()
     model = models.build(CONFIG.model, images.image_shape, images.classes, CONFIG.seed)
     model.compile(
@@ -74,15 +74,15 @@ def main(folder: Path) -> None:
     bare()
     watched()
     rows = []
-    for number in range(ROUNDS):
+    for number in range(rounds):
         turns = [("watched", watched), ("bare", bare)]
         for way, measure in turns if number % 2 else reversed(turns):
             rows.append({"round": number, "way": way, "images_per_second": measure()})
     command = shlex.join(["python", "-m", "benchmarks.overhead", *sys.argv[1:]])
     sweep.open_folder(folder, command, environment.environment("tensorflow"))
-    schema = {"round": "Int64", "way": "string", "images_per_second": "Float64"}
-    table.append(folder / "overhead.csv", schema, rows)
-    by_way = table.read(folder / "overhead.csv", schema).pivot(index="round", columns="way")
+    table.append(folder / "overhead.csv", table.OVERHEAD, rows)
+    found = table.read(folder / "overhead.csv", table.OVERHEAD)
+    by_way = found.pivot(index="round", columns="way")
     ratios = by_way["images_per_second", "watched"] / by_way["images_per_second", "bare"]
     low, median, high = ratios.quantile([0.25, 0.5, 0.75])
     print(f"watched / bare: {median:.3f}, quartiles {low:.3f} to {high:.3f}, n = {len(ratios)}")

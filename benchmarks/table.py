@@ -138,6 +138,12 @@ STEPS: Schema = {
     **ENVIRONMENT,
 }
 
+OVERHEAD: Schema = {
+    "round": "Int64",
+    "way": "string",
+    "images_per_second": "Float64",
+}
+
 UPDATES_RAW: Schema = {
     "shapes": "string",
     "optimizer": "string",

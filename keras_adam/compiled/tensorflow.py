@@ -104,7 +104,6 @@ class _Step:
         self._assign = assign
         self._lazy = lazy
         self._skip_nonfinite = skip_nonfinite
-
         self._jit_compile = jit_compile
         self._programs: dict[Hashable, Any] = {}
         # For calls from Python: one graph launches all of it, side by side.
@@ -135,15 +134,17 @@ class _Step:
         totals = Totals()
         if self._skip_nonfinite or self._constants.global_clipnorm:
             totals = self._compiled(self._totals, range(len(gradients)))(gradients, inputs)
-        simple = [i for i, gradient in enumerate(gradients) if self._is_simple(i, gradient)]
-        others = [i for i in range(len(gradients)) if i not in set(simple)]
-        groups = _groups(self._entries, others)
+        for_kernel: list[int] = []
+        for_xla: list[int] = []
+        for i, gradient in enumerate(gradients):
+            (for_kernel if self._kernel_fits(i, gradient) else for_xla).append(i)
+        groups = _groups(self._entries, for_xla)
 
         def update() -> None:
-            if simple:
+            if for_kernel:
                 fused_kernel.update(
-                    [self._entries[i] for i in simple],
-                    [gradients[i] for i in simple],
+                    [self._entries[i] for i in for_kernel],
+                    [gradients[i] for i in for_kernel],
                     dataclasses.replace(self._constants, **inputs),
                     iterations,
                 )
@@ -177,7 +178,7 @@ class _Step:
             self._programs[key] = tf.function(function, autograph=False, jit_compile=True)
         return self._programs[key]
 
-    def _is_simple(self, i: int, gradient: Any) -> bool:
+    def _kernel_fits(self, i: int, gradient: Any) -> bool:
         return (
             self._jit_compile
             and not self._skip_nonfinite
