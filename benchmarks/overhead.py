@@ -46,7 +46,7 @@ class Clock(keras.callbacks.Callback):
         self.seconds.append(time.perf_counter() - self._begin)
 
 
-def main(folder: Path, data_dir: Path | None = None, rounds: int = 60) -> None:
+def main(folder: Path, data_dir: Path | None = None, rounds: int = 24) -> None:
     """Measure, write a row each turn, print the median ratio and its quartiles."""
     data.prepare(CONFIG.dataset, data_dir, None)
     images = data.load(CONFIG.dataset, CONFIG.batch_size, CONFIG.seed, data_dir)
