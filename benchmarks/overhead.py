@@ -48,6 +48,8 @@ class Clock(keras.callbacks.Callback):
 
 def main(folder: Path, data_dir: Path | None = None, rounds: int = 24) -> None:
     """Measure, write a row each turn, print the median ratio and its quartiles."""
+    if (folder / "overhead.csv").exists():
+        raise SystemExit(f"{folder}: holds a report already; name a new folder")
     data.prepare(CONFIG.dataset, data_dir, None)
     images = data.load(CONFIG.dataset, CONFIG.batch_size, CONFIG.seed, data_dir)
     images.fill_caches()
@@ -73,14 +75,13 @@ def main(folder: Path, data_dir: Path | None = None, rounds: int = 24) -> None:
 
     bare()
     watched()
-    rows = []
+    command = shlex.join(["python", "-m", "benchmarks.overhead", *sys.argv[1:]])
+    sweep.open_folder(folder, command, environment.environment("tensorflow"))
     for number in range(rounds):
         turns = [("watched", watched), ("bare", bare)]
         for way, measure in turns if number % 2 else reversed(turns):
-            rows.append({"round": number, "way": way, "images_per_second": measure()})
-    command = shlex.join(["python", "-m", "benchmarks.overhead", *sys.argv[1:]])
-    sweep.open_folder(folder, command, environment.environment("tensorflow"))
-    table.append(folder / "overhead.csv", table.OVERHEAD, rows)
+            row = {"round": number, "way": way, "images_per_second": measure()}
+            table.append(folder / "overhead.csv", table.OVERHEAD, [row])
     found = table.read(folder / "overhead.csv", table.OVERHEAD)
     by_way = found.pivot(index="round", columns="way")
     ratios = by_way["images_per_second", "watched"] / by_way["images_per_second", "bare"]
@@ -89,4 +90,6 @@ def main(folder: Path, data_dir: Path | None = None, rounds: int = 24) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python -m benchmarks.overhead FOLDER")
     main(Path(sys.argv[1]))

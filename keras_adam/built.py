@@ -29,6 +29,8 @@ class BuiltVariables:
     def check(self, position: int, gradient: Any) -> None:
         """Raise unless the gradient has the variable's shape and a floating dtype.
 
+        What a graph does not know of a shape passes here, and fails when it runs.
+
         Raises:
             ValueError: its shape is another.
             TypeError: its dtype is another.
@@ -37,7 +39,7 @@ class BuiltVariables:
         shape, skipped = self._shapes[position], 0
         if isinstance(gradient, self._sparse_gradient):
             gradient, skipped = gradient.values, 1
-        if tuple(gradient.shape)[skipped:] != shape[skipped:]:
+        if not _may_be(gradient.shape, shape, skipped):
             raise ValueError(
                 f"The gradient of variable {self._path(position)!r} must have its shape {shape}; "
                 f"received {(None,) * skipped + tuple(gradient.shape)[skipped:]}."
@@ -54,3 +56,13 @@ class BuiltVariables:
     def _path(self, position: int) -> str:
         variable = self._variables[position]
         return getattr(variable, "path", variable.name)
+
+
+def _may_be(found: Any, shape: tuple[int, ...], skipped: int) -> bool:
+    """Say whether a gradient's shape, as far as it is known, is this one but for `skipped`."""
+    if getattr(found, "rank", 0) is None:
+        return True
+    its, own = tuple(found)[skipped:], shape[skipped:]
+    return its == own or (
+        len(its) == len(own) and all(a in (None, b) for a, b in zip(its, own, strict=True))
+    )

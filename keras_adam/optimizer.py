@@ -35,7 +35,7 @@ KERAS_PRIVATE = (
 
 @keras.saving.register_keras_serializable(package="keras_adam")
 class Adam(keras.optimizers.Adam):
-    """Adam whose update of all variables is one compiled graph.
+    """Adam with a compiled update: fused kernels, or XLA programs over groups of variables.
 
     With bias corrections folded into the step size, each step t computes
 

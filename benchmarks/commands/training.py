@@ -1,14 +1,10 @@
 """What `train` and `tune` have in common: checks first, then a sweep of runs."""
 
-import collections
-import datetime
-import importlib.util
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.commands import checks
 from benchmarks.config import InputError, OptimizerSpec, RunConfig
 from benchmarks.models import check_name
 
@@ -25,18 +21,13 @@ def check_names(
     """Find what is wrong with the names, as far as that needs no TensorFlow."""
     for name in models:
         check_name(name)
-    for name, given in (("dataset", datasets), ("model", models), ("optimizer", map(str, specs))):
-        for value, count in collections.Counter(given).items():
-            if count > 1:
-                raise InputError(f"--{name} {value!r}: given twice")
-    if importlib.util.find_spec(backend) is None:
-        raise InputError(f"--backend {backend!r}: {backend} is not installed here")
+    checks.given_once(dataset=datasets, model=models, optimizer=map(str, specs))
+    checks.installed(backend)
 
 
 def new_folder(command: str, output: Path | None, resume: bool) -> Path:
     """Return the folder for the reports, which holds none yet unless `resume`."""
-    now = datetime.datetime.now().astimezone()
-    folder = output or Path("results") / f"{command}-{now:%Y%m%d-%H%M%S}"
+    folder = output or checks.default_folder(command)
     if resume and output is None:
         raise InputError("--resume: name the folder to go on in with --output")
     if (folder / "runs.csv").exists() and not resume:
@@ -73,8 +64,7 @@ def run_sweep(
     """Do the runs that have no result in `folder`; return the rows of all."""
     from benchmarks import sweep, terminal
 
-    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
-    sweep.open_folder(folder, command, checked.environment)
+    sweep.open_folder(folder, checks.command_line(), checked.environment)
     to_do = sweep.unfinished(configs, folder)
     if len(to_do) < len(configs):
         console.print(f"{len(configs) - len(to_do)} of {len(configs)} runs have a result already.")

@@ -1,15 +1,12 @@
 """`update`: the time of one optimizer update, beside its peers and the memory bandwidth."""
 
-import collections
-import datetime
-import importlib.util
-import shlex
 import sys
 from pathlib import Path
 
 import click
 
 from benchmarks import peers, shapes, training_step
+from benchmarks.commands import checks
 from benchmarks.commands.options import BACKEND, DEVICE
 from benchmarks.config import InputError, parse_optimizer
 
@@ -77,10 +74,11 @@ def update(
     and one computes at a time. Beside them the memory bandwidth is measured,
     which limits them all.
 
-    Writes updates.csv (a row each optimizer, mode and model), updates_raw.csv
-    (a row each update), environment.json and command.txt. The modes that train
-    have their rows in steps.csv. Exit code 1 if an
-    optimizer failed.
+    The modes fit and fit_xla time the training step of the model instead.
+
+    Writes updates.csv (a row each optimizer, mode and model; of training steps,
+    steps.csv), updates_raw.csv (a row each update), environment.json and
+    command.txt. Exit code 1 if an optimizer failed.
     """
     for name in shape_names:
         shapes.check_name(name)
@@ -90,14 +88,9 @@ def update(
                 f"{', '.join(training_step.MODES)} do; {', '.join(training_step.IMAGE_SHAPES)} have"
             )
     specs = [str(parse_optimizer(text)) for text in optimizer_texts]
-    for option, given in (("shapes", shape_names), ("optimizer", specs), ("mode", modes)):
-        for value, count in collections.Counter(given).items():
-            if count > 1:
-                raise InputError(f"--{option} {value!r}: given twice")
-    if importlib.util.find_spec(backend) is None:
-        raise InputError(f"--backend {backend!r}: {backend} is not installed here")
-    now = datetime.datetime.now().astimezone()
-    folder = output or Path("results") / f"update-{now:%Y%m%d-%H%M%S}"
+    checks.given_once(shapes=shape_names, optimizer=specs, mode=modes)
+    checks.installed(backend)
+    folder = output or checks.default_folder("update")
     if (folder / "updates_raw.csv").exists():
         raise InputError(f"--output {str(folder)!r}: holds a report already; name a new folder")
 
@@ -115,8 +108,7 @@ def update(
     checked, shapes_by_name = race.check(specs, shape_names, backend, device)
     plan = race.Plan(found, rounds, repetitions, checked.device)
     competitors.check_memory(shapes_by_name, len(found), checked.device)
-    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
-    sweep.open_folder(folder, command, checked.environment)
+    sweep.open_folder(folder, checks.command_line(), checked.environment)
     complete = race.run(shapes_by_name, plan, folder, checked.environment, console)
     for name in ("updates.csv", "steps.csv", "updates_raw.csv"):
         if (folder / name).exists():

@@ -45,6 +45,8 @@ def test_a_variable_that_needs_nothing_but_adam_has_the_kernel(dtype):
     [
         {"beta_1": 0.4},
         {"beta_2": 0.4},
+        {"beta_1": 0.99999999},
+        {"beta_2": 0.9999},
         {"beta_1": lambda: 0.9},
         {"amsgrad": True},
         {"weight_decay": 0.1},
@@ -130,3 +132,33 @@ def test_gradients_of_any_size(scale):
         {"learning_rate": 0.01}, SHAPES, "eager", steps=50, gradient_scale=scale
     )
     assert_same_training(optimizer, reference, variables)
+
+
+@pytest.mark.parametrize("beta", [0.9995, 0.9999, 0.99999999])
+def test_betas_near_one(beta):
+    options = {"learning_rate": 0.01, "beta_1": beta, "beta_2": beta}
+    optimizer, reference, variables = train_both(options, SHAPES, "eager", steps=50)
+    assert_same_training(optimizer, reference, variables)
+
+
+def test_a_shape_that_the_graph_does_not_know():
+    import tensorflow as tf
+
+    variable = keras.Variable([1.0, 2.0])
+    optimizer = keras_adam.Adam(0.1)
+    optimizer.build([variable])
+
+    def step(specification):
+        @tf.function(autograph=False, input_signature=[specification])
+        def function(gradient):
+            optimizer.apply([gradient], [variable])
+
+        return function
+
+    step(tf.TensorSpec([None]))(tf.ones(2))
+    step(tf.TensorSpec(None))(tf.ones(2))
+    np.testing.assert_allclose(variable.numpy(), [0.8, 1.8], atol=1e-5)
+    with pytest.raises(ValueError, match="must have its shape"):
+        step(tf.TensorSpec([None, None]))(tf.ones((1, 2)))
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        step(tf.TensorSpec([None]))(tf.ones(3))

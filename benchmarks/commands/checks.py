@@ -1,0 +1,35 @@
+"""What several commands refuse before they start, and what they start with."""
+
+import collections
+import datetime
+import importlib.util
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks.config import InputError
+
+
+def given_once(**options: Iterable[str]) -> None:
+    """Raise an `InputError` if a value of an option was given twice."""
+    for option, given in options.items():
+        for value, count in collections.Counter(given).items():
+            if count > 1:
+                raise InputError(f"--{option} {value!r}: given twice")
+
+
+def installed(backend: str) -> None:
+    """Raise an `InputError` unless the backend is there."""
+    if importlib.util.find_spec(backend) is None:
+        raise InputError(f"--backend {backend!r}: {backend} is not installed here")
+
+
+def default_folder(command: str) -> Path:
+    """Return the folder for the reports of a command that was given none."""
+    return Path("results") / f"{command}-{datetime.datetime.now().astimezone():%Y%m%d-%H%M%S}"
+
+
+def command_line() -> str:
+    """Return what the user typed, as it stands in `command.txt`."""
+    return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
