@@ -110,12 +110,13 @@ class FailedError(Exception):
 class Process:
     """A competitor in a process of its own, which computes only when it is asked to."""
 
-    def __init__(self, competitor: Competitor, shapes: str, device: str) -> None:
+    def __init__(self, competitor: Competitor, name: str, shapes: Shapes, device: str) -> None:
         receiver, self._commands = multiprocessing.get_context("spawn").Pipe(duplex=False)
         self._messages = worker.run(
             "benchmarks.update:serve",
             competitor.optimizer,
             competitor.mode,
+            name,
             shapes,
             device,
             receiver,

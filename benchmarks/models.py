@@ -300,3 +300,15 @@ def build(name: str, image_shape: Shape, classes: int, seed: int) -> Any:
             f"{(None, *image_shape)} to {(None, classes)}"
         )
     return model
+
+
+def compile_for_training(model: Any, optimizer: Any, jit_compile: bool | str = "auto") -> None:
+    """Give a model from here, whose outputs are logits, its optimizer, loss and accuracy."""
+    import keras
+
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        jit_compile=jit_compile,
+    )

@@ -9,7 +9,6 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -54,24 +53,22 @@ def main(folder: Path, data_dir: Path | None = None, rounds: int = 24) -> None:
     images = data.load(CONFIG.dataset, CONFIG.batch_size, CONFIG.seed, data_dir)
     images.fill_caches()
     model = models.build(CONFIG.model, images.image_shape, images.classes, CONFIG.seed)
-    model.compile(
-        optimizer=optimizers.build(parse_optimizer(CONFIG.optimizer), CONFIG.learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-    )
+    optimizer = optimizers.build(parse_optimizer(CONFIG.optimizer), CONFIG.learning_rate)
+    models.compile_for_training(model, optimizer)
 
-    def throughput(callback: Any) -> float:
+    def fit(callback: keras.callbacks.Callback) -> None:
         model.fit(images.train, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[callback])
-        if isinstance(callback, Monitor):
-            return callback.clock.measurements(CONFIG.batch_size)["images_per_second"]
-        steps = images.steps_per_epoch * (EPOCHS - 1)
-        return steps * CONFIG.batch_size / sum(callback.seconds[1:])
 
     def watched() -> float:
-        return throughput(Monitor(CONFIG, images, None, lambda _: None))
+        monitor = Monitor(CONFIG, images, None, lambda _: None)
+        fit(monitor)
+        return monitor.clock.measurements(CONFIG.batch_size)["images_per_second"]
 
     def bare() -> float:
-        return throughput(Clock())
+        clock = Clock()
+        fit(clock)
+        steps = images.steps_per_epoch * (EPOCHS - 1)
+        return steps * CONFIG.batch_size / sum(clock.seconds[1:])
 
     bare()
     watched()

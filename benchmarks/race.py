@@ -89,7 +89,7 @@ class Race:
             for competitor in [LIMIT, *plan.competitors]:
                 self._print(f"starting {competitor}")
                 with self._reported(competitor):
-                    process = Process(competitor, self._name, plan.device)
+                    process = Process(competitor, self._name, self._shapes, plan.device)
                     self._processes[competitor] = process
                     self._record(competitor, "first_call", [process.ready.first_call_seconds])
             self._round(None)

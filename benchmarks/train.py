@@ -85,12 +85,9 @@ def run(config: RunConfig, data_dir: Path | None, best_weights: Path | None, sen
     images = _images(config, data_dir)
     images.fill_caches()
     model = _model(config, images)
-    model.compile(
-        optimizer=_optimizer(config, config.epochs * images.steps_per_epoch),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        jit_compile={"auto": "auto", "true": True, "false": False}[config.jit_compile],
-    )
+    optimizer = _optimizer(config, config.epochs * images.steps_per_epoch)
+    jit_compile = "auto" if config.jit_compile == "auto" else config.jit_compile == "true"
+    models.compile_for_training(model, optimizer, jit_compile)
     # On JAX, the first evaluation makes Keras compile the training step again. Before `fit`
     # there is nothing yet to compile twice; after its first epoch it would be on the clock.
     model.evaluate(images.test.take(1), verbose=0)

@@ -32,12 +32,7 @@ def build(spec: OptimizerSpec, mode: str, model_name: str) -> peers.Update:
     image_shape = IMAGE_SHAPES[model_name]
     model = models.build(model_name, image_shape, classes=10, seed=0)
     optimizer = optimizers.build(spec, optimizers.learning_rate(spec, peers.LEARNING_RATE))
-    model.compile(
-        optimizer,
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=mode == "fit_xla" or "auto",
-    )
+    models.compile_for_training(model, optimizer, mode == "fit_xla" or "auto")
     optimizer.build(model.trainable_variables)
     generator = np.random.default_rng(0)
     images = generator.random((BATCH_SIZE, *image_shape), np.float32)

@@ -72,6 +72,7 @@ def serve(
     text: str,
     mode: str,
     name: str,
+    its_shapes: Shapes,
     device: str,
     commands: Connection,
     send: Callable[[Any], None],
@@ -82,7 +83,7 @@ def serve(
     if mode in training_step.MODES:
         update = training_step.build(parse_optimizer(text), mode, name)
     else:
-        update = build(text, mode, [] if text == BANDWIDTH else shapes.of(name), device)
+        update = build(text, mode, its_shapes, device)
     first_call_seconds = _seconds(update)
     send(Ready(first_call_seconds, sum(value.nbytes for value in update.state())))
     memory_mb = environment.restart_peak_memory() if device == "cpu" else None

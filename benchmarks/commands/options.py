@@ -1,5 +1,6 @@
 """Options that several commands have."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,12 @@ def shared(command: Any) -> Any:
     for option in reversed(SHARED):
         command = option(command)
     return command
+
+
+def reports_folder(command: str, which: str) -> Callable[[Any], Any]:
+    """Return the option --output of a command, whose help says which folder it may be."""
+    return click.option(
+        "--output",
+        type=click.Path(file_okay=False, path_type=Path),
+        help=f"{which} Default: results/{command}-DATE-TIME.",
+    )

@@ -8,7 +8,7 @@ import click
 
 from benchmarks import optimizers
 from benchmarks.commands import training
-from benchmarks.commands.options import shared
+from benchmarks.commands.options import reports_folder, shared
 from benchmarks.config import InputError, parse_optimizer
 
 
@@ -57,11 +57,7 @@ from benchmarks.config import InputError, parse_optimizer
     is_flag=True,
     help="Measure data_wait_fraction, which slows a step by some 0.2 ms.",
 )
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the reports, a new one unless --resume. Default: results/train-DATE-TIME.",
-)
+@reports_folder("train", "Folder for the reports, a new one unless --resume.")
 def train(
     datasets: tuple[str, ...],
     models: tuple[str, ...],

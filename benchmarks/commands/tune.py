@@ -10,7 +10,7 @@ import click
 
 from benchmarks import optimizers
 from benchmarks.commands import training
-from benchmarks.commands.options import shared
+from benchmarks.commands.options import reports_folder, shared
 from benchmarks.config import OptimizerSpec, RunConfig, parse_optimizer
 
 
@@ -43,11 +43,7 @@ from benchmarks.config import OptimizerSpec, RunConfig, parse_optimizer
     default=0.1,
     help="Share of the training images to hold out: they choose, the test images only report.",
 )
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the reports, a new one unless --resume. Default: results/tune-DATE-TIME.",
-)
+@reports_folder("tune", "Folder for the reports, a new one unless --resume.")
 def tune(
     datasets: tuple[str, ...],
     models: tuple[str, ...],

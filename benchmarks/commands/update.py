@@ -1,13 +1,12 @@
 """`update`: the time of one optimizer update, beside its peers and the memory bandwidth."""
 
-import sys
 from pathlib import Path
 
 import click
 
 from benchmarks import peers, shapes, training_step
 from benchmarks.commands import checks
-from benchmarks.commands.options import BACKEND, DEVICE
+from benchmarks.commands.options import BACKEND, DEVICE, reports_folder
 from benchmarks.config import InputError, parse_optimizer
 
 
@@ -53,11 +52,7 @@ from benchmarks.config import InputError, parse_optimizer
 )
 @DEVICE
 @BACKEND
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="New folder for the reports. Default: results/update-DATE-TIME.",
-)
+@reports_folder("update", "New folder for the reports.")
 def update(
     shape_names: tuple[str, ...],
     optimizer_texts: tuple[str, ...],
@@ -94,14 +89,12 @@ def update(
     if (folder / "updates_raw.csv").exists():
         raise InputError(f"--output {str(folder)!r}: holds a report already; name a new folder")
 
-    from rich.console import Console
-
-    from benchmarks import competitors, race, sweep
+    from benchmarks import competitors, race, sweep, terminal
 
     if not modes:
         modes = ("eager", "graph" if backend == "tensorflow" else "xla")
     found, left_out = competitors.combine(specs, modes, backend)
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = terminal.console()
     for line in left_out:
         print(f"Left out: {line}.")
     console.print("Checking the device and the optimizers ...")

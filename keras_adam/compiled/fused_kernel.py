@@ -1,7 +1,7 @@
 """TensorFlow's own Adam kernel, for the variables that need nothing but Adam.
 
-`ResourceApplyAdam` reads and writes each value once, where XLA on a CPU makes three
-loops of an update, and needs no compilation. Inside a step that XLA compiles as a
+`ResourceApplyAdam` goes through a variable in blocks, where XLA on a CPU makes three
+loops over all of it, and needs no compilation. Inside a step that XLA compiles as a
 whole, XLA knows it too.
 """
 

@@ -152,7 +152,7 @@ class FakeProcess:
 
     ready = update.Ready(first_call_seconds=1.0, state_bytes=8)
 
-    def __init__(self, competitor, shapes, device):
+    def __init__(self, competitor, name, shapes, device):
         self.name = competitor.optimizer
         self.seconds = iter(range(100, 0, -1))
         self.closed = False
