@@ -10,7 +10,7 @@ import keras
 import pytest
 
 # What takes long on JAX and says little more than on TensorFlow is left to the whole suite.
-FILES = ["test_options", "test_precision", "test_sparse", "test_fit"]
+FILES = ["test_options", "test_precision", "test_sparse", "test_fit", "test_lowering"]
 
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="runs there already")

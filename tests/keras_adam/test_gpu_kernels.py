@@ -1,0 +1,105 @@
+"""Whether a GPU could run the graphs of the update on TensorFlow, asked of its registries.
+
+They list the kernels that the installed TensorFlow was built with, GPU or not. A kernel
+that is listed may still fail there: this shows that the update can be placed on a GPU,
+not that it was run on one.
+"""
+
+import keras
+import pytest
+
+import keras_adam
+from tests.keras_adam.training import BACKEND
+
+if BACKEND != "tensorflow":
+    pytest.skip("asks TensorFlow", allow_module_level=True)
+
+import tensorflow as tf
+from tensorflow.python.framework import kernels
+from tensorflow.python.util import pywrap_xla_ops
+
+CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+# What kernels for a GPU want in the host's memory: handles of variables, the number of rows of
+# a table, the predicate of a branch. No array that is computed with.
+ON_HOST = {"resource", "var", "m", "v", "num_segments", "cond"}
+OPTIONS = [
+    {},
+    {"amsgrad": True},
+    {"weight_decay": 0.01},
+    {"clipnorm": 1.0},
+    {"clipvalue": 1.0},
+    {"global_clipnorm": 1.0},
+    {"use_ema": True, "ema_overwrite_frequency": 2},
+    {"loss_scale_factor": 8.0},
+    {"gradient_accumulation_steps": 2},
+    {"skip_nonfinite": True},
+    {"jit_compile": False},
+]
+
+
+def gpu_kernels(op):
+    found = kernels.get_registered_kernels_for_op(op).kernel
+    return [kernel for kernel in found if kernel.device_type in ("GPU", "DEFAULT")]
+
+
+if not any(kernel.device_type == "GPU" for kernel in gpu_kernels("Sqrt")):
+    pytest.skip("this TensorFlow was built without GPU kernels", allow_module_level=True)
+
+
+def nodes_of(graph_def):
+    """Return the nodes that run by themselves, and those in programs that XLA compiles."""
+    functions = {f.signature.name: f for f in graph_def.library.function}
+    own, compiled = [], []
+
+    def walk(nodes, into):
+        for node in nodes:
+            must_compile = node.attr["_XlaMustCompile"].b
+            if not must_compile:
+                into.append(node)
+            for value in node.attr.values():
+                if value.func.name:
+                    walk(functions[value.func.name].node_def, compiled if must_compile else into)
+
+    walk(graph_def.node, own)
+    return own, compiled
+
+
+def fits(kernel, node):
+    return all(
+        node.attr[constraint.name].type in constraint.allowed_values.list.type
+        for constraint in kernel.constraint
+    )
+
+
+def graph_of(dtype, options, sparse):
+    variables = [keras.Variable(keras.ops.ones(s), dtype=dtype) for s in [(8, 4), (4,)]]
+    optimizer = keras_adam.Adam(**options)
+    optimizer.build(variables)
+    dense = [tf.TensorSpec(v.shape, dtype) for v in variables]
+    if sparse:
+        dense[0] = tf.IndexedSlicesSpec((8, 4), dtype)
+    function = tf.function(lambda gradients: optimizer.apply(gradients, variables), autograph=False)
+    return function.get_concrete_function(dense).graph.as_graph_def()
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+@pytest.mark.parametrize("options", [*OPTIONS, {"lazy": True}], ids=str)
+def test_every_operation_has_a_gpu_kernel_for_its_dtype(options, dtype, sparse):
+    own, compiled = nodes_of(graph_of(dtype, options, sparse))
+    for node in own:
+        fitting = [kernel for kernel in gpu_kernels(node.op) if fits(kernel, node)]
+        assert fitting, node
+        on_device = any(set(kernel.host_memory_arg) <= ON_HOST for kernel in fitting)
+        assert on_device or node.op == "Const", node
+    xla = set(pywrap_xla_ops.get_gpu_kernel_names())
+    no_kernels = CALLS | {"Placeholder"}  # XLA takes arguments and calls apart itself
+    assert {node.op for node in compiled} - xla - no_kernels == set()
+    assert len(own) + len(compiled) > 10
+
+
+def test_an_operation_without_a_gpu_kernel_would_be_found():
+    function = tf.function(lambda x: tf.strings.as_string(x))
+    graph_def = function.get_concrete_function(tf.TensorSpec((), "float32")).graph.as_graph_def()
+    own, _ = nodes_of(graph_def)
+    assert [n.op for n in own if not any(fits(k, n) for k in gpu_kernels(n.op))] == ["AsString"]

@@ -1,0 +1,65 @@
+"""The update lowers for accelerators that are not here: JAX makes the program that XLA would get.
+
+`test_jax` runs this in the suite on TensorFlow.
+"""
+
+import inspect
+
+import keras
+import pytest
+
+import keras_adam
+from tests.keras_adam.training import BACKEND
+
+if BACKEND != "jax":
+    pytest.skip("lowers what JAX traces", allow_module_level=True)
+
+import jax
+from jax.experimental import sparse as jax_sparse
+
+PLATFORMS = ("cuda", "rocm", "tpu")
+OPTIONS = [
+    {},
+    {"learning_rate": keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)},
+    {"beta_1": lambda: jax.numpy.float32(0.9), "beta_2": lambda: 0.99},
+    {"epsilon": 1e-5},
+    {"amsgrad": True},
+    {"weight_decay": 0.01},
+    {"clipnorm": 1.0},
+    {"clipvalue": 1.0},
+    {"global_clipnorm": 1.0},
+    {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 2},
+    {"loss_scale_factor": 8.0},
+    {"gradient_accumulation_steps": 2},
+    {"skip_nonfinite": True},
+    {"skip_nonfinite": True, "gradient_accumulation_steps": 2, "global_clipnorm": 1.0},
+    {"jit_compile": False},
+    {"lazy": True},
+]
+
+
+def test_every_option_is_lowered_here():
+    parameters = set(inspect.signature(keras_adam.Adam).parameters) - {"name", "kwargs"}
+    assert {name for options in OPTIONS for name in options} == parameters
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "default")
+def test_the_update_lowers_for_every_accelerator(options, dtype):
+    variables = [keras.Variable(keras.ops.ones(s), dtype=dtype) for s in [(8, 4), (4,), ()]]
+    optimizer = keras_adam.Adam(**options)
+    optimizer.build(variables)
+    state, weights = (
+        [jax.ShapeDtypeStruct(v.shape, v.value.dtype) for v in values]
+        for values in (optimizer.variables, variables)
+    )
+    gradients = list(weights)
+    if optimizer.lazy:
+        rows = jax_sparse.BCOO.fromdense(jax.numpy.ones((8, 4), dtype), nse=3, n_dense=1)
+        gradients[0] = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), rows)
+    function = jax.jit(optimizer.stateless_apply)
+    exported = jax.export.export(function, platforms=PLATFORMS)(state, gradients, weights)
+    assert exported.platforms == PLATFORMS
+    outputs = [(value.shape, value.dtype) for value in exported.out_avals]
+    assert outputs == [(value.shape, value.dtype) for value in [*weights, *state]]
+    assert "callback" not in exported.mlir_module()  # nothing is left to Python or to the CPU
