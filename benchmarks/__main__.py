@@ -5,7 +5,8 @@ import sys
 import click
 
 from benchmarks.commands import compare, data, report, train, tune, update
-from benchmarks.config import InputError
+from benchmarks.commands.options import option
+from benchmarks.errors import InputError
 
 
 @click.group(context_settings={"show_default": True, "max_content_width": 100})
@@ -35,7 +36,7 @@ def main() -> int:
         click.echo(f"Error: {error.format_message()}", err=True)
         return error.exit_code
     except InputError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {error.spell(option)}", err=True)
         return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)

@@ -1,5 +1,6 @@
 """Where a measurement was made: versions, machine, commit."""
 
+import dataclasses
 import importlib.metadata
 import os
 import platform
@@ -9,21 +10,17 @@ from typing import Any
 
 import psutil
 
-BACKEND_PACKAGES = {"tensorflow": "tensorflow", "jax": "jax"}
+from benchmarks.device import gpu_names
 
 
-def gpu_names(backend: str) -> list[str]:
-    """Name the GPUs that `backend` ("tensorflow" or "jax") can use."""
-    if backend == "jax":
-        import jax
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """The message of a worker that has found nothing in the way: what was asked for can start."""
 
-        return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
-    import tensorflow as tf
-
-    return [
-        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
+    device: str
+    """"cpu" or "gpu": the one asked for, else the best there is."""
+    environment: dict[str, Any]
+    """The environment columns."""
 
 
 def environment(backend: str) -> dict[str, Any]:
@@ -39,40 +36,6 @@ def environment(backend: str) -> dict[str, Any]:
         "gpu": ", ".join(gpu_names(backend)) or None,
         **_git_state(),
     }
-
-
-def peak_memory_mb(backend: str, device: str) -> float | None:
-    """Return the most memory that was in use so far, in 10^6 bytes.
-
-    On a GPU, what the backend had allocated there; on a CPU, the resident
-    memory of this process, program included.
-    """
-    if device == "gpu":
-        if backend == "jax":
-            import jax
-
-            return float(jax.devices()[0].memory_stats()["peak_bytes_in_use"]) / 1e6
-        import tensorflow as tf
-
-        return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 1e6
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    return None
-
-
-def restart_peak_memory() -> float | None:
-    """Forget the resident memory's peak so far; return what is in use now, in 10^6 bytes.
-
-    Only Linux can; elsewhere, `None`.
-    """
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return None
-    return peak_memory_mb("tensorflow", "cpu")
 
 
 def _cpu_name() -> str:

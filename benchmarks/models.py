@@ -9,7 +9,8 @@ line knows the names at once.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks.config import InputError, import_path, nearest, one_line
+from benchmarks.errors import InputError, one_line
+from benchmarks.names import import_path, nearest
 
 Shape = tuple[int, int, int]
 """Height, width, channels."""
@@ -268,7 +269,7 @@ MODELS: Mapping[str, Callable[[Shape, int], Any]] = {
 def check_name(name: str) -> None:
     """Raise an `InputError` unless `name` is in the table or has the form of an import path."""
     if name not in MODELS and ":" not in name:
-        raise InputError(f"--model {name!r}: not a model; {nearest(name, MODELS)}")
+        raise InputError(f"not a model; {nearest(name, MODELS)}", model=name)
 
 
 def build(name: str, image_shape: Shape, classes: int, seed: int) -> Any:
@@ -288,16 +289,17 @@ def build(name: str, image_shape: Shape, classes: int, seed: int) -> Any:
     keras.utils.set_random_seed(seed)
     if name in MODELS:
         return MODELS[name](image_shape, classes)
-    function = import_path(name)
+    function = import_path(name, "model")
     try:
         model = function(image_shape, classes)
         shapes = model.input_shape, model.output_shape
     except Exception as error:
-        raise InputError(f"--model {name!r}: {one_line(error)}") from error
+        raise InputError(one_line(error), model=name) from error
     if shapes != ((None, *image_shape), (None, classes)):
         raise InputError(
-            f"--model {name!r}: maps {shapes[0]} to {shapes[1]}; for this data set it must map "
-            f"{(None, *image_shape)} to {(None, classes)}"
+            f"maps {shapes[0]} to {shapes[1]}; for this data set it must map "
+            f"{(None, *image_shape)} to {(None, classes)}",
+            model=name,
         )
     return model
 

@@ -10,7 +10,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.config import InputError, OptimizerSpec, import_path, nearest, one_line
+from benchmarks.errors import InputError, one_line
+from benchmarks.names import import_path, nearest
+from benchmarks.run import OptimizerSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +50,7 @@ def entry(spec: OptimizerSpec) -> Entry:
     if ":" in spec.name:
         return Entry(spec.name, None)
     if spec.name not in OPTIMIZERS:
-        raise InputError(
-            f"--optimizer {spec.name!r}: not an optimizer; {nearest(spec.name, OPTIMIZERS)}"
-        )
+        raise InputError(f"not an optimizer; {nearest(spec.name, OPTIMIZERS)}", optimizer=spec.name)
     return OPTIMIZERS[spec.name]
 
 
@@ -64,11 +64,12 @@ def learning_rate(spec: OptimizerSpec, given: float | None) -> float:
     rate = spec.arguments.get("learning_rate", default)
     if rate is None and "learning_rate" not in spec.arguments:
         raise InputError(
-            f"--optimizer {str(spec)!r}: give its learning rate, in parentheses or with "
-            "--learning-rate"
+            "give its learning rate, in parentheses or for all",
+            optimizer=str(spec),
+            see=["learning_rate"],
         )
     if not isinstance(rate, int | float) or not 0 < rate < math.inf:
-        raise InputError(f"--optimizer {str(spec)!r}: learning rate {rate} is not a number above 0")
+        raise InputError(f"learning rate {rate} is not a number above 0", optimizer=str(spec))
     return float(rate)
 
 
@@ -84,12 +85,12 @@ def build(spec: OptimizerSpec, learning_rate: Any) -> Any:
             backend that it refuses.
     """
     found = entry(spec)
-    optimizer_class = import_path(found.path)
+    optimizer_class = import_path(found.path, "optimizer")
     if ":" in spec.name:
         import keras
 
         if not (isinstance(optimizer_class, type) and issubclass(optimizer_class, keras.Optimizer)):
-            raise InputError(f"--optimizer {spec.name!r}: not a keras.optimizers.Optimizer")
+            raise InputError("not a keras.optimizers.Optimizer", optimizer=spec.name)
     valid = {
         parameter.name
         for parameter in inspect.signature(optimizer_class).parameters.values()
@@ -98,11 +99,11 @@ def build(spec: OptimizerSpec, learning_rate: Any) -> Any:
     for argument in spec.arguments:
         if argument not in valid:
             raise InputError(
-                f"--optimizer {str(spec)!r}: {spec.name} has no argument {argument!r}; "
-                f"{nearest(argument, valid)}"
+                f"{spec.name} has no argument {argument!r}; {nearest(argument, valid)}",
+                optimizer=str(spec),
             )
     arguments = {**found.arguments, **spec.arguments, "learning_rate": learning_rate}
     try:
         return optimizer_class(**arguments)
     except Exception as error:
-        raise InputError(f"--optimizer {str(spec)!r}: {one_line(error)}") from error
+        raise InputError(one_line(error), optimizer=str(spec)) from error

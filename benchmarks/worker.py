@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.config import InputError, one_line
+from benchmarks.errors import InputError, one_line
 
 OUT_OF_MEMORY = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED", "MemoryError", "OutOfMemory")
 """How TensorFlow, XLA and Python call it."""
@@ -35,6 +35,12 @@ class Failure:
     """"oom", "error" or "timeout"."""
     error: str
     """One line."""
+    input_error: InputError | None = dataclasses.field(default=None, compare=False)
+    """If it is the user who can put it right."""
+
+    def as_input_error(self) -> InputError:
+        """Return what the parent is to raise when it cannot go on."""
+        return self.input_error or InputError(self.error)
 
 
 def run(
@@ -130,7 +136,7 @@ def _enter(
         module, _, name = function.partition(":")
         getattr(importlib.import_module(module), name)(*arguments, sender.send)
     except InputError as error:
-        sender.send(Failure("error", str(error)))
+        sender.send(Failure("error", str(error), error))
     except Exception as error:
         traceback.print_exc()
         sender.send(_failure(error))

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.config import InputError
+from benchmarks.errors import InputError
 
 
 def given_once(**options: Iterable[str]) -> None:
@@ -16,13 +16,13 @@ def given_once(**options: Iterable[str]) -> None:
     for option, given in options.items():
         for value, count in collections.Counter(given).items():
             if count > 1:
-                raise InputError(f"--{option} {value!r}: given twice")
+                raise InputError("given twice", **{option: value})
 
 
 def installed(backend: str) -> None:
     """Raise an `InputError` unless the backend is there."""
     if importlib.util.find_spec(backend) is None:
-        raise InputError(f"--backend {backend!r}: {backend} is not installed here")
+        raise InputError(f"{backend} is not installed here", backend=backend)
 
 
 def default_folder(command: str) -> Path:

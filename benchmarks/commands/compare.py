@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.config import InputError
+from benchmarks.errors import InputError
 
 
 @click.command()
@@ -50,17 +50,20 @@ def compare(
     if len(folders) > 2:
         raise InputError(f"{len(folders)} folders given: compare takes one or two")
     if len(folders) == 2 and baseline is not None:
-        raise InputError("--baseline: only with one folder; with two, the first is the baseline")
+        raise InputError(
+            "only with one folder; with two, the first is the baseline", baseline=baseline
+        )
     largest = math.inf if max_regression is None else _percent(max_regression)
 
     from rich.console import Console
 
-    from benchmarks import compare, terminal
+    from benchmarks.commands import terminal
+    from benchmarks.reports import comparison
 
     comparisons, warnings = (
-        compare.within(folders[0], baseline, subjects, any_environment)
+        comparison.within(folders[0], baseline, subjects, any_environment)
         if len(folders) == 1
-        else compare.between(folders[0], folders[1], subjects, any_environment)
+        else comparison.between(folders[0], folders[1], subjects, any_environment)
     )
     console = Console(width=None if sys.stdout.isatty() else 160)
     for (before, after, problem), group in itertools.groupby(
@@ -85,5 +88,5 @@ def _percent(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise InputError(f"--max-regression {text!r}: expected a percentage such as 5%")
+        raise InputError("expected a percentage such as 5%", max_regression=text)
     return value

@@ -1,11 +1,16 @@
 """`data list|prepare|verify`: data sets on this machine."""
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from benchmarks.commands.options import DATA_DIR, MANUAL_DIR
-from benchmarks.config import InputError
+from benchmarks.errors import InputError
+
+if TYPE_CHECKING:
+    from benchmarks.data.on_disk import Prepared
 
 
 @click.group()
@@ -32,7 +37,7 @@ def prepare(datasets: tuple[str, ...], manual_dir: Path | None, data_dir: Path |
     from benchmarks import worker
 
     messages = worker.run(
-        "benchmarks.data:prepare_all",
+        "benchmarks.data.preparation:prepare_all",
         datasets,
         data_dir,
         manual_dir,
@@ -41,7 +46,7 @@ def prepare(datasets: tuple[str, ...], manual_dir: Path | None, data_dir: Path |
     )
     for message in messages:
         if isinstance(message, worker.Failure):
-            raise InputError(message.error)
+            raise message.as_input_error()
         name, path = message
         print(f"{name}: {path}")
 
@@ -50,15 +55,15 @@ def prepare(datasets: tuple[str, ...], manual_dir: Path | None, data_dir: Path |
 @DATA_DIR
 def list_prepared(data_dir: Path | None) -> None:
     """Say which data sets are prepared, and where."""
-    from benchmarks import prepared
+    from benchmarks.data import on_disk
 
-    found = prepared.find(data_dir)
+    found = on_disk.find(data_dir)
     for one in found:
         splits = ", ".join(f"{split} {records:,}" for split, records in one.splits.items())
         print(f"{one.name}: {splits}; {one.size_mb:,.1f} MB; {one.folder}")
     if not found:
-        print(f"{prepared.root(data_dir)}: nothing is prepared")
-    for path in prepared.leftovers(data_dir):
+        print(f"{on_disk.root(data_dir)}: nothing is prepared")
+    for path in on_disk.leftovers(data_dir):
         print(f"{path}: of a preparation that was interrupted, unless it is still at work")
 
 
@@ -75,21 +80,30 @@ def verify(datasets: tuple[str, ...], data_dir: Path | None) -> int:
 
     Exit code 1 if one is.
     """
-    from benchmarks import prepared, worker
+    from benchmarks import worker
+    from benchmarks.data import on_disk
 
-    chosen = prepared.choose(prepared.find(data_dir), datasets)
+    chosen = on_disk.choose(on_disk.find(data_dir), datasets)
     if not chosen:
-        raise InputError(f"{prepared.root(data_dir)}: nothing is prepared")
+        raise InputError(f"{on_disk.root(data_dir)}: nothing is prepared")
     whole = True
     for message in worker.run(
-        "benchmarks.prepared:verify", chosen, backend="tensorflow", device="cpu"
+        "benchmarks.data.on_disk:verify", chosen, backend="tensorflow", device="cpu"
     ):
         if isinstance(message, worker.Failure):
-            raise InputError(message.error)
+            raise message.as_input_error()
         one, damage = message.prepared, message.damage
         if damage:
             whole = False
-            print("\n".join([*damage, f"to mend {one.name}: {prepared.remedy(one)}"]))
+            print("\n".join([*damage, f"to mend {one.name}: {_remedy(one)}"]))
         else:
             print(f"{one.name}: all {sum(one.splits.values()):,} records are whole; {one.folder}")
     return int(not whole)
+
+
+def _remedy(prepared: "Prepared") -> str:
+    """Return the commands that replace a damaged data set by a new one."""
+    return (
+        f"rm -r {shlex.quote(str(prepared.folder))} && python -m benchmarks data prepare "
+        f"--dataset {prepared.name} --data-dir {shlex.quote(str(prepared.data_dir))}"
+    )

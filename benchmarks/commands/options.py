@@ -102,6 +102,11 @@ SHARED = (
 """The options of every command that trains."""
 
 
+def option(argument: str) -> str:
+    """Spell an argument of the Python code as the option of the command line that sets it."""
+    return "--" + argument.replace("_", "-")
+
+
 def shared(command: Any) -> Any:
     """Give `command` the options that all that train have."""
     for option in reversed(SHARED):

@@ -13,7 +13,7 @@ def report(folder: Path) -> None:
     report.html is one file that needs no other and no network; report.md says
     the same with the plots in PNG files beside it.
     """
-    from benchmarks import report
+    from benchmarks.reports import contents
 
-    for path in report.write(folder):
+    for path in contents.write(folder):
         print(path)

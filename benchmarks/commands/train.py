@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from benchmarks import optimizers
-from benchmarks.commands import training
+from benchmarks.commands import runs as common
 from benchmarks.commands.options import reports_folder, shared
-from benchmarks.config import InputError, parse_optimizer
+from benchmarks.errors import InputError
+from benchmarks.run import parse_optimizer
 
 
 @click.command()
@@ -84,22 +85,24 @@ def train(
     loss diverged has not failed, it has a result.
     """
     specs = [parse_optimizer(text) for text in optimizer_texts]
-    training.check_names(datasets, models, specs, backend)
+    common.check_names(datasets, models, specs, backend)
     for option, needs_validation in (
-        ("--schedule reduce-on-plateau", fixed["schedule"] == "reduce-on-plateau"),
-        ("--save-weights", save_weights),
+        ({"schedule": fixed["schedule"]}, fixed["schedule"] == "reduce-on-plateau"),
+        ({"save_weights": save_weights}, save_weights),
     ):
         if needs_validation and not fixed["validation"]:
             raise InputError(
-                f"{option}: needs images to choose by; hold some out: --validation 0.1"
+                "needs images to choose by; hold some out", see=["validation"], **option
             )
     rates = [optimizers.learning_rate(spec, learning_rate) for spec in specs]
-    folder = training.new_folder("train", output, resume)
+    folder = common.new_folder("train", output, resume)
 
     # Only now, so that help and bad input do not wait for pandas.
-    from benchmarks import sweep, table, terminal
+    from benchmarks.commands import terminal
+    from benchmarks.reports import schema
+    from benchmarks.sweeps import plan
 
-    configs = sweep.configurations(
+    configs = plan.configurations(
         datasets,
         models,
         zip(map(str, specs), rates, strict=True),
@@ -109,10 +112,10 @@ def train(
         **fixed,
     )
     console = terminal.console()
-    checked = training.check(configs, device, data_dir, manual_dir, console)
+    checked = common.check(configs, device, data_dir, manual_dir, console)
     configs = [dataclasses.replace(config, device=checked.device) for config in configs]
-    runs = training.run_sweep(configs, folder, data_dir, checked, console, timeout, save_weights)
+    runs = common.run_sweep(configs, folder, data_dir, checked, console, timeout, save_weights)
     console.print(terminal.summary(runs))
     for name in ("runs.csv", "epochs.csv"):
         print(folder / name)
-    return int(not runs["status"].isin(table.RESULTS).all())
+    return int(not runs["status"].isin(schema.RESULTS).all())

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from benchmarks import optimizers
-from benchmarks.commands import training
+from benchmarks.commands import runs as common
 from benchmarks.commands.options import reports_folder, shared
-from benchmarks.config import OptimizerSpec, RunConfig, parse_optimizer
+from benchmarks.run import OptimizerSpec, RunConfig, parse_optimizer
 
 
 @click.command()
@@ -23,7 +23,7 @@ from benchmarks.config import OptimizerSpec, RunConfig, parse_optimizer
     default=["keras_adam", "adam", "sgd"],
     help="As for train. An argument that is a list is searched: between two numbers, on a "
     "logarithmic scale from a ratio of 10 on, else one of the values: "
-    "'sgd(learning_rate=[0.001, 1], momentum=[0.5, 0.99], nesterov=[True, False])'. Repeatable.",
+    "'sgd(learning_rate=[0.001, 1], momentum=[0.5, 0.99], nesterov=[True, False])'. Repeaschema.",
 )
 @click.option(
     "--learning-rate",
@@ -68,34 +68,35 @@ def tune(
     1 if a run failed; one that diverged has not.
     """
     specs = [parse_optimizer(text) for text in optimizer_texts]
-    training.check_names(datasets, models, specs, backend)
+    common.check_names(datasets, models, specs, backend)
     for spec in specs:  # a learning rate that is not searched
         given = {k: v for k, v in spec.arguments.items() if not isinstance(v, list)}
         optimizers.learning_rate(OptimizerSpec(spec.name, given), 1.0)
-    folder = training.new_folder("tune", output, resume)
+    folder = common.new_folder("tune", output, resume)
 
-    from benchmarks import table, terminal
-    from benchmarks import trials as outcome
-    from benchmarks import tune as search
+    from benchmarks.commands import terminal
+    from benchmarks.reports import csv_file, schema
+    from benchmarks.reports import trials as outcome
+    from benchmarks.search import plan
 
     problems = [
         RunConfig(dataset, model, "", 0.0, device="", backend=backend, **fixed)
         for dataset, model in itertools.product(datasets, models)
     ]
-    planned = search.plan(specs, learning_rates, trials, problems)
+    planned = plan.plan(specs, learning_rates, trials, problems)
     console = terminal.console()
     first = [trial.config for trial in planned if trial.number == 0]
-    checked = training.check(first, device, data_dir, manual_dir, console)
+    checked = common.check(first, device, data_dir, manual_dir, console)
     problems = [dataclasses.replace(problem, device=checked.device) for problem in problems]
-    planned = search.plan(specs, learning_rates, trials, problems)
+    planned = plan.plan(specs, learning_rates, trials, problems)
     configs = list(dict.fromkeys(trial.config for trial in planned))
-    runs = training.run_sweep(configs, folder, data_dir, checked, console, timeout)
-    epochs = table.read(folder / "epochs.csv", table.EPOCHS)
-    table.write(folder / "trials.csv", table.TRIALS, search.rows(planned, runs, epochs))
-    found = table.read(folder / "trials.csv", table.TRIALS)
+    runs = common.run_sweep(configs, folder, data_dir, checked, console, timeout)
+    epochs = csv_file.read(folder / "epochs.csv", schema.EPOCHS)
+    csv_file.write(folder / "trials.csv", schema.TRIALS, plan.rows(planned, runs, epochs))
+    found = csv_file.read(folder / "trials.csv", schema.TRIALS)
     console.print(terminal.search(found))
     for warning in outcome.warnings(found):
         print(f"Warning: {warning}", file=sys.stderr)
     for name in ("trials.csv", "runs.csv", "epochs.csv"):
         print(folder / name)
-    return int(not runs["status"].isin(table.RESULTS).all())
+    return int(not runs["status"].isin(schema.RESULTS).all())

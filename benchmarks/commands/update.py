@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
-from benchmarks import peers, shapes, training_step
 from benchmarks.commands import checks
 from benchmarks.commands.options import BACKEND, DEVICE, reports_folder
-from benchmarks.config import InputError, parse_optimizer
+from benchmarks.errors import InputError
+from benchmarks.run import parse_optimizer
+from benchmarks.updates import peers, shapes, training_step
 
 
 @click.command()
@@ -79,17 +80,20 @@ def update(
         shapes.check_name(name)
         if set(modes) & set(training_step.MODES) and name not in training_step.IMAGE_SHAPES:
             raise InputError(
-                f"--shapes {name!r}: has no model to train, as the modes "
-                f"{', '.join(training_step.MODES)} do; {', '.join(training_step.IMAGE_SHAPES)} have"
+                f"has no model to train, as the modes {', '.join(training_step.MODES)} do; "
+                f"{', '.join(training_step.IMAGE_SHAPES)} have",
+                shapes=name,
             )
     specs = [str(parse_optimizer(text)) for text in optimizer_texts]
     checks.given_once(shapes=shape_names, optimizer=specs, mode=modes)
     checks.installed(backend)
     folder = output or checks.default_folder("update")
     if (folder / "updates_raw.csv").exists():
-        raise InputError(f"--output {str(folder)!r}: holds a report already; name a new folder")
+        raise InputError("holds a report already; name a new folder", output=folder)
 
-    from benchmarks import competitors, race, sweep, terminal
+    from benchmarks.commands import terminal
+    from benchmarks.reports.folder import open_folder
+    from benchmarks.updates import competitors, race
 
     if not modes:
         modes = ("eager", "graph" if backend == "tensorflow" else "xla")
@@ -101,7 +105,7 @@ def update(
     checked, shapes_by_name = race.check(specs, shape_names, backend, device)
     plan = race.Plan(found, rounds, repetitions, checked.device)
     competitors.check_memory(shapes_by_name, len(found), checked.device)
-    sweep.open_folder(folder, checks.command_line(), checked.environment)
+    open_folder(folder, checks.command_line(), checked.environment)
     complete = race.run(shapes_by_name, plan, folder, checked.environment, console)
     for name in ("updates.csv", "steps.csv", "updates_raw.csv"):
         if (folder / name).exists():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.config import RunConfig
+from benchmarks.run import RunConfig
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from benchmarks import models
-from benchmarks.config import InputError
+from benchmarks.errors import InputError
 
 SHAPES = [((8, 8, 1), 10), ((28, 28, 1), 10), ((32, 32, 3), 100)]
 

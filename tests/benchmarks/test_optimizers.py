@@ -1,8 +1,9 @@
 import keras
 import pytest
 
-from benchmarks.config import InputError, parse_optimizer
+from benchmarks.errors import InputError
 from benchmarks.optimizers import OPTIMIZERS, build, learning_rate
+from benchmarks.run import parse_optimizer
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

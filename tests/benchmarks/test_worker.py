@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import worker
-from benchmarks.config import InputError
+from benchmarks.errors import InputError
 from tests.benchmarks.conftest import ROOT
 
 

@@ -1,0 +1,78 @@
+"""What `train` and `tune` have in common: checks first, then a sweep of runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.commands import checks
+from benchmarks.errors import InputError
+from benchmarks.models import check_name
+from benchmarks.run import OptimizerSpec, RunConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from benchmarks.environment import Checked
+
+
+def check_names(
+    datasets: Sequence[str], models: Sequence[str], specs: Sequence[OptimizerSpec], backend: str
+) -> None:
+    """Find what is wrong with the names, as far as that needs no TensorFlow."""
+    for name in models:
+        check_name(name)
+    checks.given_once(dataset=datasets, model=models, optimizer=map(str, specs))
+    checks.installed(backend)
+
+
+def new_folder(command: str, output: Path | None, resume: bool) -> Path:
+    """Return the folder for the reports, which holds none yet unless `resume`."""
+    folder = output or checks.default_folder(command)
+    if resume and output is None:
+        raise InputError("name the folder to go on in", resume=True, see=["output"])
+    if (folder / "runs.csv").exists() and not resume:
+        raise InputError(
+            "holds a report already; name a new folder, or go on in this one",
+            output=folder,
+            see=["resume"],
+        )
+    return folder
+
+
+def check(
+    configs: Sequence[RunConfig],
+    device: str | None,
+    data_dir: Path | None,
+    manual_dir: Path | None,
+    console: "Console",
+) -> "Checked":
+    """Find in seconds what would fail later."""
+    from benchmarks.sweeps import sweep
+
+    console.print("Checking the device, the optimizers and the data ...")
+    return sweep.check(configs, device, data_dir, manual_dir)
+
+
+def run_sweep(
+    configs: Sequence[RunConfig],
+    folder: Path,
+    data_dir: Path | None,
+    checked: "Checked",
+    console: "Console",
+    timeout: float | None,
+    save_weights: bool = False,
+) -> "pd.DataFrame":
+    """Do the runs that have no result in `folder`; return the rows of all."""
+    from benchmarks.reports.folder import open_folder
+    from benchmarks.sweeps import results, sweep
+    from benchmarks.sweeps.display import Display
+
+    open_folder(folder, checks.command_line(), checked.environment)
+    to_do = results.unfinished(configs, folder)
+    if len(to_do) < len(configs):
+        console.print(f"{len(configs) - len(to_do)} of {len(configs)} runs have a result already.")
+    with Display(console, len(to_do)) as display:
+        sweep.run_all(to_do, folder, data_dir, checked.environment, display, timeout, save_weights)
+    runs = results.read_runs(folder)
+    return runs[runs["run_id"].isin([config.run_id for config in configs])]

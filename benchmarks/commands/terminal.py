@@ -1,0 +1,78 @@
+"""The tables that the commands print."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from benchmarks.reports.comparison import Comparison, in_words
+from benchmarks.reports.trials import best
+
+
+def console() -> Console:
+    """Return what to print on. A file or a pipe has no width: its lines are left whole."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def summary(runs: pd.DataFrame) -> Table:
+    """One line for each data set, model and optimizer: medians over its runs, with ranges."""
+    summary = Table(
+        "data set", "model", "optimizer", "ok", "test accuracy", "images/s", box=box.SIMPLE_HEAD
+    )
+    groups = runs.groupby(["dataset", "model", "optimizer", "learning_rate"], sort=False)
+    for (dataset, model, optimizer, _), group in groups:
+        ok = group[group["status"] == "ok"]
+        summary.add_row(
+            dataset,
+            model,
+            escape(optimizer),
+            f"{len(ok)}/{len(group)}",
+            _median_and_range(ok["test_accuracy"], "{:.4f}"),
+            _median_and_range(ok["images_per_second"], "{:,.0f}"),
+        )
+    return summary
+
+
+def comparison(comparisons: Sequence[Comparison]) -> Table:
+    """One line for each metric: both medians, what lies between them, and the verdict."""
+    table = Table("", "before", "after", "effect", "95 % interval", "p", "verdict", box=None)
+    for compared in comparisons:
+        table.add_row(
+            compared.metric.column,
+            f"{compared.median_before:.6g}",
+            f"{compared.median_after:.6g}",
+            *in_words(compared),
+        )
+    return table
+
+
+def search(trials: pd.DataFrame) -> Table:
+    """One line for each data set, model and optimizer: its best trial."""
+    found = Table(
+        *("data set", "model", "optimizer", "ok", "best trial", "val accuracy", "test accuracy"),
+        box=box.SIMPLE_HEAD,
+    )
+    groups = trials.groupby(["dataset", "model", "optimizer"], sort=False)
+    for (dataset, model, optimizer), group in groups:
+        ok = f"{(group['status'] == 'ok').sum()}/{len(group)}"
+        row = best(group)
+        if row is None:
+            found.add_row(dataset, model, escape(optimizer), ok)
+            continue
+        parameters = ", ".join(f"{k}={v!r}" for k, v in json.loads(row["parameters"]).items())
+        accuracies = f"{row['val_accuracy']:.4f}", f"{row['test_accuracy']:.4f}"
+        found.add_row(dataset, model, escape(optimizer), ok, escape(parameters), *accuracies)
+    return found
+
+
+def _median_and_range(values: pd.Series, style: str) -> str:
+    values = values.dropna()
+    if values.empty:
+        return ""
+    median, low, high = (style.format(v) for v in (values.median(), values.min(), values.max()))
+    return f"{median} ({low} to {high})" if len(values) > 1 else median

@@ -1,0 +1,162 @@
+"""The data sets that are prepared on this disk: which there are, and whether they are whole.
+
+It reads what TFDS writes beside the data, and so finds them without TensorFlow.
+"""
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.errors import InputError, one_line
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One file with records of a split."""
+
+    path: Path
+    split: str
+    records: int
+    """As many as there should be."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A data set on the disk."""
+
+    name: str
+    """As it is given: name, or name/config, with the version."""
+    folder: Path
+    shards: tuple[Shard, ...]
+
+    @property
+    def data_dir(self) -> Path:
+        """Where it lies, with others."""
+        return self.folder.parents[self.name.count("/") + 1]
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """The number of records of each split."""
+        return {
+            split: sum(shard.records for shard in self.shards if shard.split == split)
+            for split in dict.fromkeys(shard.split for shard in self.shards)
+        }
+
+    @property
+    def size_mb(self) -> float:
+        """What the shards take up on the disk, in 10^6 bytes."""
+        return sum(shard.path.stat().st_size for shard in self.shards if shard.path.exists()) / 1e6
+
+
+@dataclasses.dataclass(frozen=True)
+class Verified:
+    """What reading every record of a data set has shown."""
+
+    prepared: Prepared
+    damage: tuple[str, ...]
+    """A line for each damaged shard; none, if the data set is whole."""
+
+
+def root(data_dir: Path | None) -> Path:
+    """Return the folder with the data sets; None is TFDS's default."""
+    return data_dir or Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
+
+
+def find(data_dir: Path | None) -> list[Prepared]:
+    """Return what is prepared in `data_dir`, by name.
+
+    Raises:
+        InputError: the description of a data set cannot be read.
+    """
+    folder = root(data_dir)
+    found = [
+        _read(path.parent, folder)
+        for depth in ("*/*", "*/*/*")  # NAME/VERSION, NAME/CONFIG/VERSION
+        for path in folder.glob(f"{depth}/dataset_info.json")
+        if not path.parent.name.startswith("incomplete.")
+    ]
+    return sorted(found, key=lambda prepared: prepared.name)
+
+
+def choose(found: Sequence[Prepared], names: Sequence[str]) -> list[Prepared]:
+    """Return those that `names` name, all if there are none.
+
+    Raises:
+        InputError: a name is not prepared.
+    """
+    for name in names:
+        if not any(_is(prepared, name) for prepared in found):
+            raise InputError(
+                "not prepared; "
+                f"prepared are: {', '.join(prepared.name for prepared in found) or 'none'}",
+                dataset=name,
+            )
+    return [p for p in found if not names or any(_is(p, name) for name in names)]
+
+
+def leftovers(data_dir: Path | None) -> list[Path]:
+    """Return the folders of preparations that were interrupted, or are still at work."""
+    return sorted(
+        path
+        for depth in ("*", "*/*")
+        for path in root(data_dir).glob(f"{depth}/incomplete.*")
+        if path.is_dir()
+    )
+
+
+def verify(all_prepared: Sequence[Prepared], send: Callable[[Verified], None]) -> None:
+    """Read every record of every shard; send what that shows, data set by data set."""
+    for prepared in all_prepared:
+        send(Verified(prepared, tuple(_damage(prepared))))
+
+
+def _read(folder: Path, data_dir: Path) -> Prepared:
+    try:
+        info = json.loads((folder / "dataset_info.json").read_text())
+        name, file_format = info["name"], info.get("fileFormat", "tfrecord")
+        shards = [
+            Shard(
+                folder / f"{name}-{split['name']}.{file_format}-{index:05}-of-{count:05}",
+                split["name"],
+                int(records),
+            )
+            for split in info["splits"]
+            for count in [len(split["shardLengths"])]
+            for index, records in enumerate(split["shardLengths"])
+        ]
+    except (OSError, ValueError, LookupError) as error:
+        raise InputError(f"{folder / 'dataset_info.json'}: {one_line(error)}") from error
+    name = "/".join(folder.parent.relative_to(data_dir).parts)
+    return Prepared(f"{name}:{folder.name}", folder, tuple(shards))
+
+
+def _is(prepared: Prepared, name: str) -> bool:
+    full = prepared.name
+    base = full.partition(":")[0]
+    return name in (full, base, base.split("/")[0])
+
+
+def _damage(prepared: Prepared) -> Iterator[str]:
+    import tensorflow as tf
+
+    for shard in prepared.shards:
+        if not shard.path.exists():
+            yield f"{shard.path}: is missing"
+            continue
+        if ".tfrecord-" not in shard.path.name:
+            yield f"{shard.path}: only the format tfrecord can be verified"
+            continue
+        count = 0
+        try:
+            for _ in tf.data.TFRecordDataset(str(shard.path)):  # each has a checksum
+                count += 1
+        except tf.errors.OpError as error:
+            found = re.search(r"(truncated|corrupted) record at \d+", error.message)
+            what = f"{found[0]} bytes" if found else one_line(error)
+            yield f"{shard.path}: damaged after record {count} of {shard.records}: {what}"
+            continue
+        if count != shard.records:
+            yield f"{shard.path}: has {count} records instead of {shard.records}"

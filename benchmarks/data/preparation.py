@@ -1,0 +1,67 @@
+"""Bringing data sets onto the disk: from the network or from original files, once."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import filelock
+import tensorflow_datasets as tfds
+
+from benchmarks.data import builders, originals
+from benchmarks.errors import InputError, one_line
+
+
+def prepare(name: str, data_dir: Path | None, manual_dir: Path | None) -> Path:
+    """Download or convert the data set `name`, unless that is done, and return its folder.
+
+    TFDS checks the SHA-256 of every original file. A lock keeps two processes
+    from preparing the same data set at once.
+
+    Args:
+        name: name of a TFDS data set, `name`, `name/config` or `name:version`.
+        data_dir: where prepared data sets lie; None is TFDS's default.
+        manual_dir: folder with the original files; None downloads them.
+
+    Raises:
+        InputError: the name is unknown, the files are missing or wrong, or the
+            network is out of reach.
+    """
+    builder = builders.find(name, data_dir)
+    if name.startswith(builders.IMAGE_FOLDER) or builder.is_prepared():
+        return Path(builder.data_dir)
+    if manual_dir is not None and not manual_dir.is_dir():
+        raise InputError("no such folder", manual_dir=manual_dir)
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    try:
+        root = Path(builder.data_dir).parents[1]
+        root.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(root / f".{builder.name}.lock"):
+            if builder.is_prepared():
+                return Path(builder.data_dir)
+            originals.check(builder, manual_dir)
+            with contextlib.redirect_stdout(None):  # the progress bar on stderr says enough
+                builder.download_and_prepare(
+                    download_config=tfds.download.DownloadConfig(
+                        manual_dir=manual_dir,
+                        force_checksums_validation=True,
+                        try_download_gcs=False,
+                    )
+                )
+    except InputError:
+        raise
+    except Exception as error:  # whatever TFDS meets: the user needs to know which data set
+        raise InputError(f"could not be prepared: {one_line(error)}", dataset=name) from error
+    return Path(builder.data_dir)
+
+
+def prepare_all(
+    names: Iterable[str],
+    data_dir: Path | None,
+    manual_dir: Path | None,
+    send: Callable[[tuple[str, Path]], None],
+) -> None:
+    """`prepare` each data set and send its name and folder."""
+    for name in names:
+        send((name, prepare(name, data_dir, manual_dir)))

@@ -1,0 +1,81 @@
+"""The device that computes: whether it is there, when it is ready, how much memory it took."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import InputError
+
+
+def gpu_names(backend: str) -> list[str]:
+    """Name the GPUs that `backend` ("tensorflow" or "jax") can use."""
+    if backend == "jax":
+        import jax
+
+        return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
+    import tensorflow as tf
+
+    return [
+        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+
+
+def find(backend: str, device: str | None) -> str:
+    """Return the device to compute on: the one asked for, "cpu" or "gpu"; None is the best.
+
+    Raises:
+        InputError: it is not there.
+    """
+    gpus = gpu_names(backend)
+    if device == "gpu" and not gpus:
+        raise InputError(f"{backend} sees no GPU on this machine; valid is: cpu", device=device)
+    return device or ("gpu" if gpus else "cpu")
+
+
+def synchronize(variables: Iterable[Any]) -> None:
+    """Wait until the device has computed `variables` (Keras variables)."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.test.experimental.sync_devices()
+    else:
+        import jax
+
+        jax.block_until_ready([variable.value for variable in variables])
+
+
+def peak_memory_mb(backend: str, device: str) -> float | None:
+    """Return the most memory that was in use so far, in 10^6 bytes.
+
+    On a GPU, what the backend had allocated there; on a CPU, the resident
+    memory of this process, program included.
+    """
+    if device == "gpu":
+        if backend == "jax":
+            import jax
+
+            return float(jax.devices()[0].memory_stats()["peak_bytes_in_use"]) / 1e6
+        import tensorflow as tf
+
+        return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 1e6
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return None
+
+
+def restart_peak_memory() -> float | None:
+    """Forget the resident memory's peak so far; return what is in use now, in 10^6 bytes.
+
+    Only Linux can; elsewhere, `None`.
+    """
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+    return peak_memory_mb("tensorflow", "cpu")

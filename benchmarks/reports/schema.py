@@ -1,0 +1,138 @@
+"""The columns of the reports, and the words that stand in them."""
+
+from collections.abc import Mapping
+
+Schema = Mapping[str, str]
+"""Column name to pandas data type, in the order of the file. Every type knows a missing value."""
+
+RESULTS = ("ok", "diverged")
+"""The statuses of a run that came to its end."""
+
+STATUSES = (*RESULTS, "oom", "error", "timeout")
+
+ENVIRONMENT: Schema = {
+    "python": "string",
+    "tensorflow": "string",
+    "keras": "string",
+    "keras_adam": "string",
+    "backend_version": "string",
+    "cpu": "string",
+    "cores": "Int64",
+    "gpu": "string",
+    "commit": "string",
+    "dirty": "boolean",
+    "started_at": "string",
+}
+
+RUNS: Schema = {
+    "run_id": "string",
+    "status": "string",
+    "error": "string",
+    "dataset": "string",
+    "model": "string",
+    "optimizer": "string",
+    "seed": "Int64",
+    "backend": "string",
+    "device": "string",
+    "jit_compile": "boolean",
+    "batch_size": "Int64",
+    "learning_rate": "Float64",
+    "schedule": "string",
+    "epochs": "Int64",
+    "params": "Int64",
+    "images_per_second": "Float64",
+    "step_ms_p50": "Float64",
+    "step_ms_p90": "Float64",
+    "step_ms_p99": "Float64",
+    "compile_seconds": "Float64",
+    "train_seconds": "Float64",
+    "data_wait_fraction": "Float64",
+    "inference_ms_p50": "Float64",
+    "peak_memory_mb": "Float64",
+    "test_accuracy": "Float64",
+    "best_test_accuracy": "Float64",
+    "target_accuracy": "Float64",
+    "steps_to_target": "Int64",
+    "seconds_to_target": "Float64",
+    **ENVIRONMENT,
+}
+
+EPOCHS: Schema = {
+    "run_id": "string",
+    "epoch": "Int64",
+    "steps": "Int64",
+    "train_loss": "Float64",
+    "train_accuracy": "Float64",
+    "val_loss": "Float64",
+    "val_accuracy": "Float64",
+    "test_loss": "Float64",
+    "test_accuracy": "Float64",
+    "seconds": "Float64",
+    "images_per_second": "Float64",
+    "learning_rate": "Float64",
+}
+
+TRIALS: Schema = {
+    "run_id": "string",
+    "dataset": "string",
+    "model": "string",
+    "optimizer": "string",
+    "trial": "Int64",
+    "parameters": "string",
+    "status": "string",
+    "val_accuracy": "Float64",
+    "test_accuracy": "Float64",
+}
+
+UPDATES: Schema = {
+    "shapes": "string",
+    "optimizer": "string",
+    "mode": "string",
+    "backend": "string",
+    "device": "string",
+    "variables": "Int64",
+    "params": "Int64",
+    "update_ms_p50": "Float64",
+    "update_ms_min": "Float64",
+    "update_ms_p90": "Float64",
+    "first_call_seconds": "Float64",
+    "bytes_per_parameter": "Float64",
+    "gb_per_second": "Float64",
+    "bandwidth_limit_ms": "Float64",
+    "state_bytes": "Int64",
+    "repetitions": "Int64",
+    **ENVIRONMENT,
+}
+
+STEPS: Schema = {
+    "model": "string",
+    "optimizer": "string",
+    "mode": "string",
+    "backend": "string",
+    "device": "string",
+    "batch_size": "Int64",
+    "variables": "Int64",
+    "params": "Int64",
+    "step_ms_p50": "Float64",
+    "step_ms_min": "Float64",
+    "step_ms_p90": "Float64",
+    "first_call_seconds": "Float64",
+    "repetitions": "Int64",
+    **ENVIRONMENT,
+}
+
+OVERHEAD: Schema = {
+    "round": "Int64",
+    "way": "string",
+    "images_per_second": "Float64",
+}
+
+UPDATES_RAW: Schema = {
+    "shapes": "string",
+    "optimizer": "string",
+    "mode": "string",
+    "phase": "string",
+    "round": "Int64",
+    "seconds": "Float64",
+    "memory_mb": "Float64",
+}

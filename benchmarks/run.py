@@ -1,0 +1,119 @@
+"""What one run is, and how an optimizer is spelled."""
+
+import ast
+import dataclasses
+import hashlib
+import json
+import re
+from typing import Any
+
+from benchmarks.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSpec:
+    """An optimizer as the user wrote it: a name, and arguments by keyword."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    def __str__(self) -> str:
+        """Spell it for the reports: equal specs are spelled alike."""
+        arguments = ", ".join(f"{key}={value!r}" for key, value in sorted(self.arguments.items()))
+        return f"{self.name}({arguments})" if arguments else self.name
+
+
+def parse_optimizer(text: str) -> OptimizerSpec:
+    """Read `name` or `name(argument=value, ...)`.
+
+    A value is a Python literal; a bare word stands for the string of that name.
+
+    Raises:
+        InputError: `text` is not of that form. Whether the name and its
+            arguments exist is for `benchmarks.optimizers` to say.
+    """
+    match = re.fullmatch(r"\s*(?P<name>[\w.:]+)\s*(?P<call>\(.*\))?\s*", text, re.DOTALL)
+    if match is None:
+        raise InputError("expected a name, or name(argument=value, ...)", optimizer=text)
+    try:
+        call = ast.parse(f"optimizer{match['call'] or '()'}", mode="eval").body
+    except SyntaxError as error:
+        raise InputError(f"wrong syntax: {error.msg}", optimizer=text) from error
+    if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
+        raise InputError("arguments are given by name, as in (beta_1=0.95)", optimizer=text)
+    arguments: dict[str, Any] = {}
+    for keyword in call.keywords:
+        try:
+            value = keyword.value
+            literal = value.id if isinstance(value, ast.Name) else ast.literal_eval(value)
+        except ValueError as error:
+            raise InputError(
+                f"the value of {keyword.arg} is not a number, a word, True, False or None",
+                optimizer=text,
+            ) from error
+        arguments[str(keyword.arg)] = literal
+    return OptimizerSpec(match["name"], arguments)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines one training run, and nothing else.
+
+    Where the data lie on disk and where the report goes do not belong here:
+    they do not change what is measured.
+    """
+
+    dataset: str
+    model: str
+    optimizer: str
+    """The spelling of an `OptimizerSpec`."""
+    learning_rate: float
+    seed: int
+    """Of the initial weights and of the order of the training images."""
+    epochs: int
+    batch_size: int
+    """Images a step."""
+    device: str
+    """"cpu" or "gpu"."""
+    backend: str
+    """"tensorflow" or "jax"."""
+    jit_compile: str
+    """"auto" (what Keras decides), "true" or "false": whether XLA compiles the training step."""
+    schedule: str = "constant"
+    """Of the learning rate: "constant", "cosine" or "reduce-on-plateau"."""
+    target_accuracy: float | None = None
+    """Test accuracy; how long it takes to get there is measured."""
+    validation: float = 0.0
+    """Share of the training images that is held out to choose with."""
+    augment: bool = False
+    """Whether the training images are flipped and shifted at random."""
+    precision: str = "float32"
+    """Keras's dtype policy."""
+    weights: str | None = None
+    """File with the weights to start from; None starts from random ones."""
+    data_workers: int | None = None
+    """Threads that read the data; None leaves their number to tf.data."""
+    data_wait: bool = False
+    """Whether it is measured how long training waits for data."""
+
+    @property
+    def run_id(self) -> str:
+        """Twelve hexadecimal digits: the same for the same configuration, everywhere.
+
+        A field with its default value does not count, so that a field that a
+        later version adds changes no `run_id`.
+        """
+        fields = {
+            field.name: value
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        }
+        text = json.dumps(fields, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        """Name it in a few words for a progress line."""
+        return (
+            f"{self.dataset} {self.model} {self.optimizer} at {self.learning_rate:g} "
+            f"seed {self.seed}"
+        )

@@ -1,0 +1,41 @@
+"""Which runs a sweep has, and in which order."""
+
+import itertools
+from collections.abc import Iterable
+
+from benchmarks.run import RunConfig
+
+
+def configurations(
+    datasets: Iterable[str],
+    models: Iterable[str],
+    optimizers: Iterable[tuple[str, float]],
+    seeds: int,
+    **fixed: object,
+) -> list[RunConfig]:
+    """Every combination, one seed after the other.
+
+    Within a seed the optimizers follow each other, so that what disturbs the
+    machine for a while disturbs them all alike.
+
+    Args:
+        datasets: names.
+        models: names.
+        optimizers: spelling and learning rate of each.
+        seeds: how many; they count from 0.
+        **fixed: the other fields of `RunConfig`, the same for all.
+    """
+    optimizers = list(optimizers)
+    return [
+        RunConfig(
+            dataset=dataset,
+            model=model,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            seed=seed,
+            **fixed,  # type: ignore[arg-type]
+        )
+        for dataset, model, seed, (optimizer, learning_rate) in itertools.product(
+            datasets, models, range(seeds), optimizers
+        )
+    ]

@@ -1,0 +1,102 @@
+"""Every timing: what is read when, what counts as warm-up, and what is made of it."""
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def median_ms(function: Callable[[], Any], repetitions: int, seconds: float) -> float:
+    """Return the median time of a call that returns when its result is there, in milliseconds.
+
+    It is called `repetitions` times, or fewer if that takes longer than `seconds`; the tenth of
+    the calls that come first, and at least one, are warm-up.
+    """
+    for _ in range(max(repetitions // 10, 1)):
+        function()
+    durations: list[float] = []
+    while len(durations) < repetitions and sum(durations) < seconds:
+        begin = time.perf_counter()
+        function()
+        durations.append(time.perf_counter() - begin)
+    return float(np.median(durations)) * 1e3
+
+
+def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
+    """Return the 50th, 90th and 99th percentile of `seconds`, in milliseconds."""
+    p50, p90, p99 = np.percentile(seconds, [50, 90, 99]) * 1e3
+    return {"step_ms_p50": float(p50), "step_ms_p90": float(p90), "step_ms_p99": float(p99)}
+
+
+class TrainingClock:
+    """Times the steps and epochs of one `fit`.
+
+    A step lasts from the end of the step before to its own end, so that waiting
+    for data counts. It has ended when its results are there, and not when it
+    was handed to the device: on JAX and on GPUs the program runs many steps
+    ahead, and reading the clock at the beginning of steps measures nothing.
+    Warm-up is the first epoch, or, when there is no other, the first step.
+    """
+
+    def __init__(
+        self, synchronize: Callable[[], None], waited: Callable[[], float] | None = None
+    ) -> None:
+        """Take what waits for the device, and what says for how long training waited for data.
+
+        Without the latter, that is not measured.
+        """
+        self._synchronize = synchronize
+        self._measures_waiting = waited is not None
+        self._waited = waited or (lambda: 0.0)
+        self._epochs: list[_Epoch] = []
+
+    def begin_epoch(self) -> None:
+        """Read the clock at the beginning of an epoch."""
+        self._epochs.append(_Epoch(time.perf_counter(), self._waited()))
+
+    def end_step(self) -> None:
+        """Read the clock when the results of a step are there. Any thread may call this."""
+        self._epochs[-1].step_ends.append(time.perf_counter())
+
+    def end_epoch(self) -> tuple[int, float]:
+        """Wait for the device, read the clock, return the steps and seconds of the epoch."""
+        self._synchronize()
+        epoch = self._epochs[-1]
+        epoch.end = time.perf_counter()
+        epoch.waited = self._waited() - epoch.waited
+        epoch.step_ends.sort()  # threads may have overtaken each other
+        return len(epoch.step_ends), epoch.end - epoch.begin
+
+    def measurements(self, batch_size: int) -> dict[str, float]:
+        """Return the timing columns of `runs.csv` for which there were steps enough."""
+        first, *others = self._epochs
+        measured = {"train_seconds": sum(epoch.end - epoch.begin for epoch in self._epochs)}
+        if others:
+            steps = sum(len(epoch.step_ends) for epoch in others)
+            seconds = sum(epoch.end - epoch.begin for epoch in others)
+            step_seconds = [s for epoch in others for s in epoch.step_seconds()]
+            if self._measures_waiting:
+                measured["data_wait_fraction"] = sum(epoch.waited for epoch in others) / seconds
+        else:
+            steps = len(first.step_ends) - 1
+            seconds = first.end - first.step_ends[0]
+            step_seconds = first.step_seconds()[1:]
+        if steps:
+            measured["images_per_second"] = steps * batch_size / seconds
+        if step_seconds:
+            measured |= percentiles_ms(step_seconds)
+            measured["compile_seconds"] = first.step_seconds()[0] - float(np.median(step_seconds))
+        return measured
+
+
+class _Epoch:
+    def __init__(self, begin: float, waited: float) -> None:
+        self.begin = begin
+        self.waited = waited
+        self.step_ends: list[float] = []
+        self.end = float("nan")
+
+    def step_seconds(self) -> list[float]:
+        return [b - a for a, b in itertools.pairwise([self.begin, *self.step_ends])]

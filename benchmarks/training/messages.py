@@ -1,0 +1,33 @@
+"""What a worker process tells the parent: the messages, in the order in which they come."""
+
+import dataclasses
+
+from benchmarks.reports.csv_file import Row
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Where a run is; loss and accuracy are the means over the epoch so far."""
+
+    epoch: int
+    """Counted from 1."""
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """An epoch has ended."""
+
+    row: Row
+    """Of `epochs.csv`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A run has ended, in training to the end or in divergence."""
+
+    row: Row
+    """The measured columns of `runs.csv`."""

@@ -1,0 +1,139 @@
+"""What watches a training run from within `fit`."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from benchmarks.data.batches import Data
+from benchmarks.device import synchronize
+from benchmarks.run import RunConfig
+from benchmarks.training.clock import TrainingClock
+from benchmarks.training.messages import Epoch, Progress
+
+Send = Callable[[Any], None]
+
+PROGRESS_SECONDS = 0.2
+"""Between two `Progress` messages: often enough for the eye, too seldom to be measured."""
+
+
+class Monitor(keras.callbacks.Callback):
+    """Watches a `fit`: clock, progress, divergence, and the other splits after each epoch."""
+
+    # Keras may call `on_train_batch_end` from another thread while the next step runs.
+    # Without this promise it would wait for every step and so slow what is measured.
+    async_safe = True
+
+    def __init__(
+        self, config: RunConfig, images: Data, best_weights: Path | None, send: Send
+    ) -> None:
+        super().__init__()
+        self.clock = TrainingClock(
+            lambda: synchronize(self.model.variables),
+            images.waiting.seconds if images.waiting else None,
+        )
+        self.test_accuracies: list[float] = []
+        self.target: dict[str, float] = {}
+        """`steps_to_target` and `seconds_to_target`, once it is reached."""
+        self.divergence = ""
+        """In words, if the loss has become infinite or NaN."""
+        self._config = config
+        self._images = images
+        self._best_weights = best_weights
+        self._best_accuracy = -math.inf
+        self._trained_steps = 0
+        self._trained_seconds = 0.0
+        self._send = send
+        self._lock = threading.Lock()
+        self._epoch = 0
+        self._last_progress = -math.inf
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Start the clock of the epoch."""
+        self._epoch = epoch + 1
+        self.clock.begin_epoch()
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Stop after this step if the run has diverged.
+
+        From the thread that trains: on JAX, to stop from another leaves Keras with state that
+        it has given away.
+        """
+        if self.divergence:
+            self.model.stop_training = True
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Read the clock, notice divergence, tell how it goes. Called from several threads.
+
+        Before it calls this, Keras waits for the results of the step, of which `logs` are part.
+        """
+        self.clock.end_step()
+        logs = logs or {}
+        with self._lock:
+            if not math.isfinite(logs["loss"]):
+                self._diverged(logs["loss"], batch + 1)
+            now = time.monotonic()
+            if now - self._last_progress >= PROGRESS_SECONDS:
+                self._last_progress = now
+                steps = self._images.steps_per_epoch
+                self._send(Progress(self._epoch, batch + 1, steps, logs["loss"], logs["accuracy"]))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Stop the clock of the epoch, measure on the other splits, send the epoch's row.
+
+        What the validation split says goes into `logs` for the callbacks that come after this
+        one.
+        """
+        logs = {} if logs is None else logs
+        steps, seconds = self.clock.end_epoch()
+        self._trained_steps += steps
+        self._trained_seconds += seconds
+        row = {
+            "epoch": self._epoch,
+            "steps": steps,
+            "seconds": seconds,
+            "learning_rate": float(self.model.optimizer.learning_rate),
+        }
+        if not self.divergence and not math.isfinite(logs["loss"]):
+            self._diverged(logs["loss"], steps)
+        if self.divergence:
+            self.model.stop_training = True
+        else:
+            if self._images.validation is not None:
+                row |= self._evaluate(self._images.validation, "val")
+                logs["val_loss"] = row["val_loss"]
+                self._keep_best(row["val_accuracy"])
+            row |= self._evaluate(self._images.test, "test")
+            self.test_accuracies.append(row["test_accuracy"])
+            target = self._config.target_accuracy
+            if target is not None and not self.target and row["test_accuracy"] >= target:
+                self.target = {
+                    "steps_to_target": self._trained_steps,
+                    "seconds_to_target": self._trained_seconds,
+                }
+            row |= {
+                "train_loss": logs["loss"],
+                "train_accuracy": logs["accuracy"],
+                "images_per_second": steps * self._config.batch_size / seconds,
+            }
+        self._send(Epoch(row))
+
+    def _evaluate(self, images: Any, split: str) -> dict[str, float]:
+        measured = self.model.evaluate(images, verbose=0, return_dict=True)
+        return {f"{split}_{name}": measured[name] for name in ("loss", "accuracy")}
+
+    def _keep_best(self, accuracy: float) -> None:
+        if self._best_weights is None or accuracy <= self._best_accuracy:
+            return
+        self._best_accuracy = accuracy
+        new = self._best_weights.with_name(f".new-{self._best_weights.name}")
+        self.model.save_weights(new)
+        new.replace(self._best_weights)  # the old one is whole until the new one is
+
+    def _diverged(self, loss: float, step: int) -> None:
+        if not self.divergence:
+            self.divergence = f"loss {loss} in epoch {self._epoch}, step {step}"

@@ -1,0 +1,1 @@
+"""The time of one optimizer update: competitors take turns on the same variables."""

@@ -1,0 +1,149 @@
+"""Who takes part in a comparison of updates: an optimizer in a mode, in a process of its own."""
+
+import contextlib
+import dataclasses
+import importlib.util
+import multiprocessing
+from collections.abc import Sequence
+from typing import Any
+
+import psutil
+
+from benchmarks import optimizers, worker
+from benchmarks.errors import InputError
+from benchmarks.names import nearest
+from benchmarks.run import OptimizerSpec, parse_optimizer
+from benchmarks.updates import bandwidth, peers, training_step
+from benchmarks.updates.one_update import BANDWIDTH, Ready, Turn
+from benchmarks.updates.shapes import Shapes, parameters
+
+RESIDENT_BYTES = 16
+"""A parameter and process: weight, momentum, velocity, gradient."""
+
+PROCESS_BYTES = 700e6
+"""A process besides: the libraries."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Competitor:
+    """An optimizer in a mode."""
+
+    optimizer: str
+    """The spelling of an `OptimizerSpec`."""
+    mode: str
+    backend: str
+
+    def __str__(self) -> str:
+        """Name it for a line of output."""
+        return f"{self.optimizer} {self.mode}"
+
+
+LIMIT = Competitor(BANDWIDTH, "eager", "tensorflow")
+
+
+def combine(
+    texts: Sequence[str], modes: Sequence[str], backend: str
+) -> tuple[list[Competitor], list[str]]:
+    """Combine optimizers and modes; return those that exist, and a line for each other.
+
+    Raises:
+        InputError: an optimizer is not known or not installed, or none is left.
+    """
+    found, left_out = [], []
+    for text in texts:
+        spec, its_backend, its_modes = _find(text, backend)
+        for mode in modes:
+            if mode in its_modes:
+                found.append(Competitor(str(spec), mode, its_backend))
+            else:
+                left_out.append(
+                    f"{spec} on {its_backend} has no mode {mode}, only {', '.join(its_modes)}"
+                )
+    if not found:
+        raise InputError(left_out[0], mode=modes[0])
+    return found, left_out
+
+
+def _find(text: str, backend: str) -> tuple[OptimizerSpec, str, Sequence[str]]:
+    """Look an optimizer up; return it with the backend that it runs on and the modes it has."""
+    spec = parse_optimizer(text)
+    peer = peers.PEERS.get(spec.name)
+    if peer is None:
+        if not (":" in spec.name or spec.name in optimizers.OPTIMIZERS):
+            names = [*optimizers.OPTIMIZERS, *peers.PEERS]
+            raise InputError(f"not an optimizer; {nearest(spec.name, names)}", optimizer=spec.name)
+        on_tensorflow = (*peers.MODES, *training_step.MODES)
+        return spec, backend, on_tensorflow if backend == "tensorflow" else ("eager", "xla")
+    if spec.arguments:
+        raise InputError(f"{spec.name} takes no arguments here", optimizer=text)
+    if importlib.util.find_spec(peer.package) is None:
+        raise InputError(
+            f"{peer.package} is not installed here; pip install -e '.[peers]' brings it",
+            optimizer=text,
+        )
+    return spec, peer.backend, peer.modes
+
+
+def check_memory(shapes: dict[str, Shapes], competitors: int, device: str) -> None:
+    """Refuse shapes whose competitors, all alive at once, do not fit into the memory.
+
+    Raises:
+        InputError: there are such shapes.
+    """
+    if device == "gpu":
+        return
+    free = psutil.virtual_memory().available
+    for name, its_shapes in shapes.items():
+        one = PROCESS_BYTES + RESIDENT_BYTES * parameters(its_shapes)
+        needed = one * competitors + PROCESS_BYTES + bandwidth.MOVED_BYTES
+        if needed > free:
+            raise InputError(
+                f"{competitors} competitors need about {needed / 1e9:.0f} GB of memory, "
+                f"{free / 1e9:.0f} GB are free; name fewer optimizers or modes",
+                shapes=name,
+            )
+
+
+class FailedError(Exception):
+    """A competitor has raised or died; the message is one line."""
+
+
+class Process:
+    """A competitor in a process of its own, which computes only when it is asked to."""
+
+    def __init__(self, competitor: Competitor, name: str, shapes: Shapes, device: str) -> None:
+        receiver, self._commands = multiprocessing.get_context("spawn").Pipe(duplex=False)
+        self._messages = worker.run(
+            "benchmarks.updates.one_update:serve",
+            competitor.optimizer,
+            competitor.mode,
+            name,
+            shapes,
+            device,
+            receiver,
+            # A peer brings its own library; Keras, which it does not use, needs a backend.
+            backend=competitor.backend if competitor.backend == "jax" else "tensorflow",
+            device=device,
+        )
+        try:
+            self.ready: Ready = self._receive()
+        finally:
+            receiver.close()
+
+    def update(self, repetitions: int) -> Turn:
+        """Do so many updates; return what they took."""
+        with contextlib.suppress(BrokenPipeError):  # why it died, its last message says
+            self._commands.send(repetitions)
+        return self._receive()
+
+    def close(self) -> None:
+        """End the process."""
+        self._commands.close()
+        self._messages.close()
+
+    def _receive(self) -> Any:
+        message = next(self._messages)
+        if isinstance(message, worker.Failure):
+            self.close()
+            raise FailedError(message.error)
+        return message

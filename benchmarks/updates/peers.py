@@ -1,0 +1,185 @@
+"""Other implementations of Adam.
+
+Each makes an `Update` of given weights by given gradients. The libraries are
+imported when one is made and not with this file, so that the command line knows
+the names at once.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+MODES = ("eager", "graph", "xla")
+"""Called from Python; in a `tf.function`; in a step that XLA compiles as a whole."""
+
+# Keras's defaults: other libraries have others.
+LEARNING_RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-7
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """One update of all variables, as functions."""
+
+    start: Callable[[], object]
+    """Begin an update; at its return the device may still be computing."""
+    wait: Callable[[], object]
+    """Return when all variables have been updated."""
+    weights: Callable[[], list[Any]]
+    """Return the values of the variables."""
+    state: Callable[[], Iterable[Any]]
+    """Return the values of the optimizer's own variables, one after the other."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """An implementation of Adam that is no Keras 3 optimizer."""
+
+    build: Callable[[str, str, list[Any], list[Any]], Update]
+    """From mode, device, weights and gradients (NumPy arrays)."""
+    backend: str
+    package: str
+    """Without which it cannot run."""
+    modes: Sequence[str]
+
+
+def in_mode(function: Callable[[], object], mode: str) -> Callable[[], object]:
+    """Return `function` as TensorFlow is to run it.
+
+    Eager tensors that it refers to become arguments of the graph: they are
+    read anew at each call, and nothing can be computed from them beforehand.
+    """
+    if mode == "eager":
+        return function
+    import tensorflow as tf
+
+    jit_compile = True if mode == "xla" else None  # None is what Keras's `fit` leaves it at
+    return tf.function(function, autograph=False, jit_compile=jit_compile)
+
+
+def _tf_variables(values: list[Any]) -> list[Any]:
+    import tensorflow as tf
+
+    return [tf.Variable(value) for value in values]
+
+
+def _resource_apply_adam(
+    mode: str, device: str, weights: list[Any], gradients: list[Any]
+) -> Update:
+    """TensorFlow's fused kernel, one call a variable, as tf.keras used it until 2.10."""
+    import numpy as np
+    import tensorflow as tf
+
+    from benchmarks.device import synchronize
+
+    variables = _tf_variables(weights)
+    momentums, velocities = (_tf_variables([np.zeros_like(w) for w in weights]) for _ in range(2))
+    gradients = [tf.convert_to_tensor(value) for value in gradients]
+    powers = [tf.Variable(BETA_1), tf.Variable(BETA_2)]
+    constants = {
+        name: tf.constant(value)
+        for name, value in {
+            "lr": LEARNING_RATE,
+            "beta1": BETA_1,
+            "beta2": BETA_2,
+            "epsilon": EPSILON,
+        }.items()
+    }
+
+    def apply() -> None:
+        beta1_power, beta2_power = (power.read_value() for power in powers)
+        for variable, momentum, velocity, gradient in zip(
+            variables, momentums, velocities, gradients, strict=True
+        ):
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=momentum.handle,
+                v=velocity.handle,
+                beta1_power=beta1_power,
+                beta2_power=beta2_power,
+                grad=gradient,
+                **constants,
+            )
+        powers[0].assign(beta1_power * BETA_1)
+        powers[1].assign(beta2_power * BETA_2)
+
+    return Update(
+        start=in_mode(apply, mode),
+        wait=lambda: synchronize(()),
+        weights=lambda: [variable.numpy() for variable in variables],
+        state=lambda: (variable.numpy() for variable in [*momentums, *velocities, *powers]),
+    )
+
+
+def _tf_keras_adam(mode: str, device: str, weights: list[Any], gradients: list[Any]) -> Update:
+    import tensorflow as tf
+    import tf_keras
+
+    from benchmarks.device import synchronize
+
+    variables = _tf_variables(weights)
+    gradients = [tf.convert_to_tensor(value) for value in gradients]
+    optimizer = tf_keras.optimizers.Adam(LEARNING_RATE, BETA_1, BETA_2, EPSILON)
+    optimizer.build(variables)
+    pairs = list(zip(gradients, variables, strict=True))
+    return Update(
+        start=in_mode(lambda: optimizer.apply_gradients(pairs), mode),
+        wait=lambda: synchronize(()),
+        weights=lambda: [variable.numpy() for variable in variables],
+        state=lambda: (tf.convert_to_tensor(v).numpy() for v in optimizer.variables),
+    )
+
+
+def _torch_fused(mode: str, device: str, weights: list[Any], gradients: list[Any]) -> Update:
+    import torch
+
+    place = "cuda" if device == "gpu" else "cpu"
+    parameters = [torch.nn.Parameter(torch.tensor(value, device=place)) for value in weights]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = torch.tensor(gradient, device=place)
+    optimizer = torch.optim.Adam(
+        parameters, LEARNING_RATE, betas=(BETA_1, BETA_2), eps=EPSILON, fused=True
+    )
+    return Update(
+        start=optimizer.step,
+        wait=torch.cuda.synchronize if device == "gpu" else lambda: None,  # a CPU never runs ahead
+        weights=lambda: [parameter.detach().cpu().numpy() for parameter in parameters],
+        state=lambda: (v for values in optimizer.state.values() for v in values.values()),
+    )
+
+
+def _optax_adam(mode: str, device: str, weights: list[Any], gradients: list[Any]) -> Update:
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    adam = optax.adam(LEARNING_RATE, BETA_1, BETA_2, EPSILON)
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def step(parameters: Any, state: Any, gradients: Any) -> Any:
+        updates, state = adam.update(gradients, state, parameters)
+        return optax.apply_updates(parameters, updates), state
+
+    parameters, gradients = ([jnp.array(value) for value in v] for v in (weights, gradients))
+    state = adam.init(parameters)
+
+    def start() -> None:
+        nonlocal parameters, state
+        parameters, state = step(parameters, state, gradients)
+
+    return Update(
+        start=start,
+        wait=lambda: jax.block_until_ready((parameters, state)),
+        weights=lambda: parameters,
+        state=lambda: jax.tree.leaves(state),
+    )
+
+
+PEERS: Mapping[str, Peer] = {
+    "resource_apply_adam": Peer(
+        _resource_apply_adam, "tensorflow", "tensorflow", ("eager", "graph")
+    ),
+    "torch_fused": Peer(_torch_fused, "torch", "torch", ("eager",)),
+    "optax_adam": Peer(_optax_adam, "jax", "optax", ("xla",)),
+    "tf_keras_adam": Peer(_tf_keras_adam, "tensorflow", "tf_keras", MODES),
+}

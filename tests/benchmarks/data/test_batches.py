@@ -1,0 +1,248 @@
+import shutil
+import time
+import types
+
+import numpy as np
+import psutil
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from benchmarks.data import augmentation, batches, builders, preparation
+from benchmarks.data.waiting import Waiting
+from benchmarks.errors import InputError
+
+
+def listed(dataset):
+    return [(images.numpy(), labels.numpy()) for images, labels in dataset]
+
+
+def test_the_digits_are_all_there(data_dir):
+    digits = batches.load("digits", batch_size=32, seed=0, data_dir=data_dir)
+    train, test = listed(digits.train), listed(digits.test)
+    assert (digits.image_shape, digits.classes, digits.steps_per_epoch) == ((8, 8, 1), 10, 44)
+    assert len(train) == 44
+    assert {images.shape for images, _ in train} == {(32, 8, 8, 1)}
+    labels = np.concatenate([labels for _, labels in test])
+    assert len(labels) == 360  # the last batch is smaller, and not lost
+    assert set(np.bincount(labels)) <= {35, 36, 37}
+    images = np.concatenate([images for images, _ in train + test])
+    assert images.dtype == np.float32
+    assert (images.min(), images.max()) == (0, 1)
+
+
+def test_no_training_image_is_a_test_image(data_dir):
+    digits = batches.load("digits", 1, 0, data_dir)
+    train = {images.tobytes() for images, _ in listed(digits.train)}
+    test = {images.tobytes() for images, _ in listed(digits.test.unbatch().batch(1))}
+    assert (len(train), len(test)) == (1437, 360)
+    assert not train & test
+
+
+def test_the_seed_sets_the_order_and_every_epoch_has_its_own(data_dir):
+    def first_epochs(seed):
+        digits = batches.load("digits", 32, seed, data_dir)
+        digits.fill_caches()
+        return [np.concatenate([labels for _, labels in listed(digits.train)]) for _ in range(2)]
+
+    one, again, other = first_epochs(1), first_epochs(1), first_epochs(2)
+    np.testing.assert_array_equal(one, again)
+    assert (one[0] != one[1]).any()
+    assert (one[0] != other[0]).any()
+
+
+def test_shapes_are_static(data_dir):
+    digits = batches.load("digits", 32, 0, data_dir)
+    assert digits.train.element_spec[0] == tf.TensorSpec((32, 8, 8, 1), tf.float32)
+
+
+def test_images_that_are_held_out_are_not_trained_on(data_dir, monkeypatch):
+    def images(dataset):
+        return {image.tobytes() for image, _ in listed(dataset.unbatch().batch(1))}
+
+    parts = []
+    for share in (batches.LARGEST_SHARE_OF_MEMORY, 0):
+        monkeypatch.setattr(batches, "LARGEST_SHARE_OF_MEMORY", share)
+        if share:  # else the buffer of the shuffling has no room
+            digits = batches.load("digits", 1, 0, data_dir, validation=0.1)
+            other_seed = batches.load("digits", 1, 1, data_dir, validation=0.1)
+            parts = [images(part) for part in (digits.train, digits.validation, digits.test)]
+            assert images(other_seed.validation) == parts[1]
+    assert [len(part) for part in parts] == [1294, 143, 360]
+    assert len(set.union(*parts)) == 1797
+
+
+def test_waiting_is_measured(data_dir, monkeypatch):
+    def slow(images, labels):
+        tf.py_function(lambda: time.sleep(0.01), [], [])
+        return images, labels
+
+    assert batches.load("digits", 32, 0, data_dir).waiting is None
+    digits = batches.load("digits", 32, 0, data_dir, watch=True)
+    assert len(listed(digits.train)) == 44
+    assert 0 < digits.waiting.seconds() < 5
+    waiting = Waiting()
+    watched = waiting.measure(tf.data.Dataset.range(20).map(lambda n: slow(n, n)))
+    begin = time.perf_counter()
+    listed(watched)
+    assert 0.2 <= waiting.seconds() <= time.perf_counter() - begin
+
+
+def test_a_number_of_threads_reads_the_same(data_dir):
+    digits = batches.load("digits", 32, 0, data_dir, workers=1)
+    assert len(listed(digits.train)) == 44
+
+
+def test_augmentation_flips_and_shifts_anew_in_every_epoch_and_keeps_the_labels():
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[6, 6] = 200
+    source = tf.data.Dataset.from_tensors((image, 7)).repeat(64).batch(32, drop_remainder=True)
+    one, again = (augmentation.augment(source, seed=1) for _ in range(2))
+    epochs = [np.concatenate([images for images, _ in listed(one)]) for _ in range(2)]
+    first = np.concatenate([images for images, _ in listed(again)])
+    np.testing.assert_array_equal(epochs[0], first)
+    assert (epochs[0] != epochs[1]).any()
+    assert {int(label) for _, labels in listed(one) for label in labels} == {7}
+    assert epochs[0].sum(axis=(1, 2, 3)).tolist() == [600] * 64  # nothing is lost at this place
+    places = {tuple(np.argwhere(image[..., 0])[0]) for image in np.concatenate(epochs)}
+    rows, columns = zip(*places, strict=True)
+    assert set(rows) == set(range(4, 9))
+    assert set(columns) == {*range(4, 9), *range(7, 12)}
+
+
+def test_a_set_without_colours_is_not_augmented(data_dir):
+    with pytest.raises(InputError, match="augment: digits has no colour images"):
+        batches.load("digits", 32, 0, data_dir, augment=True)
+
+
+@pytest.fixture
+def image_folder(tmp_path):
+    """Ten images of two sizes and classes to train on, two to test on."""
+    for split, count in (("train", 5), ("val", 1)):
+        for size, name in ((20, "cat"), (30, "dog")):
+            folder = tmp_path / "images" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                image = np.full((size, size, 3), number, np.uint8)
+                (folder / f"{number}.png").write_bytes(tf.io.encode_png(image).numpy())
+    return tmp_path / "images"
+
+
+def test_a_folder_of_images(image_folder):
+    name = f"image_folder:{image_folder}"
+    assert preparation.prepare(name, None, None) == image_folder
+    folder = batches.load(name, 2, 0, None, validation=0.2)
+    assert (folder.image_shape, folder.classes, folder.steps_per_epoch) == ((224, 224, 3), 2, 4)
+    assert len(listed(folder.train)) == 4
+    assert sorted(label for _, labels in listed(folder.test) for label in labels) == [0, 1]
+
+
+def test_a_folder_without_images_to_test_on_is_refused(image_folder):
+    shutil.rmtree(image_folder / "val")
+    with pytest.raises(InputError, match="expected folders train and test"):
+        batches.load(f"image_folder:{image_folder}", 2, 0, None)
+    with pytest.raises(InputError, match="no such folder"):
+        batches.load("image_folder:/nowhere", 2, 0, None)
+
+
+def test_a_set_too_large_for_the_memory_is_not_kept_there(data_dir, monkeypatch):
+    in_memory = batches.load("digits", 32, 0, data_dir)
+    room_for_1000_images = 1000 * 64 / psutil.virtual_memory().total
+    monkeypatch.setattr(batches, "LARGEST_SHARE_OF_MEMORY", room_for_1000_images)
+    from_disk = batches.load("digits", 32, 0, data_dir)
+    assert (len(in_memory.caches), len(from_disk.caches)) == (2, 0)
+    assert len(listed(from_disk.train)) == 44
+
+
+class SomeSizes(tfds.core.GeneratorBasedBuilder):
+    """Ten white images of different sizes, as photographs have them, and no test split."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(None, None, 3)),
+                    "label": tfds.features.ClassLabel(num_classes=10),
+                }
+            ),
+            supervised_keys=("image", "label"),
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for number in range(10):
+            image = np.full((20 + number, 30, 3), 255, np.uint8)
+            yield number, {"image": image, "label": number}
+
+
+def test_images_of_any_size_are_resized_and_a_test_split_is_held_out(tmp_path):
+    preparation.prepare("some_sizes", tmp_path, None)
+    loaded = batches.load("some_sizes", 2, 0, tmp_path)
+    train, test = listed(loaded.train), listed(loaded.test)
+    assert loaded.image_shape == (224, 224, 3)
+    assert {images.shape for images, _ in train + test} == {(2, 224, 224, 3)}
+    assert all((images == 1).all() for images, _ in train + test)
+    assert sorted(label for _, labels in train + test for label in labels) == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("name", "splits", "reported"),
+    [
+        ("cifar10", {"train", "test"}, "test"),
+        ("imagenet2012", {"train", "validation", "test"}, "validation"),
+        ("oxford_flowers102", {"train", "validation", "test"}, "test"),
+        ("imagenette", {"train", "validation"}, "validation"),
+        ("tf_flowers", {"train"}, "train[80%:]"),
+    ],
+)
+def test_the_split_that_is_reported_has_labels(name, splits, reported):
+    assert builders.splits(types.SimpleNamespace(name=name, splits=splits))[1] == reported
+
+
+@pytest.mark.parametrize(
+    ("name", "batch_size", "message"),
+    [
+        ("digit", 32, "'digit': not a TFDS data set; did you mean digits"),
+        ("mnist:9.9.9", 32, "mnist:9.9.9"),
+        ("emnist/nothing", 32, "emnist/nothing"),
+        ("imdb_reviews", 32, "not one of images"),
+        ("digits", 1438, "digits has only 1437 training images"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused(data_dir, name, batch_size, message):
+    with pytest.raises(InputError, match=message):
+        batches.load(name, batch_size, 0, data_dir)
+
+
+def test_a_damaged_file_shows_when_it_is_read(data_dir, tmp_path):
+    shutil.copytree(data_dir / "digits", tmp_path / "digits")
+    (shard,) = tmp_path.glob("digits/*/digits-train.tfrecord*")
+    shard.write_bytes(shard.read_bytes()[:-100])
+    digits = batches.load("digits", 32, 0, tmp_path)
+    with pytest.raises(tf.errors.DataLossError):
+        digits.fill_caches()
+
+
+def test_two_processes_prepare_one_data_set_once(tmp_path, monkeypatch):
+    builder = builders.find("digits", tmp_path)
+
+    class Lock:
+        """Stands for the wait until another process has prepared it."""
+
+        def __init__(self, path):
+            assert path.parent == tmp_path
+
+        def __enter__(self):
+            builder.download_and_prepare()
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(preparation.filelock, "FileLock", Lock)
+    monkeypatch.setattr(preparation.originals, "check", lambda *_: pytest.fail("prepares again"))
+    assert preparation.prepare("digits", tmp_path, None) == tmp_path / "digits" / "1.0.0"

@@ -1,0 +1,131 @@
+"""What is on the page, and that a browser on a phone shows it."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from benchmarks.errors import InputError
+from benchmarks.reports import contents, csv_file, page, schema
+from tests.benchmarks.conftest import ROOT
+from tests.benchmarks.reports.test_comparison import write
+
+EVIL = "adam(name='<script>document.title=1</script>$x$')"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "small"
+    timing = {"step_ms_p50": 1.0, "step_ms_p90": 2.0, "step_ms_p99": 9.0, "commit": "a" * 40}
+    write(folder, "adam", [500, 505, 510], target_accuracy=0.9, **timing)
+    write(folder, EVIL, [1000, 1010, 1020], target_accuracy=0.9, **timing)
+    write(folder, "sgd", [None], [None], status="diverged", error="loss <nan>", commit="a" * 40)
+    (folder / "command.txt").write_text("python -m benchmarks train --optimizer '<b>'\n")
+    for run_id in csv_file.read(folder / "runs.csv", schema.RUNS)["run_id"]:
+        for epoch in (1, 2, 3):
+            row = {"run_id": run_id, "epoch": epoch, "steps": 44, "seconds": 0.5}
+            row["test_accuracy"] = 0.8 + epoch / 20
+            csv_file.append(folder / "epochs.csv", schema.EPOCHS, [row])
+    return folder
+
+
+def test_what_is_on_the_page(folder):
+    blocks = list(contents.blocks(folder))
+    headings = [block.text for block in blocks if isinstance(block, page.Heading)]
+    assert headings == [
+        "small",
+        "digits, mlp, 3 epochs of batches of 32, tensorflow on cpu, target 0.9",
+        "digits, mlp, 3 epochs of batches of 32, tensorflow on cpu",
+        "Comparison",
+        "Runs without a result",
+    ]
+    summary, _, comparison, failures = (b for b in blocks if isinstance(b, page.Table))
+    assert summary.header == (
+        *("optimizer", "learning rate", "ok"),
+        *("test accuracy", "images/s", "step ms"),
+    )
+    assert summary.rows[0] == (
+        *("adam", "0.001", "3 of 3"),
+        *("0.9100 (0.9000 to 0.9200)", "505 (500 to 510)", "1.00"),
+    )
+    assert comparison.rows[0][6] == "faster, n = 3"
+    assert failures.rows[0][-2:] == ("diverged", "loss <nan>")
+    assert [block.file for block in blocks if isinstance(block, page.Plot)] == [
+        "accuracy-steps-1.png",
+        "accuracy-time-1.png",
+        "step-time-1.png",
+    ]
+
+
+def test_the_files_are_written_and_written_again(folder):
+    files = contents.write(folder)
+    assert {path.name for path in files} == {
+        *("report.html", "report.md"),
+        *("accuracy-steps-1.png", "accuracy-time-1.png", "step-time-1.png"),
+    }
+    before = [path.read_bytes() for path in files]
+    assert [path.read_bytes() for path in contents.write(folder)] == before
+    assert not list(folder.glob(".*.new"))
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", (folder / "report.md").read_text())
+    assert {folder / name for name in pictures} < set(files)
+
+
+def test_a_folder_without_a_report_is_refused(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        contents.write(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_needs_no_tensorflow(folder):
+    code = (
+        "import sys; from benchmarks import __main__; __main__.main(); "
+        "assert 'tensorflow' not in sys.modules"
+    )
+    begin = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, "report", folder], cwd=ROOT, capture_output=True, text=True
+    )
+    assert time.perf_counter() - begin < 10
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == str(folder / "report.html")
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+MEASURE = """<script>
+document.body.dataset.seen = JSON.stringify({
+  fits: document.body.scrollWidth <= window.innerWidth,
+  pictures: [...document.images].map(image => image.naturalWidth > 0 && image.width > 200),
+  title: document.title,
+});
+</script></body>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.parametrize("width", [360, 1200])
+def test_a_browser_shows_it_without_scrolling_sideways(folder, tmp_path, width):
+    contents.write(folder)
+    (tmp_path / "shown.html").write_text(
+        (folder / "report.html").read_text().replace("</body>", MEASURE)
+    )
+    # Chromium's window cannot be as narrow as a phone, but a frame in it can.
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f'<iframe src="shown.html" width="{width}" height="800"></iframe><script>onload = () => '
+        "document.body.append(frames[0].document.body.dataset.seen)</script>"
+    )
+    done = subprocess.run(
+        [
+            *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+            *("--allow-file-access-from-files", "--dump-dom", "--window-size=1400,900"),
+            f"--user-data-dir={tmp_path / 'profile'}",
+            frame.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert '{"fits":true,"pictures":[true,true,true],"title":"small"}' in done.stdout

@@ -1,0 +1,133 @@
+import errno
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.errors import InputError
+from benchmarks.reports import csv_file, schema
+
+
+def test_rows_come_back_as_they_were_written(tmp_path):
+    path = tmp_path / "runs.csv"
+    rows = [
+        {
+            "run_id": "0123",
+            "status": "ok",
+            "optimizer": 'adam(a="x, y")',
+            "cores": 2,
+            "dirty": True,
+        },
+        {"run_id": "4567", "status": "error", "error": 'a "quoted" one', "learning_rate": 0.001},
+    ]
+    for row in rows:
+        csv_file.append(path, schema.RUNS, [row])
+    frame = csv_file.read(path, schema.RUNS)
+    assert frame.dtypes.astype(str).to_dict() == schema.RUNS
+    assert [row.dropna().to_dict() for _, row in frame.iterrows()] == rows
+
+
+def test_a_column_that_is_not_in_the_schema_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no column acuracy"):
+        csv_file.append(tmp_path / "runs.csv", schema.RUNS, [{"run_id": "0", "acuracy": 1.0}])
+    assert not (tmp_path / "runs.csv").exists()
+
+
+def test_a_row_is_one_line(tmp_path):
+    path = tmp_path / "runs.csv"
+    csv_file.append(path, schema.RUNS, [{"run_id": "0", "status": "error", "error": "two\nlines"}])
+    assert path.read_text().count("\n") == 2
+    assert list(csv_file.read(path, schema.RUNS)["error"]) == ["two lines"]
+
+
+def test_a_full_disk_leaves_the_rows_before_whole(tmp_path, monkeypatch):
+    path = tmp_path / "epochs.csv"
+    csv_file.append(path, schema.EPOCHS, [{"run_id": "0", "epoch": 1}])
+    before = path.read_bytes()
+
+    def fail(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(InputError, match=r"epochs\.csv: No space left on device"):
+            csv_file.append(path, schema.EPOCHS, [{"run_id": "0", "epoch": 2}])
+    assert path.read_bytes() == before
+
+
+def test_a_row_for_which_there_is_half_the_room_is_not_written(tmp_path):
+    path = tmp_path / "epochs.csv"
+    csv_file.append(path, schema.EPOCHS, [{"run_id": "0", "epoch": 1}])
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))
+    try:
+        with pytest.raises(InputError, match=r"epochs\.csv: No space left on device"):
+            csv_file.append(path, schema.EPOCHS, [{"run_id": "0", "epoch": 2}])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("left", "epochs"),
+    [(-1, [1]), (-9, [1]), (-20, []), (60, []), (0, [])],  # a row here has 14 bytes
+)
+def test_a_torn_end_is_not_read_and_is_cut_off_before_the_next_row(tmp_path, left, epochs):
+    path = tmp_path / "epochs.csv"
+    for epoch in (1, 2):
+        csv_file.append(path, schema.EPOCHS, [{"run_id": "0", "epoch": epoch}])
+    path.write_bytes(path.read_bytes()[:left])
+    assert list(csv_file.read(path, schema.EPOCHS)["epoch"]) == epochs
+    csv_file.append(path, schema.EPOCHS, [{"run_id": "0", "epoch": 3}])
+    assert list(csv_file.read(path, schema.EPOCHS)["epoch"]) == [*epochs, 3]
+
+
+def test_the_rows_of_a_run_can_be_removed(tmp_path):
+    path = tmp_path / "epochs.csv"
+    csv_file.remove(path, ["0"])
+    for run_id in ("0", "01", "0"):
+        csv_file.append(path, schema.EPOCHS, [{"run_id": run_id, "epoch": 1}])
+    csv_file.remove(path, ["0"])
+    assert list(csv_file.read(path, schema.EPOCHS)["run_id"]) == ["01"]
+    assert {file.name for file in tmp_path.iterdir()} == {"epochs.csv", ".lock"}
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from benchmarks.reports import csv_file, schema
+for number in range(50):
+    csv_file.append(Path(sys.argv[1]), schema.EPOCHS, [{"run_id": sys.argv[2], "epoch": number}])
+    csv_file.remove(Path(sys.argv[1]), ["none", *([sys.argv[2]] if number == 25 else [])])
+"""
+
+
+def test_processes_that_write_at_once_lose_no_row(tmp_path):
+    path = tmp_path / "epochs.csv"
+    writers = [subprocess.Popen([sys.executable, "-c", WRITE, path, name]) for name in "abc"]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+    epochs = csv_file.read(path, schema.EPOCHS).groupby("run_id")["epoch"].apply(list)
+    assert epochs.to_dict() == {name: list(range(26, 50)) for name in "abc"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file"),
+        ("a,b\n1,2\n", "expected the columns"),
+        (
+            ",".join(schema.RUNS) + "\n0,fine" + "," * (len(schema.RUNS) - 2) + "\n",
+            "a status is not",
+        ),
+        (",".join(schema.RUNS) + "\n" + "x," * len(schema.RUNS) + "\n", "runs.csv"),
+    ],
+)
+def test_what_is_no_report_is_refused(tmp_path, content, message):
+    path = tmp_path / "runs.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        csv_file.read(path, schema.RUNS)

@@ -1,0 +1,151 @@
+import dataclasses
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from benchmarks import models
+from benchmarks.data import batches
+from benchmarks.environment import Checked
+from benchmarks.errors import InputError
+from benchmarks.reports import schema
+from benchmarks.training import one_run
+from benchmarks.training.messages import Epoch, Finished, Progress
+
+
+def test_a_run_tells_its_progress_its_epochs_and_its_end(config, data_dir):
+    messages = []
+    one_run.run(config, data_dir, None, messages.append)
+    progress, epoch, finished = messages[0], messages[-2], messages[-1]
+    assert isinstance(progress, Progress)
+    assert (progress.epoch, progress.steps) == (1, 44)
+    assert isinstance(epoch, Epoch)
+    assert epoch.row["steps"] == 44
+    assert isinstance(finished, Finished)
+    assert finished.row["status"] == "ok"
+    assert finished.row["test_accuracy"] == epoch.row["test_accuracy"] > 0.5
+    assert set(finished.row) <= set(schema.RUNS)
+    assert set(epoch.row) <= set(schema.EPOCHS)
+    assert finished.row["inference_ms_p50"] > 0
+
+
+def epochs_and_end(config, data_dir, best_weights=None):
+    messages = []
+    one_run.run(config, data_dir, best_weights, messages.append)
+    return [m.row for m in messages if isinstance(m, Epoch)], messages[-1].row
+
+
+def test_how_long_it_takes_to_the_target(config, data_dir):
+    config = dataclasses.replace(config, epochs=3, target_accuracy=0.85)
+    epochs, end = epochs_and_end(config, data_dir)
+    reached = next(row["epoch"] for row in epochs if row["test_accuracy"] >= 0.85)
+    assert end["steps_to_target"] == 44 * reached
+    assert end["seconds_to_target"] == sum(row["seconds"] for row in epochs[:reached])
+    assert "data_wait_fraction" not in end
+
+
+def test_how_long_training_waits_for_data(config, data_dir):
+    _, end = epochs_and_end(dataclasses.replace(config, epochs=2, data_wait=True), data_dir)
+    assert 0 < end["data_wait_fraction"] < 1
+
+
+def test_a_target_out_of_reach_leaves_a_blank(config, data_dir):
+    _, end = epochs_and_end(dataclasses.replace(config, target_accuracy=1.0), data_dir)
+    assert "steps_to_target" not in end
+
+
+def test_the_cosine_schedule_ends_at_0(config, data_dir):
+    config = dataclasses.replace(config, epochs=2, schedule="cosine")
+    epochs, _ = epochs_and_end(config, data_dir)
+    assert [row["learning_rate"] for row in epochs] == pytest.approx([0.0005, 0], abs=1e-9)
+
+
+def test_the_rate_falls_where_the_validation_loss_stands_still(config, data_dir, monkeypatch):
+    monkeypatch.setitem(one_run.PLATEAU, "patience", 1)
+    config = dataclasses.replace(
+        config, epochs=4, schedule="reduce-on-plateau", validation=0.1, learning_rate=1e-30
+    )
+    epochs, _ = epochs_and_end(config, data_dir)
+    assert [row["learning_rate"] for row in epochs] == pytest.approx([1e-30, 1e-30, 2e-31, 4e-32])
+
+
+def test_the_weights_with_the_best_validation_accuracy_are_kept(config, data_dir, tmp_path):
+    best = tmp_path / "best.weights.h5"
+    config = dataclasses.replace(config, epochs=3, validation=0.1)
+    epochs, _ = epochs_and_end(config, data_dir, best)
+    digits = batches.load("digits", 32, 0, data_dir, validation=0.1)
+    model = models.build("mlp", (8, 8, 1), 10, seed=1)
+    model.load_weights(best)
+    model.compile(metrics=["accuracy"], loss="sparse_categorical_crossentropy")
+    measured = model.evaluate(digits.validation, return_dict=True, verbose=0)
+    assert measured["accuracy"] == max(row["val_accuracy"] for row in epochs)
+    assert [path.name for path in tmp_path.iterdir()] == ["best.weights.h5"]
+
+    # From there on, and with a rate of almost 0, it is as good at once.
+    config = dataclasses.replace(config, weights=str(best), epochs=1, learning_rate=1e-30)
+    (epoch,), _ = epochs_and_end(config, data_dir)
+    assert epoch["val_accuracy"] == measured["accuracy"]
+
+
+def test_mixed_precision(config, data_dir):
+    policy = keras.config.dtype_policy()
+    try:
+        config = dataclasses.replace(config, precision="mixed_bfloat16")
+        _, end = epochs_and_end(config, data_dir)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert end["test_accuracy"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("divergence", "words"),
+    [
+        (float("nan"), "loss nan in epoch 1, step 1"),
+        (1e9, r"loss \S+ in the last epoch; guessing has 2\.303"),
+    ],
+)
+def test_a_diverged_run_leaves_blank_what_it_did_not_measure(
+    config, data_dir, monkeypatch, divergence, words
+):
+    def build(*arguments):
+        model = models.mlp(*arguments[1:3])
+        model.layers[-1].bias.assign(np.where(np.arange(10) == 9, divergence, 0.0))
+        return model
+
+    monkeypatch.setattr(one_run.models, "build", build)
+    monkeypatch.setattr(one_run.optimizers, "build", lambda *_: "sgd")
+    messages = []
+    one_run.run(config, data_dir, None, messages.append)
+    row = messages[-1].row
+    assert row["status"] == "diverged"
+    assert re.fullmatch(words, row["error"])
+    assert row.keys() & {"images_per_second", "step_ms_p50", "test_accuracy"} == set()
+
+
+def test_the_check_prepares_the_data_and_says_where_it_runs(config, tmp_path):
+    messages = []
+    one_run.check([config], "cpu", tmp_path, None, messages.append)
+    (checked,) = messages
+    assert isinstance(checked, Checked)
+    assert checked.device == "cpu"
+    assert set(checked.environment) == set(schema.ENVIRONMENT) - {"started_at"}
+    assert batches.load("digits", 32, 0, tmp_path).classes == 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": "adam(beta_1=high)"}, "beta_1=high"),
+        ({"batch_size": 1438}, "batch_size 1438"),
+        ({"dataset": "digit"}, "did you mean digits"),
+        ({"weights": __file__}, "weights '.*test_one_run.py': not for mlp on digits"),
+        ({"model": "nowhere:model"}, "'nowhere:model': ModuleNotFoundError"),
+        ({"validation": 0.0001}, "validation 0.0001: digits has only 1437"),
+    ],
+)
+def test_the_check_finds_what_would_fail_in_every_run(config, data_dir, change, message):
+    with pytest.raises(InputError, match=message):
+        one_run.check(
+            [dataclasses.replace(config, **change)], "cpu", data_dir, None, lambda _: None
+        )
