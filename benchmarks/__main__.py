@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from benchmarks.commands import compare, data, report, train, tune, update
+from benchmarks.commands import compare, data, program, report, train, tune, update
 from benchmarks.commands.options import option
 from benchmarks.errors import InputError
 
@@ -20,6 +20,7 @@ for command in (
     report.report,
     tune.tune,
     update.update,
+    program.program,
     data.data,
 ):
     cli.add_command(command)

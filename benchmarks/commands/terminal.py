@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.reports.comparison import Comparison, in_words
+from benchmarks.reports.csv_file import Row
 from benchmarks.reports.trials import best
 
 
@@ -68,6 +69,29 @@ def search(trials: pd.DataFrame) -> Table:
         accuracies = f"{row['val_accuracy']:.4f}", f"{row['test_accuracy']:.4f}"
         found.add_row(dataset, model, escape(optimizer), ok, escape(parameters), *accuracies)
     return found
+
+
+def programs(rows: Sequence[Row]) -> Table:
+    """One line for each program: what was counted in it."""
+    table = Table(
+        *("target", "model", "optimizer", "kernels", "of the update", "bytes a parameter"),
+        *("copied MB", "collective MB", "temporary MB", "peak MB"),
+        box=box.SIMPLE_HEAD,
+    )
+    for row in rows:
+        table.add_row(
+            row["target"],
+            f"{row['model']} {row['scope']}",
+            escape(row["optimizer"]),
+            str(row["kernels"]),
+            str(row["kernels_of_update"]),
+            f"{row['bytes_per_parameter']:.1f}",
+            f"{row['copied_bytes'] / 1e6:.2f}",
+            f"{row['collective_bytes'] / 1e6:.2f}",
+            f"{row['temporary_mb']:.2f}",
+            f"{row['peak_mb']:.1f}",
+        )
+    return table
 
 
 def _median_and_range(values: pd.Series, style: str) -> str:

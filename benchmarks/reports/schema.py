@@ -136,3 +136,25 @@ UPDATES_RAW: Schema = {
     "seconds": "Float64",
     "memory_mb": "Float64",
 }
+
+PROGRAMS: Schema = {
+    "target": "string",
+    "model": "string",
+    "scope": "string",
+    "optimizer": "string",
+    "precision": "string",
+    "batch_size": "Int64",
+    "devices": "Int64",
+    "kernels": "Int64",
+    "kernels_of_update": "Int64",
+    "copies": "Int64",
+    "copied_bytes": "Int64",
+    "bytes_per_parameter": "Float64",
+    "argument_mb": "Float64",
+    "temporary_mb": "Float64",
+    "peak_mb": "Float64",
+    "collectives": "Int64",
+    "collective_bytes": "Int64",
+    "compile_seconds": "Float64",
+    **ENVIRONMENT,
+}

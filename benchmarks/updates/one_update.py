@@ -174,13 +174,13 @@ def _keras(
 def _keras_stateless(optimizer: Any, variables: list[Any], gradients: list[Any]) -> peers.Update:
     import jax
 
-    jitted = jax.jit(optimizer.stateless_apply, donate_argnums=(0, 2))
+    jitted = in_place(optimizer)
     state = [variable.value for variable in optimizer.variables]
     weights = [variable.value for variable in variables]
 
     def start() -> None:
         nonlocal weights, state
-        weights, state = jitted(state, gradients, weights)
+        state, weights = jitted(state, gradients, weights)
 
     return peers.Update(
         start=start,
@@ -188,3 +188,19 @@ def _keras_stateless(optimizer: Any, variables: list[Any], gradients: list[Any])
         weights=lambda: weights,
         state=lambda: state,
     )
+
+
+def in_place(optimizer: Any) -> Any:
+    """Return the update as a `jax.jit` that reuses the memory of the state and the weights.
+
+    It takes (state, gradients, weights), lists of arrays, and returns the new
+    (state, weights): in the order of the arguments, since XLA pairs those that are given
+    away with the results by shape and order, and copies what it has paired wrongly.
+    """
+    import jax
+
+    def update(state: Any, gradients: Any, weights: Any) -> tuple[Any, Any]:
+        weights, state = optimizer.stateless_apply(state, gradients, weights)
+        return state, weights
+
+    return jax.jit(update, donate_argnums=(0, 2))

@@ -1,0 +1,126 @@
+"""`program`: what XLA makes of an update or a training step for a GPU that need not be there."""
+
+from pathlib import Path
+
+import click
+
+from benchmarks import models, optimizers
+from benchmarks.commands import checks
+from benchmarks.commands.options import reports_folder
+from benchmarks.errors import InputError
+from benchmarks.programs import targets, wheels
+from benchmarks.run import parse_optimizer
+from benchmarks.updates import shapes
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
+
+
+@click.command()
+@click.option(
+    "--target",
+    "target_names",
+    multiple=True,
+    default=["h100"],
+    help=f"GPU to compile for: {', '.join(targets.targets())}. Repeatable.",
+)
+@click.option(
+    "--shapes",
+    "shape_names",
+    multiple=True,
+    help="The update alone, of a model's trainable variables: as in `update`. Repeatable. "
+    "Default, without --model: resnet50.",
+)
+@click.option(
+    "--model",
+    "model_names",
+    multiple=True,
+    help="The whole training step of a model: as in `train`, on images of 224x224x3 and 1000 "
+    "classes if it is a large one. Repeatable.",
+)
+@click.option(
+    "--optimizer",
+    "optimizer_texts",
+    multiple=True,
+    default=["keras_adam", "adam"],
+    help="One that `train` takes. Repeatable.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=64,
+    help="Images a step, over all devices; for --model.",
+)
+@click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    default=1,
+    help="GPUs that share the images of a step; each has all variables.",
+)
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), default="float32", help="Keras dtype policy."
+)
+@click.option("--keep-hlo", is_flag=True, help="Keep XLA's optimized programs, as hlo/*.txt.")
+@reports_folder("program", "New folder for the reports.")
+def program(
+    target_names: tuple[str, ...],
+    shape_names: tuple[str, ...],
+    model_names: tuple[str, ...],
+    optimizer_texts: tuple[str, ...],
+    batch_size: int,
+    devices: int,
+    precision: str,
+    keep_hlo: bool,
+    output: Path | None,
+) -> int:
+    """Compile an update or a training step for a GPU, and count what it costs there.
+
+    No GPU and no CUDA are needed: XLA compiles, on JAX, for a GPU that it only
+    knows from a description. Nothing is run and nothing is timed but the
+    compiler.
+
+    Writes programs.csv (a row each program), environment.json and command.txt.
+    Exit code 1 if a program does not compile.
+    """
+    for name in target_names:
+        targets.check_name(name)
+    if not shape_names and not model_names:
+        shape_names = ("resnet50",)
+    for name in shape_names:
+        shapes.check_name(name)
+    for name in model_names:
+        models.check_name(name)
+    specs = [parse_optimizer(text) for text in optimizer_texts]
+    for spec in specs:
+        optimizers.entry(spec)
+    checks.given_once(
+        target=target_names, shapes=shape_names, model=model_names, optimizer=map(str, specs)
+    )
+    if model_names and batch_size % devices:
+        raise InputError(
+            f"cannot be shared among {devices} devices; a multiple of {devices} can",
+            batch_size=batch_size,
+        )
+    checks.installed("jax")
+    wheels.check()
+    folder = output or checks.default_folder("program")
+    if (folder / "programs.csv").exists():
+        raise InputError("holds a report already; name a new folder", output=folder)
+
+    from benchmarks.commands import terminal
+    from benchmarks.programs import compiler, series
+
+    programs: list[tuple[str, str, int | None]] = [
+        *((name, "update", None) for name in shape_names),
+        *((name, "step", batch_size) for name in model_names),
+    ]
+    jobs = [
+        compiler.Job(target, name, scope, str(spec), precision, images, devices)
+        for target in target_names
+        for name, scope, images in programs
+        for spec in specs
+    ]
+    rows = series.run(jobs, folder, checks.command_line(), keep_hlo, print)
+    if rows:
+        terminal.console().print(terminal.programs(rows))
+        print(folder / "programs.csv")
+    return int(len(rows) < len(jobs))

@@ -1,0 +1,188 @@
+"""An update or a training step, compiled for a GPU that need not be there. Runs in a worker.
+
+XLA's compiler takes a description of the GPU in place of the GPU. Nothing is put
+there and nothing is run: arguments are shapes and dtypes, and the model itself lies
+in the memory of this machine.
+"""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks import environment, models, optimizers
+from benchmarks.programs import account, hlo, targets
+from benchmarks.run import parse_optimizer
+from benchmarks.updates import one_update, shapes
+from benchmarks.updates.training_step import IMAGE_SHAPES
+
+UPDATE = "optimizer_update"
+"""The scope in which the update is traced: its name is in the HLO of all that belongs to it."""
+
+LEARNING_RATE = 0.001
+
+LARGE_IMAGE: models.Shape = (224, 224, 3)
+
+# Without a GPU, XLA can try nothing out, and takes its default for every choice. For
+# matrix products that is a Triton kernel with fixed tiles, powers of two, and one whose
+# epilogue splits the rows, as (batch * 197 tokens, width) of a ViT, cannot have them and
+# stops the compiler ("Couldn't find output tile sizes"); where there is a GPU, other
+# tiles or cuBLAS would win. So all matrix products are cuBLAS's here.
+XLA_OPTIONS = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_triton_gemm": False}
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One program."""
+
+    target: str
+    model: str
+    scope: str
+    """"update", of variables of the model's shapes, or "step", the whole of training."""
+    optimizer: str
+    """The spelling of an `OptimizerSpec`."""
+    precision: str
+    """Keras's dtype policy."""
+    batch_size: int | None
+    """Images a step, over all devices; None for an update."""
+    devices: int
+
+    def __str__(self) -> str:
+        """Name it for a line of output, and for a file."""
+        parts = [self.target, self.model, self.scope, self.optimizer, self.precision]
+        parts += [f"batch {self.batch_size}"] if self.batch_size else []
+        return " ".join(parts + ([f"{self.devices} devices"] if self.devices > 1 else []))
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """The message of a worker that has compiled its program."""
+
+    row: dict[str, Any]
+    """Columns of programs.csv, the environment with them."""
+    hlo: str
+    """The optimized program."""
+
+
+def compile_program(job: Job, send: Callable[[Any], None]) -> None:
+    """Compile the program of `job`; send it as `Compiled`.
+
+    Raises:
+        InputError: the optimizer refuses its arguments.
+        jax.errors.JaxRuntimeError: XLA cannot compile the program for the target.
+    """
+    # Else the plugin refuses to start, for want of CUDA and of a driver.
+    os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"
+    mesh = _mesh(job)
+    build = _update if job.scope == "update" else _step
+    function, arguments, parameters = build(job, mesh)
+    lowered = function.trace(*arguments).lower(lowering_platforms=("cuda",))
+    begin = time.perf_counter()
+    compiled = lowered.compile(compiler_options=XLA_OPTIONS)
+    seconds = time.perf_counter() - begin
+    text = compiled.as_text()
+    counted = account.count(hlo.parse(text), UPDATE)
+    memory = compiled.memory_analysis()
+    row = {
+        **environment.environment("jax"),
+        **dataclasses.asdict(job),
+        **dataclasses.asdict(counted),
+        "bytes_per_parameter": counted.update_bytes / parameters,
+        "argument_mb": memory.argument_size_in_bytes / 1e6,
+        "temporary_mb": memory.temp_size_in_bytes / 1e6,
+        "peak_mb": memory.peak_memory_in_bytes / 1e6,
+        "compile_seconds": seconds,
+    }
+    del row["update_bytes"]
+    send(Compiled(row, text))
+
+
+def _mesh(job: Job) -> Any:
+    import jax
+    import numpy as np
+    from jax.experimental import topologies
+
+    topology = topologies.get_topology_desc(
+        platform="cuda",
+        topology_name=job.target,
+        target_config=targets.config(job.target),
+        topology=f"1x1x{job.devices}",
+    )
+    return jax.sharding.Mesh(np.array(topology.devices), ("data",))
+
+
+def _whole(mesh: Any) -> Any:
+    """Return the layout of what every device has a copy of."""
+    import jax
+
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+
+def _described(values: Any, sharding: Any) -> Any:
+    """Describe the arrays of a tree: shape, dtype and how they lie on the devices."""
+    import jax
+
+    return jax.tree.map(
+        lambda v: jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=sharding),
+        jax.tree.map(lambda v: getattr(v, "value", v), values),
+    )
+
+
+def _optimizer(job: Job) -> Any:
+    spec = parse_optimizer(job.optimizer)
+    return optimizers.build(spec, optimizers.learning_rate(spec, LEARNING_RATE))
+
+
+def _mark_update(optimizer: Any) -> None:
+    import jax
+
+    optimizer.stateless_apply = jax.named_scope(UPDATE)(optimizer.stateless_apply)
+
+
+def _update(job: Job, mesh: Any) -> tuple[Any, Any, int]:
+    """Return the update as a jitted function, its arguments, and the number of parameters."""
+    import keras
+
+    dtype = keras.DTypePolicy(job.precision).variable_dtype
+    its_shapes = shapes.of(job.model)
+    variables = [keras.Variable(keras.ops.zeros(shape, dtype)) for shape in its_shapes]
+    optimizer = _optimizer(job)
+    optimizer.build(variables)
+    _mark_update(optimizer)
+    state, weights = _described([optimizer.variables, variables], _whole(mesh))
+    parameters = shapes.parameters(its_shapes)
+    return one_update.in_place(optimizer), (state, weights, weights), parameters
+
+
+def _step(job: Job, mesh: Any) -> tuple[Any, Any, int]:
+    """Return the training step that Keras compiles in `fit`, and the rest as above."""
+    import jax
+    import keras
+
+    keras.config.set_dtype_policy(job.precision)
+    image_shape = IMAGE_SHAPES.get(job.model, LARGE_IMAGE)
+    classes = 10 if job.model in IMAGE_SHAPES else 1000
+    model = models.build(job.model, image_shape, classes, seed=0)
+    models.compile_for_training(model, _optimizer(job), jit_compile=True)
+    optimizer = model.optimizer  # with a loss scale around it, in mixed_float16
+    optimizer.build(model.trainable_variables)
+    _mark_update(optimizer)
+    images = keras.KerasTensor((job.batch_size, *image_shape), "float32")
+    labels = keras.KerasTensor((job.batch_size,), "int32")
+    model._symbolic_build(data_batch=(images, labels))  # as `fit` does: creates the metrics' state
+    state = (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        optimizer.variables,
+        model.metrics_variables,
+    )
+    by_image = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    arguments = _described(state, _whole(mesh)), _described((images, labels), by_image)
+    parameters = sum(variable.value.size for variable in model.trainable_variables)
+
+    def train_step(state: Any, data: Any) -> Any:
+        logs, state = model.train_step(state, data)
+        return logs, jax.lax.with_sharding_constraint(state, _whole(mesh))
+
+    return jax.jit(train_step, donate_argnums=0), arguments, parameters

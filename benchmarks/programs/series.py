@@ -1,0 +1,69 @@
+"""Programs compiled one after the other, each in a process of its own."""
+
+import datetime
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from benchmarks import worker
+from benchmarks.programs.compiler import Compiled, Job
+from benchmarks.reports import csv_file, schema
+from benchmarks.reports.csv_file import Row
+from benchmarks.reports.folder import open_folder
+
+
+def run(
+    jobs: Iterable[Job], folder: Path, command: str, keep_hlo: bool, say: Callable[[str], None]
+) -> list[Row]:
+    """Compile every program; write a row each, and on request what XLA made of it.
+
+    Args:
+        jobs: the programs.
+        folder: for programs.csv, and hlo/NAME.txt if `keep_hlo`. Of a program that
+            XLA cannot compile it gets NAME.log, which holds what XLA printed.
+        command: what the user typed.
+        keep_hlo: whether the optimized programs are kept.
+        say: takes a line each program.
+
+    Returns:
+        The rows; a program that does not compile has none.
+
+    Raises:
+        InputError: an optimizer refuses its arguments, or the folder cannot be written.
+    """
+    rows: list[Row] = []
+    for job in jobs:
+        started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        folder.mkdir(parents=True, exist_ok=True)
+        name = re.sub(r"[^\w.]+", "-", str(job)).strip("-")
+        log = folder / f"{name}.log"
+        messages = worker.run(
+            "benchmarks.programs.compiler:compile_program",
+            job,
+            backend="jax",
+            device="cpu",
+            log=log,
+        )
+        for message in messages:
+            if isinstance(message, worker.Failure):
+                if message.input_error:
+                    log.unlink()
+                    raise message.input_error
+                say(f"{job}: {message.error}")
+                break
+            log.unlink()
+            row = {**message.row, "started_at": started_at}
+            if not rows:
+                environment = {column: row.get(column) for column in schema.ENVIRONMENT}
+                open_folder(folder, command, environment)
+            csv_file.append(folder / "programs.csv", schema.PROGRAMS, [row])
+            if keep_hlo:
+                _keep(message, folder / "hlo" / f"{name}.txt")
+            rows.append(row)
+            say(f"{job}: {row['compile_seconds']:.0f} s")
+    return rows
+
+
+def _keep(compiled: Compiled, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(compiled.hlo)

@@ -1,0 +1,24 @@
+"""XLA's compiler for NVIDIA GPUs: two wheels beside JAX, which need neither a GPU nor CUDA."""
+
+import importlib.metadata
+
+from benchmarks.errors import InputError
+
+WHEELS = ("jax-cuda12-plugin", "jax-cuda12-pjrt")
+
+
+def check() -> None:
+    """Raise an `InputError` unless JAX and the wheels are there, in the same version."""
+    try:
+        jax, *versions = (importlib.metadata.version(name) for name in ("jax", *WHEELS))
+    except importlib.metadata.PackageNotFoundError as error:
+        raise InputError(
+            f"`program` needs XLA's compiler for GPUs, and {error.name} is not installed here; "
+            "pip install -e '.[gpu-programs]' brings it (180 MB, no GPU and no CUDA needed)"
+        ) from error
+    for name, version in zip(WHEELS, versions, strict=True):
+        if version != jax:
+            raise InputError(
+                f"{name} {version} does not fit JAX {jax}: pip install '{name}=={jax}', "
+                "or -e '.[gpu-programs]' for all of them"
+            )
