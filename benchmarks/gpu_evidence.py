@@ -1,11 +1,10 @@
 """All that is worth measuring on a GPU, by one command: `make bench-gpu`.
 
 Runs the harness's own commands one after the other and packs what they wrote into one
-archive. One that fails, or takes longer than the time that is left, costs its own part
-only.
+archive. One that fails or takes longer than its share of the time costs its own part only.
 """
 
-import contextlib
+import dataclasses
 import datetime
 import os
 import shutil
@@ -27,27 +26,42 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 TESTS = ("tests/keras_adam/test_parity.py", "tests/keras_adam/test_precision.py")
 
 
-def parts(backend: str, device: str, folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield each part's name, and the arguments of the Python that makes it; the best first."""
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One command of the harness, or the tests."""
+
+    name: str
+    share: int
+    """Of the time that is left, among the shares of this part and those that follow."""
+    arguments: list[str]
+    """Of Python."""
+
+
+def parts(backend: str, device: str, folder: Path) -> Iterator[Part]:
+    """Yield the parts, the most telling first."""
     adams = _each("optimizer", "keras_adam", "adam")
 
-    def part(name: str, command: str, *arguments: str) -> tuple[str, list[str]]:
+    def part(name: str, share: int, command: str, *arguments: str) -> Part:
         where = [f"--backend={backend}", f"--device={device}", f"--output={folder / name}"]
-        return name, ["-m", "benchmarks", command, *arguments, *where]
+        return Part(name, share, ["-m", "benchmarks", command, *arguments, *where])
 
     if backend == "tensorflow":
+        others = _each("optimizer", "resource_apply_adam")
         modes = _each("mode", "eager", "graph", "xla")
-        kernel = _each("optimizer", "resource_apply_adam")
-        yield part("update", "update", *_each("shapes", *SHAPES), *adams, *kernel, *modes)
-        steps = [*_each("shapes", *MODELS), *_each("mode", "fit")]
-        yield part("update_fit", "update", *steps, *adams, *_each("optimizer", "sgd"))
     else:
+        others = []
         modes = _each("mode", "eager", "xla")
-        yield part("update", "update", *_each("shapes", *SHAPES), *adams, *modes)
+    for shapes in SHAPES:
+        arguments = [f"--shapes={shapes}", *adams, *others, *modes]
+        yield part(f"update_{shapes}", 4, "update", *arguments)
+    if backend == "tensorflow":  # what `update` has training steps on
+        steps = [*_each("shapes", *MODELS), *_each("mode", "fit"), *adams]
+        yield part("update_fit", 3, "update", *steps, *_each("optimizer", "sgd"))
     for precision in PRECISIONS:
         arguments = [*adams, "--seeds=3", f"--precision={precision}"]
-        yield part(f"train_{precision}", "train", *arguments)
-    yield "tests", ["-m", "pytest", "--quiet", "-p", "no:cacheprovider", *TESTS]
+        yield part(f"train_{precision}", 3, "train", *arguments)
+    tests = ["-m", "pytest", "--quiet", "-p", "no:cacheprovider", *TESTS]
+    yield Part("tests", 3, tests)
 
 
 def _each(option: str, *values: str) -> list[str]:
@@ -82,16 +96,18 @@ def main(backend: str, device: str | None, minutes: float, output: Path | None) 
     ):
         _run(command, folder / f"{name}.txt", 60)
     failures = 0
-    for name, arguments in parts(backend, device, folder):
+    to_do = list(parts(backend, device, folder))
+    for number, part in enumerate(to_do):
         left = end - time.monotonic()
-        problem = "no time is left"
-        if left > 0:
-            print(f"{name}: python {' '.join(arguments)}", flush=True)
-            command = [sys.executable, *arguments]
-            problem = _run(command, folder / f"{name}.txt", left, KERAS_BACKEND=backend)
+        seconds = left * part.share / sum(other.share for other in to_do[number:])
+        print(
+            f"{part.name}, {seconds:.0f} s at most: python {' '.join(part.arguments)}", flush=True
+        )
+        command = [sys.executable, *part.arguments]
+        problem = _run(command, folder / f"{part.name}.txt", seconds, KERAS_BACKEND=backend)
         if problem:
             failures += 1
-            print(f"{name}: {problem}", flush=True)
+            print(f"{part.name}: {problem}", flush=True)
     archive = shutil.make_archive(str(folder), "gztar", folder.parent, folder.name)
     print(f"Send {archive}")
     return int(failures > 0)
@@ -112,13 +128,16 @@ def _run(command: list[str], log: Path, seconds: float, **environment: str) -> s
     except FileNotFoundError:
         return f"{command[0]} is not here"
     except subprocess.TimeoutExpired:
-        return "no time was left for the rest of it"
+        return f"not ready after {seconds:.0f} s; what it wrote is kept"
     return f"exit code {done.returncode}; see {log}" if done.returncode else ""
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        try:
-            sys.exit(main(standalone_mode=False))
-        except (InputError, click.ClickException) as error:
-            sys.exit(f"Error: {error}")
+    try:
+        sys.exit(main(standalone_mode=False))
+    except click.ClickException as error:
+        sys.exit(f"Error: {error.format_message()}")
+    except InputError as error:
+        sys.exit(f"Error: {error.spell(options.option)}")
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit("Interrupted.")

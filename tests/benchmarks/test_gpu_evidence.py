@@ -1,0 +1,65 @@
+"""`make bench-gpu`, as far as a machine without a GPU can show it."""
+
+import subprocess
+import sys
+import tarfile
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import gpu_evidence
+from benchmarks.commands import train, update
+from benchmarks.gpu_evidence import Part
+from tests.benchmarks.conftest import ROOT
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_every_part_is_a_command_that_there_is(backend, tmp_path):
+    found = list(gpu_evidence.parts(backend, "gpu", tmp_path))
+    assert len({part.name for part in found}) == len(found) >= 5
+    for part in found:
+        _, module, *rest = part.arguments
+        if module == "pytest":
+            assert all((ROOT / argument).exists() for argument in rest if "/" in argument)
+            continue
+        command = {"train": train.train, "update": update.update}[rest[0]]
+        context = command.make_context(rest[0], rest[1:])  # raises if it has no such option
+        assert context.params["device"] == "gpu"
+        assert context.params["backend"] == backend
+        assert context.params["output"] == tmp_path / part.name
+
+
+def test_a_part_that_fails_or_takes_too_long_does_not_cost_the_others(tmp_path, monkeypatch):
+    parts = [
+        Part("slow", 1, ["-c", "import time; print('begun', flush=True); time.sleep(60)"]),
+        Part("broken", 1, ["-c", "raise SystemExit(3)"]),
+        Part("good", 1, ["-c", "import os; print(os.environ['KERAS_BACKEND'])"]),
+    ]
+    monkeypatch.setattr(gpu_evidence, "parts", lambda *_: iter(parts))
+    monkeypatch.setattr("benchmarks.updates.race.check", lambda *_: None)
+    folder = tmp_path / "evidence"
+    done = CliRunner().invoke(
+        gpu_evidence.main, ["--minutes=0.2", f"--output={folder}"], standalone_mode=False
+    )
+    assert done.return_value == 1
+    assert "slow: not ready after" in done.output
+    assert "broken: exit code 3" in done.output
+    with tarfile.open(tmp_path / "evidence.tar.gz") as archive:
+        names = {name.removeprefix("evidence/") for name in archive.getnames()}
+    assert {"slow.txt", "broken.txt", "good.txt", "packages.txt"} <= names
+    assert (folder / "slow.txt").read_text() == "begun\n"
+    assert (folder / "good.txt").read_text() == "tensorflow\n"
+
+
+def test_without_a_gpu_it_says_so_and_writes_nothing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu_evidence", "--output", tmp_path / "new"],
+        cwd=ROOT,
+        env={"CUDA_VISIBLE_DEVICES": "-1", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "--device 'gpu': tensorflow sees no GPU on this machine" in done.stderr
+    assert not (tmp_path / "new").exists()
