@@ -1,0 +1,198 @@
+"""Programs that were compiled: a table of them, and how they differ.
+
+Their numbers are counted and not measured. So there is nothing to test: two
+programs are equal, or differ by just so much.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.errors import InputError
+from benchmarks.names import nearest
+from benchmarks.reports import csv_file, schema
+from benchmarks.reports.page import Block, Heading, Table, Text
+
+FILE = "programs.csv"
+
+METRICS = ("kernels", "kernels_of_update", "bytes_per_parameter", "peak_mb", "collective_bytes")
+"""The columns that are compared; of all of them, less is better."""
+
+PROBLEM = ("target", "model", "scope", "precision", "batch_size", "devices")
+"""The columns in which two programs must agree to be compared."""
+
+COMPILER = ("backend_version", "keras")
+"""Those of the environment in which they must: another compiler makes other programs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """One number of two programs."""
+
+    problem: str
+    baseline: str
+    subject: str
+    metric: str
+    before: float
+    after: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as large the subject's number is."""
+        if self.before == self.after:
+            return 1.0
+        return self.after / self.before if self.before else math.inf
+
+    @property
+    def verdict(self) -> str:
+        """What that means in words."""
+        return "equal" if self.before == self.after else "more" if self.ratio > 1 else "less"
+
+
+def is_in(folder: Path) -> bool:
+    """Say whether `folder` holds programs."""
+    return (folder / FILE).exists()
+
+
+def within(
+    folder: Path,
+    baseline: str | None = None,
+    optimizers: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    any_environment: bool = False,
+) -> list[Change]:
+    """Compare the programs of one folder with those of one optimizer.
+
+    Args:
+        folder: what `program` wrote.
+        baseline: the optimizer; None is `adam` if it is there, else the first.
+        optimizers: the others; empty means all.
+        metrics: of `METRICS`; empty means all.
+        any_environment: compare what different compilers made, too.
+
+    Raises:
+        InputError: there is no such optimizer, or nothing to compare.
+    """
+    rows = _read(folder)
+    names = list(dict.fromkeys(rows["optimizer"]))
+    if baseline is None:
+        baseline = "adam" if "adam" in names else names[0]
+    _check(names, [baseline, *optimizers], folder)
+    subjects = [name for name in optimizers or names if name != baseline]
+    pairs = [(baseline, subject) for subject in subjects]
+    return _changes(rows, rows, pairs, ("", ""), metrics, any_environment)
+
+
+def between(
+    before: Path,
+    after: Path,
+    optimizers: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    any_environment: bool = False,
+) -> list[Change]:
+    """Compare each optimizer's programs in one folder with those in another; see `within`."""
+    old, new = _read(before), _read(after)
+    names = [name for name in dict.fromkeys(old["optimizer"]) if name in set(new["optimizer"])]
+    _check(names, optimizers, after)
+    pairs = [(name, name) for name in optimizers or names]
+    where = f" in {before}", f" in {after}"
+    return _changes(old, new, pairs, where, metrics, any_environment)
+
+
+def section(folder: Path) -> Iterator[Block]:
+    """Show the programs in `folder`, if it holds any: a table for each problem."""
+    if not is_in(folder):
+        return
+    rows = _read(folder)
+    for problem, group in rows.groupby("problem", sort=False):
+        yield Heading(str(problem))
+        yield Table(
+            (
+                *("optimizer", "kernels", "of the update", "bytes a parameter", "copied MB"),
+                *("collective MB", "arguments MB", "temporary MB", "peak MB"),
+            ),
+            [tuple(_cells(row)) for row in group.to_dict("records")],
+        )
+    yield Text(
+        "Counted in the program that XLA makes for the target, and XLA's own account of the "
+        "memory, on one device. Nothing was run: time does not follow from it alone."
+    )
+
+
+def _cells(row: dict[str, object]) -> Iterator[str]:
+    yield str(row["optimizer"])
+    for column, style, unit in (
+        ("kernels", "{:,.0f}", 1),
+        ("kernels_of_update", "{:,.0f}", 1),
+        ("bytes_per_parameter", "{:.1f}", 1),
+        ("copied_bytes", "{:,.2f}", 1e6),
+        ("collective_bytes", "{:,.2f}", 1e6),
+        ("argument_mb", "{:,.1f}", 1),
+        ("temporary_mb", "{:,.2f}", 1),
+        ("peak_mb", "{:,.1f}", 1),
+    ):
+        value = row[column]
+        yield "" if pd.isna(value) else style.format(float(str(value)) / unit)
+
+
+def _read(folder: Path) -> pd.DataFrame:
+    rows = csv_file.read(folder / FILE, schema.PROGRAMS)
+    if rows.empty:
+        raise InputError(f"{folder / FILE}: holds no program")
+    rows["problem"] = [_words(row) for row in rows.to_dict("records")]
+    twice = rows[rows.duplicated(["problem", "optimizer"])]
+    if len(twice):
+        raise InputError(f"{folder / FILE}: holds {twice.iloc[0]['optimizer']} twice")
+    return rows
+
+
+def _words(row: dict[str, object]) -> str:
+    words = f"{row['model']} {row['scope']} on {row['target']}, {row['precision']}"
+    if not pd.isna(row["batch_size"]):
+        words += f", batches of {row['batch_size']}"
+    return words + (f", {row['devices']} devices" if row["devices"] != 1 else "")
+
+
+def _check(names: Sequence[str], asked: Sequence[str], folder: Path) -> None:
+    for name in asked:
+        if name not in names:
+            raise InputError(f"{folder}: has no program of {name!r}; {nearest(name, names)}")
+
+
+def _changes(
+    old: pd.DataFrame,
+    new: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    where: tuple[str, str],
+    metrics: Sequence[str],
+    any_environment: bool,
+) -> list[Change]:
+    both = pd.concat([old, new])
+    for column in COMPILER:
+        values = both[column].dropna().unique()
+        if len(values) > 1 and not any_environment:
+            raise InputError(
+                f"the programs are of unlike compilers: {column} {' and '.join(values)}; "
+                "compare them all the same with --any-environment"
+            )
+    before = old.set_index(["problem", "optimizer"])
+    after = new.set_index(["problem", "optimizer"])
+    changes = [
+        Change(problem, baseline + where[0], subject + where[1], metric, *values)
+        for problem in dict.fromkeys(old["problem"])
+        for baseline, subject in pairs
+        if (problem, baseline) in before.index and (problem, subject) in after.index
+        for metric in metrics or METRICS
+        if any(
+            values := (
+                float(before.loc[(problem, baseline), metric]),
+                float(after.loc[(problem, subject), metric]),
+            )
+        )
+    ]
+    if not changes:
+        raise InputError("no two programs here are of the same kind: there is nothing to compare")
+    return changes

@@ -1,0 +1,98 @@
+"""Programs that were compiled, compared and shown."""
+
+import pytest
+
+from benchmarks.errors import InputError
+from benchmarks.reports import csv_file, programs, schema
+from benchmarks.reports.page import to_markdown
+
+
+def write(folder, *rows, **columns):
+    folder.mkdir(exist_ok=True)
+    common = {
+        "target": "h100",
+        "model": "resnet50",
+        "scope": "update",
+        "precision": "float32",
+        "devices": 1,
+        "kernels": 216,
+        "kernels_of_update": 216,
+        "copied_bytes": 4,
+        "bytes_per_parameter": 28.0,
+        "argument_mb": 410.0,
+        "temporary_mb": 0.05,
+        "peak_mb": 410.1,
+        "collective_bytes": 0,
+        "backend_version": "0.10.2",
+        "keras": "3.15.1",
+    }
+    rows = [{**common, **row, **columns} for row in rows]
+    csv_file.append(folder / "programs.csv", schema.PROGRAMS, rows)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write(
+        tmp_path / "results",
+        {"optimizer": "keras_adam(state_dtype='int8')", "kernels": 648, "bytes_per_parameter": 21},
+        {"optimizer": "adam"},
+        {"optimizer": "adam", "scope": "step", "batch_size": 64, "collective_bytes": 8},
+    )
+
+
+def test_within_a_folder_adam_is_the_baseline(folder):
+    changes = programs.within(folder)
+    assert {(c.baseline, c.subject) for c in changes} == {
+        ("adam", "keras_adam(state_dtype='int8')")
+    }
+    found = {c.metric: (c.ratio, c.verdict) for c in changes}
+    assert found == {
+        "kernels": (3, "more"),
+        "kernels_of_update": (1, "equal"),
+        "bytes_per_parameter": (0.75, "less"),
+        "peak_mb": (1, "equal"),
+    }  # no collectives in either: nothing to say
+
+
+def test_two_folders_compare_each_optimizer_with_itself(folder, tmp_path):
+    after = write(
+        tmp_path / "after",
+        {"optimizer": "adam", "peak_mb": 820.2},
+        {"optimizer": "adam", "scope": "step", "batch_size": 32},
+    )
+    changes = programs.between(folder, after, metrics=["peak_mb"])
+    (change,) = changes  # steps of other batches are other problems
+    assert change.problem == "resnet50 update on h100, float32"
+    assert (change.before, change.after, change.ratio) == (410.1, 820.2, 2)
+    assert (change.baseline, change.subject) == (f"adam in {folder}", f"adam in {after}")
+
+
+def test_what_was_nothing_before_is_more(folder, tmp_path):
+    after = write(tmp_path / "after", {"optimizer": "adam", "collective_bytes": 80})
+    (change,) = programs.between(folder, after, metrics=["collective_bytes"])
+    assert (change.ratio, change.verdict) == (float("inf"), "more")
+
+
+def test_bad_input(folder, tmp_path):
+    with pytest.raises(InputError, match="no program of 'adm'; did you mean adam"):
+        programs.within(folder, "adm")
+    other = write(tmp_path / "other", {"optimizer": "adam"}, backend_version="0.11.0")
+    with pytest.raises(InputError, match=r"backend_version 0\.10\.2 and 0\.11\.0; .*any-env"):
+        programs.between(folder, other)
+    assert programs.between(folder, other, any_environment=True)
+    alone = write(tmp_path / "alone", {"optimizer": "sgd"})
+    with pytest.raises(InputError, match="nothing to compare"):
+        programs.within(alone)
+    write(tmp_path / "alone", {"optimizer": "sgd"})
+    with pytest.raises(InputError, match="holds sgd twice"):
+        programs.within(alone)
+
+
+def test_a_page_shows_every_program(folder, tmp_path):
+    page = to_markdown(list(programs.section(folder)))
+    assert "resnet50 update on h100, float32" in page
+    assert "resnet50 step on h100, float32, batches of 64" in page
+    assert page.count("| adam |") == 2
+    assert page.count("int8") == 1
+    assert list(programs.section(tmp_path)) == []
