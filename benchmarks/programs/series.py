@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from benchmarks import worker
+from benchmarks.programs import targets
 from benchmarks.programs.compiler import Compiled, Job
 from benchmarks.reports import csv_file, schema
 from benchmarks.reports.csv_file import Row
@@ -60,8 +61,16 @@ def run(
             if keep_hlo:
                 _keep(message, folder / "hlo" / f"{name}.txt")
             rows.append(row)
-            say(f"{job}: {row['compile_seconds']:.0f} s")
+            say(f"{job}: {row['compile_seconds']:.0f} s{_note(job, row)}")
     return rows
+
+
+def _note(job: Job, row: Row) -> str:
+    """Say if the program does not fit into the GPU, which XLA compiles all the same."""
+    memory_mb = targets.targets()[job.target]["device_memory_size"] / 1e6
+    if row["peak_mb"] <= memory_mb:
+        return ""
+    return f"; it needs {row['peak_mb']:,.0f} MB, and the GPU has {memory_mb:,.0f}"
 
 
 def _keep(compiled: Compiled, path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import worker
 from benchmarks.errors import InputError
 from benchmarks.programs import series, targets
-from benchmarks.programs.compiler import Job
+from benchmarks.programs.compiler import Compiled, Job
 from benchmarks.programs.wheels import WHEELS
 from benchmarks.reports import csv_file, schema
 from tests.benchmarks.conftest import ROOT
@@ -118,6 +118,22 @@ def test_a_program_that_does_not_compile_is_a_line_and_no_row(tmp_path, monkeypa
     assert not (tmp_path / "new" / "programs.csv").exists()
     log = tmp_path / "new" / "h100-2x10-update-adam-float32.log"
     assert log.read_text() == "what XLA printed"
+
+
+@pytest.mark.parametrize(
+    ("peak_mb", "line"),
+    [(84_942, "1 s"), (84_944, "1 s; it needs 84,944 MB, and the GPU has 84,943")],
+)
+def test_a_program_that_does_not_fit_into_the_gpu_is_said(tmp_path, monkeypatch, peak_mb, line):
+    def fitting(function, job, log, **where):
+        log.touch()
+        yield Compiled({"peak_mb": peak_mb, "compile_seconds": 1.2}, "HloModule")
+
+    monkeypatch.setattr(worker, "run", fitting)
+    said = []
+    assert len(series.run([JOB], tmp_path, "command", True, said.append)) == 1
+    assert said == [f"{JOB}: {line}"]
+    assert (tmp_path / "hlo" / "h100-2x10-update-adam-float32.txt").read_text() == "HloModule"
 
 
 def test_arguments_that_the_optimizer_refuses_are_the_users_error(tmp_path):
