@@ -136,6 +136,7 @@ def test_a_program_that_does_not_fit_into_the_gpu_is_said(tmp_path, monkeypatch,
     assert (tmp_path / "hlo" / "h100-2x10-update-adam-float32.txt").read_text() == "HloModule"
 
 
+@needs_wheels
 def test_arguments_that_the_optimizer_refuses_are_the_users_error(tmp_path):
     job = Job("h100", "2x10", "update", "adam(foo=1)", "float32", None, 1)
     with pytest.raises(InputError, match="has no argument 'foo'"):
