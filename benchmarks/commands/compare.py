@@ -1,27 +1,46 @@
-"""`compare`: ratios with intervals, a test and a verdict, from the CSV files alone."""
+"""`compare`: changes with intervals, a test and a verdict, from the CSV files alone."""
 
 import itertools
+import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmarks.errors import InputError
+
+if TYPE_CHECKING:
+    from benchmarks.reports.comparison import Comparison
+    from benchmarks.reports.gate import Outcome
+
+MOST_TABLES = 40
+"""On the terminal; of more, only the verdicts are counted."""
+
+MOST_LINES = 100
+"""Of such counts."""
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--baseline",
-    help="Optimizer that the others are compared with, spelled as in runs.csv. "
-    "Default: adam, else the first. Only with one folder.",
+    help="Optimizer that the others are compared with, with its arguments if several have that "
+    "name. Default: adam if it has a result, else the first that has. Only with one folder.",
 )
 @click.option(
     "--optimizer",
     "subjects",
     multiple=True,
-    help="Compare only this one, spelled as in runs.csv. Repeatable.",
+    help="Compare only this one, named as the baseline is. Repeatable.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Compare only this column, as in step_ms_p50. Repeatable.",
 )
 @click.option(
     "--any-environment",
@@ -31,21 +50,27 @@ from benchmarks.errors import InputError
 @click.option(
     "--max-regression",
     metavar="PERCENT",
-    help="Exit with code 1 if anything got worse by more than that (5%; of the accuracy, 5% means "
-    "0.05), and if a run failed or missed the target that did not before.",
+    help="Say by the exit code whether anything got worse by more than that (5%; of the accuracy, "
+    "5% means 0.05). 0: the intervals exclude it; 1: it is shown, or a run failed that did not "
+    "before; 3: neither, and how many seeds would decide; 2: bad input.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON list, an object each comparison."
 )
 def compare(
     folders: tuple[Path, ...],
-    baseline: str | None,
-    subjects: tuple[str, ...],
-    any_environment: bool,
-    max_regression: str | None,
+    baseline: str | None = None,
+    subjects: tuple[str, ...] = (),
+    metrics: tuple[str, ...] = (),
+    any_environment: bool = False,
+    max_regression: str | None = None,
+    as_json: bool = False,
 ) -> int:
     """Compare the optimizers in one results FOLDER, or two FOLDERS: before and after a change.
 
-    Runs are paired by their seeds. For each metric: the medians; the ratio
-    (geometric mean over the pairs) or, for the accuracy, the difference (mean);
-    its bootstrap interval; the p-value of the paired t-test; a verdict.
+    Runs are paired by their seeds, updates by the rounds of the race. For each metric:
+    the means over the pairs; the change (of a ratio, geometric means) with Student's 95 %
+    interval; p of the paired t-test; a verdict, corrected for the number of comparisons.
     """
     if len(folders) > 2:
         raise InputError(f"{len(folders)} folders given: compare takes one or two")
@@ -53,35 +78,42 @@ def compare(
         raise InputError(
             "only with one folder; with two, the first is the baseline", baseline=baseline
         )
-    largest = math.inf if max_regression is None else _percent(max_regression)
+    size = None if max_regression is None else percent(max_regression)
 
-    from rich.console import Console
+    from benchmarks.reports import comparison, gate
 
-    from benchmarks.commands import terminal
-    from benchmarks.reports import comparison
-
+    valid = [metric.column for metric in comparison.METRICS]
+    for metric in metrics:
+        if metric not in valid:
+            raise InputError(f"valid are: {', '.join(valid)}", metric=metric)
+    options: dict[str, Any] = {
+        "optimizers": subjects,
+        "metrics": metrics,
+        "any_environment": any_environment,
+    }
     comparisons, warnings = (
-        comparison.within(folders[0], baseline, subjects, any_environment)
+        comparison.within(folders[0], baseline, **options)
         if len(folders) == 1
-        else comparison.between(folders[0], folders[1], subjects, any_environment)
+        else comparison.between(folders[0], folders[1], **options)
     )
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    for (before, after, problem), group in itertools.groupby(
-        comparisons, key=lambda c: (c.before, c.after, c.problem)
-    ):
-        console.print(f"{after} against {before}: {problem}", markup=False, highlight=False)
-        console.print(terminal.comparison(list(group)), "")
-    for warning in warnings:
+    outcomes = [] if size is None else gate.judge(comparisons, size)
+    if as_json:
+        print(json.dumps(_objects(comparisons, outcomes), indent=1, allow_nan=False))
+    else:
+        _print(comparisons)
+    for warning in warnings[:MOST_TABLES]:
         print(f"Warning: {warning}", file=sys.stderr)
-    if max_regression is None:
+    if len(warnings) > MOST_TABLES:
+        print(f"Warning: ... and {len(warnings) - MOST_TABLES} more", file=sys.stderr)
+    if size is None:
         return 0
-    worse = [c for c in comparisons if c.is_regression(largest)]
-    for c in worse:
-        print(f"Regression: {c.metric.column} of {c.after}: {c.verdict} ({c.problem})")
-    return int(bool(worse))
+    state = gate.overall(outcomes)
+    # With --json, the standard output is for a program alone.
+    _print_gate(outcomes, state, str(max_regression), sys.stderr if as_json else sys.stdout)
+    return gate.EXIT_CODES[state]
 
 
-def _percent(text: str) -> float:
+def percent(text: str) -> float:
     """Read `5%` as 0.05."""
     try:
         value = float(text.removesuffix("%")) / 100
@@ -90,3 +122,83 @@ def _percent(text: str) -> float:
     if not 0 <= value < math.inf:
         raise InputError("expected a percentage such as 5%", max_regression=text)
     return value
+
+
+def _objects(
+    comparisons: Sequence["Comparison"], outcomes: Sequence["Outcome"]
+) -> list[dict[str, Any]]:
+    """Return what --json prints; a number that is not known is null."""
+    objects = []
+    for compared, outcome in itertools.zip_longest(comparisons, outcomes):
+        effect = compared.effect
+        numbers = {
+            "estimate": effect.estimate,
+            "low": effect.low,
+            "high": effect.high,
+            "p": effect.p,
+            "p_corrected": compared.p_corrected,
+            "mean_baseline": compared.mean_baseline,
+            "mean_subject": compared.mean_subject,
+        }
+        objects.append(
+            {
+                "metric": compared.metric.column,
+                "baseline": compared.baseline,
+                "subject": compared.subject,
+                **{name: v if math.isfinite(v) else None for name, v in numbers.items()},
+                "n": effect.n,
+                "verdict": compared.verdict,
+                "scale": compared.metric.scale,
+                "problem": compared.problem,
+                "lost": sum(compared.lost.values()),
+                "gained": compared.gained,
+                **({"regression": outcome.state} if outcome else {}),
+            }
+        )
+    return objects
+
+
+def _print(comparisons: Sequence["Comparison"]) -> None:
+    from rich.console import Console
+
+    from benchmarks.commands import terminal
+    from benchmarks.reports.sections import comparing
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    tables = [
+        (names, list(group))
+        for names, group in itertools.groupby(
+            comparisons, key=lambda c: (c.baseline, c.subject, c.problem)
+        )
+    ]
+    if len(tables) > MOST_TABLES:
+        header, rows = comparing.counts(comparisons)
+        console.print(terminal.table(header, rows[:MOST_LINES]), "")
+        if len(rows) > MOST_LINES:
+            print(f"... and {len(rows) - MOST_LINES:,} lines more.")
+        print(f"{len(tables):,} tables are left out; --json or --optimizer shows them.")
+    else:
+        for (baseline, subject, problem), group in tables:
+            title = f"{subject} against {baseline}: {problem}"
+            console.print(title, markup=False, highlight=False, soft_wrap=True)
+            console.print(terminal.table(*comparing.table(group)), "")
+    console.print(comparing.explanation(len(comparisons)), markup=False, highlight=False)
+
+
+def _print_gate(outcomes: Sequence["Outcome"], state: str, size: str, file: Any) -> None:
+    for outcome in outcomes:
+        if outcome.state != "excluded":
+            compared = outcome.comparison
+            what = "Regression" if outcome.state == "shown" else "Inconclusive"
+            print(
+                f"{what}: {compared.metric.column} of {compared.subject} against "
+                f"{compared.baseline}: {outcome.reason} ({compared.problem})",
+                file=file,
+            )
+    excluded = sum(outcome.state == "excluded" for outcome in outcomes)
+    words = "neither shown nor excluded" if state == "inconclusive" else state
+    print(
+        f"A regression of more than {size} is {words}: excluded in {excluded} of "
+        f"{len(outcomes)} comparisons.",
+        file=file,
+    )

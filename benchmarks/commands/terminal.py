@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.reports.comparison import Comparison, in_words
+from benchmarks.reports import trials
 from benchmarks.reports.csv_file import Row
-from benchmarks.reports.trials import best
 
 
 def console() -> Console:
@@ -39,36 +38,33 @@ def summary(runs: pd.DataFrame) -> Table:
     return summary
 
 
-def comparison(comparisons: Sequence[Comparison]) -> Table:
-    """One line for each metric: both medians, what lies between them, and the verdict."""
-    table = Table("", "before", "after", "effect", "95 % interval", "p", "verdict", box=None)
-    for compared in comparisons:
-        table.add_row(
-            compared.metric.column,
-            f"{compared.median_before:.6g}",
-            f"{compared.median_after:.6g}",
-            *in_words(compared),
-        )
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table of these texts."""
+    table = Table(*map(escape, header), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(escape, row))
     return table
 
 
-def search(trials: pd.DataFrame) -> Table:
+def search(found: pd.DataFrame) -> Table:
     """One line for each data set, model and optimizer: its best trial."""
-    found = Table(
-        *("data set", "model", "optimizer", "ok", "best trial", "val accuracy", "test accuracy"),
-        box=box.SIMPLE_HEAD,
-    )
-    groups = trials.groupby(["dataset", "model", "optimizer"], sort=False)
+    table = Table("data set", "model", "optimizer", "ok", box=box.SIMPLE_HEAD)
+    table.add_column("best trial", no_wrap=True)
+    for heading in ("val accuracy", "test accuracy", "further seeds"):
+        table.add_column(heading)
+    groups = found.groupby(trials.SEARCH, sort=False)
     for (dataset, model, optimizer), group in groups:
-        ok = f"{(group['status'] == 'ok').sum()}/{len(group)}"
-        row = best(group)
+        drawn = trials.drawn(group)
+        ok = f"{(drawn['status'] == 'ok').sum()}/{len(drawn)}"
+        row = trials.best(group)
         if row is None:
-            found.add_row(dataset, model, escape(optimizer), ok)
+            table.add_row(dataset, model, escape(optimizer), ok)
             continue
         parameters = ", ".join(f"{k}={v!r}" for k, v in json.loads(row["parameters"]).items())
         accuracies = f"{row['val_accuracy']:.4f}", f"{row['test_accuracy']:.4f}"
-        found.add_row(dataset, model, escape(optimizer), ok, escape(parameters), *accuracies)
-    return found
+        names = dataset, model, escape(optimizer), ok, escape(parameters)
+        table.add_row(*names, *accuracies, str(row["seeds"]))
+    return table
 
 
 def programs(rows: Sequence[Row]) -> Table:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from benchmarks import optimizers
 from benchmarks.commands import runs as common
@@ -58,8 +59,16 @@ from benchmarks.run import parse_optimizer
     is_flag=True,
     help="Measure data_wait_fraction, which slows a step by some 0.2 ms.",
 )
+@click.option(
+    "--from-tune",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="Train what a search found: the data sets, models, optimizers and all options are those of "
+    "its winners, but for what is given here.",
+)
 @reports_folder("train", "Folder for the reports, a new one unless --resume.")
+@click.pass_context
 def train(
+    context: click.Context,
     datasets: tuple[str, ...],
     models: tuple[str, ...],
     optimizer_texts: tuple[str, ...],
@@ -73,6 +82,7 @@ def train(
     resume: bool,
     timeout: float | None,
     save_weights: bool,
+    from_tune: Path | None,
     **fixed: Any,
 ) -> int:
     """Train every model on every data set with every optimizer, over several seeds.
@@ -84,6 +94,10 @@ def train(
     environment.json and command.txt. Exit code 1 if a run failed; a run whose
     loss diverged has not failed, it has a result.
     """
+    if from_tune is not None:
+        for name in ("datasets", "models", "optimizer_texts", "learning_rate", "backend"):
+            if _is_given(context, name):
+                raise InputError("says that itself: leave it to the search", from_tune=from_tune)
     specs = [parse_optimizer(text) for text in optimizer_texts]
     common.check_names(datasets, models, specs, backend)
     for option, needs_validation in (
@@ -102,15 +116,22 @@ def train(
     from benchmarks.reports import schema
     from benchmarks.sweeps import plan
 
-    configs = plan.configurations(
-        datasets,
-        models,
-        zip(map(str, specs), rates, strict=True),
-        seeds,
-        device="",  # not known yet
-        backend=backend,
-        **fixed,
-    )
+    if from_tune is None:
+        configs = plan.configurations(
+            datasets,
+            models,
+            zip(map(str, specs), rates, strict=True),
+            seeds,
+            device="",  # not known yet
+            backend=backend,
+            **fixed,
+        )
+    else:
+        from benchmarks.search.plan import winners
+
+        given = {name: value for name, value in fixed.items() if _is_given(context, name)}
+        configs = plan.again(winners(from_tune), seeds, **given)
+        backend = configs[0].backend
     console = terminal.console()
     checked = common.check(configs, device, data_dir, manual_dir, console)
     configs = [dataclasses.replace(config, device=checked.device) for config in configs]
@@ -119,3 +140,8 @@ def train(
     for name in ("runs.csv", "epochs.csv"):
         print(folder / name)
     return int(not runs["status"].isin(schema.RESULTS).all())
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    """Whether the user gave an option, and not its default."""
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE

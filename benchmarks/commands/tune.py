@@ -23,7 +23,7 @@ from benchmarks.run import OptimizerSpec, RunConfig, parse_optimizer
     default=["keras_adam", "adam", "sgd"],
     help="As for train. An argument that is a list is searched: between two numbers, on a "
     "logarithmic scale from a ratio of 10 on, else one of the values: "
-    "'sgd(learning_rate=[0.001, 1], momentum=[0.5, 0.99], nesterov=[True, False])'. Repeaschema.",
+    "'sgd(learning_rate=[0.001, 1], momentum=[0.5, 0.99], nesterov=[True, False])'. Repeatable.",
 )
 @click.option(
     "--learning-rate",
@@ -43,6 +43,16 @@ from benchmarks.run import OptimizerSpec, RunConfig, parse_optimizer
     default=0.1,
     help="Share of the training images to hold out: they choose, the test images only report.",
 )
+@click.option(
+    "--finalists",
+    type=click.IntRange(min=0),
+    default=0,
+    help="So many of the best trials of every optimizer are trained again with other seeds, "
+    "before one is named the winner.",
+)
+@click.option(
+    "--finalist-seeds", type=click.IntRange(min=1), default=3, help="Runs of each finalist."
+)
 @reports_folder("tune", "Folder for the reports, a new one unless --resume.")
 def tune(
     datasets: tuple[str, ...],
@@ -57,14 +67,18 @@ def tune(
     output: Path | None,
     resume: bool,
     timeout: float | None,
+    finalists: int,
+    finalist_seeds: int,
     **fixed: Any,
 ) -> int:
     """Search the best learning rate of every optimizer, with the same number of trials.
 
-    The trials are drawn at random; the same seed draws the same ones. The best
-    is the one with the highest validation accuracy after the last epoch.
+    The trials are drawn quasi-randomly, so that they cannot cluster; the same seed
+    draws the same ones. The best is the one with the highest validation accuracy after
+    the last epoch; with --finalists, on average over seeds that the search has not seen.
+    `train --from-tune FOLDER` goes on with what was found.
 
-    Writes trials.csv (a row each trial) beside the reports of train. Exit code
+    Writes trials.csv (a row each run of a trial) beside the reports of train. Exit code
     1 if a run failed; one that diverged has not.
     """
     specs = [parse_optimizer(text) for text in optimizer_texts]
@@ -73,6 +87,8 @@ def tune(
         given = {k: v for k, v in spec.arguments.items() if not isinstance(v, list)}
         optimizers.learning_rate(OptimizerSpec(spec.name, given), 1.0)
     folder = common.new_folder("tune", output, resume)
+
+    import pandas as pd
 
     from benchmarks.commands import terminal
     from benchmarks.reports import csv_file, schema
@@ -89,11 +105,23 @@ def tune(
     checked = common.check(first, device, data_dir, manual_dir, console)
     problems = [dataclasses.replace(problem, device=checked.device) for problem in problems]
     planned = plan.plan(specs, learning_rates, trials, problems)
-    configs = list(dict.fromkeys(trial.config for trial in planned))
-    runs = common.run_sweep(configs, folder, data_dir, checked, console, timeout)
-    epochs = csv_file.read(folder / "epochs.csv", schema.EPOCHS)
-    csv_file.write(folder / "trials.csv", schema.TRIALS, plan.rows(planned, runs, epochs))
-    found = csv_file.read(folder / "trials.csv", schema.TRIALS)
+    def train(all_planned: list[plan.Trial]) -> "tuple[pd.DataFrame, pd.DataFrame]":
+        """Do what is not done yet; return the rows of runs.csv and of trials.csv."""
+        path = folder / "trials.csv"
+        rows = pd.DataFrame(plan.rows(all_planned), columns=list(schema.TRIALS))
+        folder.mkdir(parents=True, exist_ok=True)
+        # The plan first: what an interrupted search has done is then known for its trials.
+        csv_file.write(path, schema.TRIALS, plan.rows(all_planned))
+        configs = list(dict.fromkeys(trial.config for trial in all_planned))
+        runs = common.run_sweep(configs, folder, data_dir, checked, console, timeout)
+        epochs = csv_file.read(folder / "epochs.csv", schema.EPOCHS)
+        found = outcome.with_results(rows.astype(dict(schema.TRIALS)), runs, epochs)
+        csv_file.write(path, schema.TRIALS, found.to_dict("records"))
+        return runs, found
+
+    runs, found = train(planned)
+    if finalists:
+        runs, found = train([*planned, *plan.finalists(planned, found, finalists, finalist_seeds)])
     console.print(terminal.search(found))
     for warning in outcome.warnings(found):
         print(f"Warning: {warning}", file=sys.stderr)

@@ -98,11 +98,19 @@ def read(path: Path, schema: Schema) -> pd.DataFrame:
         frame = pd.read_csv(io.BytesIO(content), dtype=dict(schema))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {one_line(error)}") from error
-    if list(frame.columns) != list(schema):
+    if not set(frame.columns) <= set(schema):
         raise InputError(f"{path}: expected the columns {', '.join(schema)}")
-    if "status" in schema and not frame["status"].isin(STATUSES).all():
+    frame = frame.reindex(columns=list(schema)).astype(dict(schema))
+    if "status" in schema and not frame["status"].dropna().isin(STATUSES).all():
         raise InputError(f"{path}: a status is not one of {', '.join(STATUSES)}")
     return frame
+
+
+def read_if_there(path: Path, schema: Schema) -> pd.DataFrame:
+    """Read as `read` does; without the file, there are no rows."""
+    if path.exists():
+        return read(path, schema)
+    return pd.DataFrame(columns=list(schema)).astype(dict(schema))
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -6,6 +6,7 @@ All text is escaped; nothing is loaded from anywhere.
 import base64
 import dataclasses
 import html
+import itertools
 from collections.abc import Iterable, Sequence
 
 
@@ -40,6 +41,14 @@ class Table:
 
 
 @dataclasses.dataclass(frozen=True)
+class Details:
+    """Blocks that are folded away until somebody wants them."""
+
+    summary: str
+    blocks: Sequence["Block"]
+
+
+@dataclasses.dataclass(frozen=True)
 class Plot:
     """A picture."""
 
@@ -49,28 +58,46 @@ class Plot:
     caption: str
 
 
-Block = Heading | Text | Items | Table | Plot
+Block = Heading | Text | Items | Table | Details | Plot
+
+VERDICTS = {"differe": "difference", "no diff": "none", "inconcl": "inconclusive"}
+"""How the cells begin that are set apart, and the class that does it."""
 
 STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
-       max-width: 62rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
+       max-width: 74rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
-h3 { font-size: 1.05rem; }
+h3 { font-size: 1.05rem; } p { max-width: 50rem; }
 .table { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums;
-        overflow-wrap: normal; }
+table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; text-align: left;
-         vertical-align: top; }
-td.number { text-align: right; white-space: nowrap; }
-figure { margin: 1rem 0; } img { display: block; max-width: 100%; height: auto; }
+         vertical-align: top; min-width: 3.2rem; }
+th { overflow-wrap: break-word; hyphens: auto; }
+td.number { text-align: right; }
+td.difference { font-weight: 600; } td.none { color: #333; } td.inconclusive { color: #767676; }
+.plots { display: flex; flex-wrap: wrap; gap: 0 1rem; }
+figure { margin: 1rem 0; flex: 1 1 24rem; max-width: 36rem; }
+img { display: block; width: 100%; height: auto; }
 figcaption { font-size: .875rem; color: #555; }
+summary { cursor: pointer; padding: .5rem 0; }
+@media (max-width: 44rem) {
+  thead { display: none; }
+  table, tbody, tr, td { display: block; width: 100%; box-sizing: border-box; }
+  tr { border: 1px solid #ccc; border-radius: .4rem; margin: .6rem 0; padding: .3rem 0; }
+  td, td.number { display: flex; justify-content: space-between; gap: 1rem; border: 0;
+                  text-align: right; padding: .1rem .6rem; }
+  td::before { content: attr(data-label); color: #555; font-weight: 400; text-align: left;
+               flex: 0 0 auto; max-width: 45%; }
+  td:empty { display: none; }
+}
 """
+"""On a phone, each row of a table becomes a card: a line each cell, with its heading."""
 
 
 def to_html(title: str, blocks: Iterable[Block]) -> str:
     """Return one self-contained HTML file."""
-    body = "\n".join(_html(block) for block in blocks)
+    body = _body(blocks)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -84,6 +111,15 @@ def to_markdown(blocks: Iterable[Block]) -> str:
     return "\n\n".join(_markdown(block) for block in blocks) + "\n"
 
 
+def _body(blocks: Iterable[Block]) -> str:
+    """Return the blocks one after the other, and plots that follow each other side by side."""
+    parts = []
+    for is_plot, group in itertools.groupby(blocks, lambda block: isinstance(block, Plot)):
+        text = "\n".join(map(_html, group))
+        parts.append(f'<div class="plots">{text}</div>' if is_plot else text)
+    return "\n".join(parts)
+
+
 def _html(block: Block) -> str:
     match block:
         case Heading(text, level):
@@ -94,11 +130,14 @@ def _html(block: Block) -> str:
             return "<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in texts) + "</ul>"
         case Table(header, rows):
             head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-            lines = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in rows)
+            lines = "".join(f"<tr>{''.join(map(_cell, header, row))}</tr>\n" for row in rows)
             return (
                 f'<div class="table"><table>\n<thead><tr>{head}</tr></thead>\n'
                 f"<tbody>{lines}</tbody>\n</table></div>"
             )
+        case Details(summary, blocks):
+            title = html.escape(summary)
+            return f"<details><summary>{title}</summary>\n{_body(blocks)}\n</details>"
         case Plot(_, png, caption):
             data = base64.b64encode(png).decode()
             text = html.escape(caption)
@@ -108,10 +147,10 @@ def _html(block: Block) -> str:
             )
 
 
-def _cell(text: str) -> str:
-    is_number = text[:1].isdigit() or text[:1] in ("+", "-")
-    attribute = ' class="number"' if is_number else ""
-    return f"<td{attribute}>{html.escape(text)}</td>"
+def _cell(label: str, text: str) -> str:
+    kind = "number" if text[:1].isdigit() or text[:1] in ("+", "-") else VERDICTS.get(text[:7], "")
+    attribute = f' class="{kind}"' if kind else ""
+    return f'<td{attribute} data-label="{html.escape(label)}">{html.escape(text)}</td>'
 
 
 def _markdown(block: Block) -> str:
@@ -125,6 +164,8 @@ def _markdown(block: Block) -> str:
         case Table(header, rows):
             lines = [header, ["---"] * len(header), *rows]
             return "\n".join("| " + " | ".join(map(_plain, line)) + " |" for line in lines)
+        case Details(summary, blocks):
+            return "\n\n".join([_plain(summary), *map(_markdown, blocks)])
         case Plot(file, _, caption):
             return f"![{_plain(caption)}]({file})"
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,52 +11,71 @@ from matplotlib.figure import Figure
 # Okabe and Ito's colours: all can be told apart by the colour-blind, most in grey too.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 MARKERS = "osD^vPX"
-WIDTH, HEIGHT, DOTS_PER_INCH = 5.2, 3.4, 160
+MOST_SERIES = len(COLOURS)
+"""In a plot: more cannot be told apart."""
+WIDTH, HEIGHT, DOTS_PER_INCH = 5.2, 3.4, 120
 """Of a plot, in inches: its text stays legible on a phone."""
+
+Series = Sequence[tuple[str, pd.DataFrame]]
+"""A name and a frame each, at most `MOST_SERIES`."""
 
 
 def curves(
-    series: Sequence[tuple[str, pd.DataFrame]],
+    series: Series,
     x: str,
-    y: str,
+    ys: Sequence[tuple[str, str]],
     x_label: str,
     y_label: str,
     target: float | None = None,
+    is_logarithmic: bool = False,
 ) -> bytes:
-    """Draw `y` against `x`: the median over the runs as a line, their range as a band.
+    """Draw columns against `x`: the median over the runs as a line, their range as a band.
 
     Args:
-        series: a name, and a row each run and epoch with the columns
-            `epoch`, `x` and `y`.
+        series: a row each run and epoch, with the columns `epoch`, `x` and those in `ys`.
         x: column.
-        y: column.
+        ys: column and name of each; the first has solid lines and the band, the second
+            dashed ones.
         x_label: what `x` is, with its unit.
-        y_label: what `y` is, with its unit.
-        target: value of `y` to mark.
+        y_label: what the columns are, with their unit.
+        target: value to mark.
+        is_logarithmic: whether the vertical axis is.
     """
     figure, axes = _axes(x_label, y_label)
     for number, (name, frame) in enumerate(series):
         by_epoch = frame.groupby("epoch")
-        across, values = by_epoch[x].median(), by_epoch[y]
+        across = by_epoch[x].median()
         colour = COLOURS[number % len(COLOURS)]
-        axes.plot(
-            *(across, values.median()),
-            color=colour,
-            marker=MARKERS[number % len(MARKERS)],
-            markersize=4,
-            label=_name(name),
-        )
-        axes.fill_between(across, values.min(), values.max(), color=colour, alpha=0.15, lw=0)
+        for (column, _), style in zip(ys, ("-", "--"), strict=False):
+            values = by_epoch[column]
+            is_first = style == "-"
+            axes.plot(
+                *(across, values.median()),
+                color=colour,
+                linestyle=style,
+                marker=MARKERS[number % len(MARKERS)] if is_first else None,
+                markersize=4,
+                label=_name(name) if is_first else None,
+            )
+            if is_first:
+                axes.fill_between(
+                    across, values.min(), values.max(), color=colour, alpha=0.15, lw=0
+                )
+    if len(ys) > 1:
+        for (_, name), style in zip(ys, ("-", "--"), strict=True):
+            axes.plot([], [], color="grey", linestyle=style, label=name)
     if target is not None:
         axes.axhline(target, color="grey", linestyle=":", label=f"target {target:g}")
+    if is_logarithmic:
+        axes.set_yscale("log")
     return _png(figure, axes)
 
 
-def best_of_k(series: Sequence[tuple[str, pd.DataFrame]]) -> bytes:
+def best_of_k(series: Series) -> bytes:
     """Draw what a search of k trials gives: the median as a line, the interval as a band.
 
     Args:
-        series: a name, and a row each k with the columns `k`, `median`, `low`, `high`.
+        series: a row each k with the columns `k`, `median`, `low`, `high`.
     """
     figure, axes = _axes("trials", "test accuracy of the best")
     for number, (name, frame) in enumerate(series):
@@ -66,27 +86,87 @@ def best_of_k(series: Sequence[tuple[str, pd.DataFrame]]) -> bytes:
     return _png(figure, axes)
 
 
-def percentiles(series: Sequence[tuple[str, pd.DataFrame]]) -> bytes:
+def trials(series: Series, parameter: str) -> bytes:
+    """Draw the validation accuracy of each trial against the learning rate that it drew.
+
+    Args:
+        series: a row each trial with the columns `parameter` and `val_accuracy`; one
+            without an accuracy, which diverged or failed, is a cross on the axis.
+        parameter: what was searched.
+    """
+    figure, axes = _axes(parameter.replace("_", " "), "validation accuracy")
+    for number, (name, frame) in enumerate(series):
+        colour = COLOURS[number % len(COLOURS)]
+        marker = MARKERS[number % len(MARKERS)]
+        frame = frame.sort_values(parameter)
+        ok = frame["val_accuracy"].notna()
+        axes.plot(
+            *(frame.loc[ok, parameter], frame.loc[ok, "val_accuracy"]),
+            color=colour,
+            marker=marker,
+            ms=4,
+            lw=0.6,
+            label=_name(name),
+        )
+        axes.plot(
+            *(frame.loc[~ok, parameter], np.zeros((~ok).sum())),
+            color=colour,
+            marker="x",
+            ls="",
+            clip_on=False,
+        )
+    values = pd.concat([frame[parameter] for _, frame in series])
+    if values.min() > 0 and values.max() / values.min() >= 10:
+        axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    return _png(figure, axes)
+
+
+def percentiles(series: Series) -> bytes:
     """Draw, for each run, a line from the median over the 90th to the 99th percentile of a step.
 
     Args:
-        series: a name, and a row each run with the columns `step_ms_p50`,
-            `step_ms_p90` and `step_ms_p99`.
+        series: a row each run with the columns `step_ms_p50`, `step_ms_p90` and `step_ms_p99`.
     """
     figure, axes = _axes("milliseconds a step", "")
-    position = 0
+    first = 0
     for number, (name, frame) in enumerate(series):
         colour = COLOURS[number % len(COLOURS)]
-        for row in frame.itertuples():
-            values = row.step_ms_p50, row.step_ms_p90, row.step_ms_p99
-            label = _name(name) if row.Index == frame.index[0] else None
-            axes.plot(values, [position] * 3, color=colour, marker="|", label=label)
-            axes.plot(values[:1], [position], color=colour, marker="o", markersize=4)
-            position += 1
-        position += 1
+        positions = np.arange(first, first + len(frame))
+        p50, p90, p99 = (frame[f"step_ms_p{p}"].to_numpy(float) for p in (50, 90, 99))
+        axes.hlines(positions, p50, p99, color=colour, lw=1, label=_name(name))
+        axes.plot(p50, positions, color=colour, marker="o", ms=4, ls="")
+        for values in (p90, p99):
+            axes.plot(values, positions, color=colour, marker="|", ls="")
+        first += len(frame) + 1
     axes.set_yticks([])
     axes.invert_yaxis()
     axes.set_xlim(left=0)
+    return _png(figure, axes)
+
+
+def times(rows: pd.DataFrame, column: str, label: str, limit: float | None = None) -> bytes:
+    """Draw a bar each competitor of a race.
+
+    Args:
+        rows: with the columns `subject`, `mode` and `column`.
+        column: a time.
+        label: what it is, with its unit.
+        limit: time to mark: what the memory allows.
+    """
+    figure, axes = _axes(label, "")
+    modes = list(dict.fromkeys(rows["mode"]))
+    colours = [COLOURS[modes.index(mode) % len(COLOURS)] for mode in rows["mode"]]
+    names = [
+        f"{subject} {mode}" for subject, mode in zip(rows["subject"], rows["mode"], strict=True)
+    ]
+    axes.barh(range(len(rows)), rows[column].to_numpy(float), color=colours)
+    axes.set_yticks(range(len(rows)), [_name(name) for name in names], fontsize=8)
+    axes.invert_yaxis()
+    if limit is not None:
+        axes.axvline(
+            limit, color="grey", linestyle=":", label="28 bytes a parameter at the bandwidth"
+        )
     return _png(figure, axes)
 
 
@@ -100,12 +180,16 @@ def _axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:
 
 def _name(text: str) -> str:
     """Keep Matplotlib from reading a name as a formula or, with an underscore, as none."""
+    text = text if len(text) <= 48 else text[:47] + "…"
     return " " + text.replace("$", r"\$")
 
 
 def _png(figure: Figure, axes: Axes) -> bytes:
     handles, _ = axes.get_legend_handles_labels()
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    if handles:
+        figure.legend(
+            handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8
+        )
     file = io.BytesIO()
     # Without the version of Matplotlib, so that the same data give the same file.
     figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})

@@ -24,10 +24,7 @@ ENVIRONMENT: Schema = {
     "started_at": "string",
 }
 
-RUNS: Schema = {
-    "run_id": "string",
-    "status": "string",
-    "error": "string",
+OPTIONS: Schema = {
     "dataset": "string",
     "model": "string",
     "optimizer": "string",
@@ -39,6 +36,18 @@ RUNS: Schema = {
     "learning_rate": "Float64",
     "schedule": "string",
     "epochs": "Int64",
+}
+"""What determines a run, beside the target: two runs that differ in more than optimizer, learning
+rate and seed are never compared."""
+
+DEFAULTS = {"schedule": "constant"}
+"""Options that a report does not mention."""
+
+RUNS: Schema = {
+    "run_id": "string",
+    "status": "string",
+    "error": "string",
+    **OPTIONS,
     "params": "Int64",
     "images_per_second": "Float64",
     "step_ms_p50": "Float64",
@@ -78,6 +87,7 @@ TRIALS: Schema = {
     "model": "string",
     "optimizer": "string",
     "trial": "Int64",
+    "seed": "Int64",
     "parameters": "string",
     "status": "string",
     "val_accuracy": "Float64",

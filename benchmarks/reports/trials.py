@@ -1,14 +1,18 @@
-"""What came of a search: the best trial, whether its range was wide enough, what a budget buys.
+"""What came of a search: the winner, whether its range was wide enough, what a budget buys.
 
-Knows only the rows of trials.csv.
+Knows only the rows of trials.csv, which has a row each run of a trial: the one
+of the search, and for finalists one each further seed.
 """
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.reports import csv_file, schema
 from benchmarks.run import parse_optimizer
 
 EDGE = 0.05
@@ -16,8 +20,70 @@ EDGE = 0.05
 
 RESAMPLES = 2000
 
-SEARCH = ("dataset", "model", "optimizer")
+SEARCH = ["dataset", "model", "optimizer"]
 """The columns that name a search."""
+
+
+def is_search(folder: Path) -> bool:
+    """Whether the runs in `folder` are trials: each of another optimizer, and no repetitions."""
+    if (folder / "trials.csv").exists():
+        return True
+    command = folder / "command.txt"
+    if not command.exists():  # a search that was killed, of a version that wrote its trials last
+        return False
+    line = command.read_text(errors="replace").partition("\n")[0]
+    return line.split()[:4] == ["python", "-m", "benchmarks", "tune"]
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """Read the trials in `folder`, those of an interrupted search too.
+
+    Raises:
+        InputError: there is no report.
+    """
+    runs = csv_file.read(folder / "runs.csv", schema.RUNS)
+    epochs = csv_file.read_if_there(folder / "epochs.csv", schema.EPOCHS)
+    if (folder / "trials.csv").exists():
+        return with_results(csv_file.read(folder / "trials.csv", schema.TRIALS), runs, epochs)
+    return with_results(_from_runs(runs), runs, epochs)
+
+
+def with_results(planned: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Put into the trials what their runs came to; the others keep their blanks."""
+    found = planned.set_index("run_id", drop=False)
+    done = runs.drop_duplicates("run_id", keep="last").set_index("run_id")
+    last = epochs.sort_values("epoch").groupby("run_id")["val_accuracy"].last()
+    found["seed"] = done["seed"].reindex(found.index).fillna(found["seed"])
+    found["status"] = done["status"].reindex(found.index).fillna(found["status"])
+    is_ok = found["status"] == "ok"
+    for column, values in (("val_accuracy", last), ("test_accuracy", done["test_accuracy"])):
+        known = values.reindex(found.index).astype("Float64").fillna(found[column])
+        found[column] = known.where(is_ok)
+    return found.reset_index(drop=True)
+
+
+def _from_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Take the runs for the trials: the ranges are not known, nor which was drawn first."""
+    specs = runs["optimizer"].map(parse_optimizer)
+    rates = runs["learning_rate"]
+    return pd.DataFrame(
+        {
+            "run_id": runs["run_id"],
+            "dataset": runs["dataset"],
+            "model": runs["model"],
+            "optimizer": [spec.name for spec in specs],
+            "trial": runs.assign(name=[spec.name for spec in specs])
+            .groupby(["dataset", "model", "name"])
+            .cumcount(),
+            "seed": runs["seed"],
+            "parameters": [
+                json.dumps({"learning_rate": rate} | spec.arguments)
+                for rate, spec in zip(rates, specs, strict=True)
+            ],
+            "status": runs["status"],
+        },
+        columns=list(schema.TRIALS),
+    ).astype(dict(schema.TRIALS))
 
 
 def is_range(values: object) -> bool:
@@ -34,27 +100,89 @@ def is_logarithmic(low: float, high: float) -> bool:
     return low > 0 and high / low >= 10
 
 
+def drawn(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the search itself, one each trial, without finalists' further seeds."""
+    return trials.drop_duplicates([*SEARCH, "trial"])
+
+
+def finals(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the finalists' further seeds, as far as they have been run.
+
+    The seed of the search is not among them: it has chosen them, and so flatters.
+    """
+    return trials[trials.duplicated([*SEARCH, "trial"]) & trials["status"].notna()]
+
+
+def ranking(trials: pd.DataFrame) -> pd.DataFrame:
+    """Rank the trials of one search, the best first; index `trial`.
+
+    Finalists are ranked by their mean validation accuracy over the further
+    seeds (one that failed or diverged counts as 0) and come before the others.
+
+    Returns:
+        The columns `parameters`, `val_accuracy` and `test_accuracy` (means over the same
+        seeds), and `seeds`, their number: 0 for a trial that is no finalist, whose
+        accuracies are those of the search. Without the trials that did not end well.
+    """
+    first = drawn(trials).set_index("trial")
+    further = finals(trials).groupby("trial")
+    seeds = further.size().reindex(first.index, fill_value=0)
+    found = pd.DataFrame({"parameters": first["parameters"], "seeds": seeds})
+    for column in ("val_accuracy", "test_accuracy"):
+        means = further[column].agg(lambda values: values.astype("Float64").fillna(0.0).mean())
+        found[column] = means.astype("Float64").reindex(first.index).fillna(first[column])
+    found = found.dropna(subset=["val_accuracy"])
+    is_finalist = found["seeds"] > 0
+    return (
+        found.assign(f=is_finalist)
+        .sort_values(["f", "val_accuracy"], ascending=False, kind="stable")
+        .drop(columns="f")
+    )
+
+
 def best(trials: pd.DataFrame) -> pd.Series | None:
-    """Return the row with the highest validation accuracy; None if no trial came to its end."""
-    ok = trials.dropna(subset=["val_accuracy"])
-    return None if ok.empty else ok.loc[ok["val_accuracy"].astype(float).idxmax()]
+    """Return the first of the `ranking`, its name the trial; None if no trial came to its end."""
+    ranked = ranking(trials)
+    return None if ranked.empty else ranked.iloc[0]
+
+
+def winners(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of each search's winner: its further seeds, or else its one trial."""
+    found = []
+    for _, group in trials.groupby(SEARCH, sort=False):
+        row = best(group)
+        if row is not None:
+            source = finals(group) if row["seeds"] else drawn(group)
+            found.append(source[source["trial"] == row.name])
+    return pd.concat(found) if found else trials.iloc[:0]
 
 
 def warnings(trials: pd.DataFrame) -> Iterator[str]:
-    """Say of which searches the best lies at an end of the range, or is missing."""
-    for (dataset, model, optimizer), group in trials.groupby([*SEARCH], sort=False):
+    """Say of which searches the best lies at an end, or is missing."""
+    for (dataset, model, optimizer), group in trials.groupby(SEARCH, sort=False):
         where = f"on {dataset} with {model}"
         row = best(group)
         if row is None:
             yield f"{optimizer}: no trial came to its end {where}"
             continue
+        all_drawn = [json.loads(text) for text in drawn(group)["parameters"]]
         searched = parse_optimizer(optimizer).arguments
         for name, value in json.loads(row["parameters"]).items():
-            if is_range(searched[name]) and _is_at_edge(searched[name], value):
+            ends: Any = searched.get(name)
+            if is_range(ends) and _is_at_edge(ends, value):
                 yield (
                     f"{optimizer}: the best {name}, {value:g}, lies at the edge of its range "
                     f"{where}: search a wider one"
                 )
+            elif type(value) in (int, float) and (ends is None or is_range(ends)):
+                values = [parameters[name] for parameters in all_drawn]
+                if len(set(values)) > 1 and value in (min(values), max(values)):
+                    which = "least" if value == min(values) else "greatest"
+                    yield (
+                        f"{optimizer}: the best {name}, {value:g}, is the {which} of the "
+                        f"{len(values)} drawn {where}: nothing beyond was tried; draw more trials "
+                        "or search a wider range"
+                    )
 
 
 def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +194,8 @@ def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
         trials. At all of them, there is only one. A trial that failed or
         diverged counts as 0.
     """
-    ordered = trials.sort_values("trial")
+    ordered = drawn(trials).sort_values("trial")
+    ordered = ordered[ordered["status"].notna()]
     validation = ordered["val_accuracy"].astype("Float64").fillna(-1.0).to_numpy(float)
     test = ordered["test_accuracy"].astype("Float64").fillna(0.0).to_numpy(float)
     n = len(ordered)

@@ -1,17 +1,19 @@
 """The trials of a search, each a run like any other.
 
-They are drawn at random and independently, and not by a method that learns
-from those before. So all are known in advance, an interrupted search goes on
-where it was, and any k of the trials are what a search of k would have been.
+They are drawn beforehand, and not by a method that learns from those before. So
+all are known in advance, and an interrupted search goes on where it was.
 """
 
 import dataclasses
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from benchmarks.errors import InputError
+from benchmarks.reports import csv_file, schema, trials
 from benchmarks.reports.csv_file import Row
 from benchmarks.run import OptimizerSpec, RunConfig
 from benchmarks.search.draws import draw, space
@@ -33,7 +35,7 @@ class Trial:
 def plan(
     specs: Sequence[OptimizerSpec],
     learning_rates: tuple[float, float],
-    trials: int,
+    count: int,
     problems: Sequence[RunConfig],
 ) -> list[Trial]:
     """Return every trial of every optimizer on every problem.
@@ -44,7 +46,7 @@ def plan(
     Args:
         specs: the optimizers; arguments that are lists are searched.
         learning_rates: ends of the range for an optimizer that names none.
-        trials: for each optimizer.
+        count: of the trials of each optimizer.
         problems: configurations in which the optimizer and its learning rate are to be
             replaced; their seed is that of the draws too.
 
@@ -57,10 +59,10 @@ def plan(
         for spec in specs
     ]
     seed = problems[0].seed
-    drawn = [(spec, draw(space(spec), trials, seed)) for spec in complete]
+    drawn = [(spec, draw(space(spec), count, seed)) for spec in complete]
     planned = []
     for problem in problems:
-        for number in range(trials):
+        for number in range(count):
             for spec, draws in drawn:
                 arguments = spec.arguments | draws[number]
                 rate = arguments.pop("learning_rate")
@@ -73,26 +75,69 @@ def plan(
     return planned
 
 
-def rows(planned: Sequence[Trial], runs: pd.DataFrame, epochs: pd.DataFrame) -> list[Row]:
-    """Return the rows of trials.csv: those of the trials that have been run."""
-    by_run = runs.set_index("run_id")
-    last = epochs.sort_values("epoch").groupby("run_id")["val_accuracy"].last()
-    found = []
-    for trial in planned:
-        run_id = trial.config.run_id
-        if run_id in by_run.index:
-            run = by_run.loc[run_id]
-            found.append(
-                {
-                    "run_id": run_id,
-                    "dataset": trial.config.dataset,
-                    "model": trial.config.model,
-                    "optimizer": trial.optimizer,
-                    "trial": trial.number,
-                    "parameters": json.dumps(trial.parameters),
-                    "status": run["status"],
-                    "val_accuracy": last[run_id] if run["status"] == "ok" else None,
-                    "test_accuracy": run["test_accuracy"],
-                }
-            )
-    return found
+def finalists(planned: Sequence[Trial], found: pd.DataFrame, count: int, seeds: int) -> list[Trial]:
+    """Return the further runs of the best trials of each search, which then name the winner.
+
+    Args:
+        planned: the trials.
+        found: their rows, with results.
+        count: of finalists, for each search.
+        seeds: of each finalist: those after the seed of the search, which has chosen them
+            and so flatters.
+    """
+    chosen = []
+    for (dataset, model, optimizer), group in found.groupby(trials.SEARCH, sort=False):
+        best = set(trials.ranking(trials.drawn(group)).index[:count])
+        chosen += [
+            trial
+            for trial in planned
+            if (trial.config.dataset, trial.config.model) == (dataset, model)
+            and trial.optimizer == optimizer
+            and trial.number in best
+        ]
+    return [
+        dataclasses.replace(trial, config=dataclasses.replace(trial.config, seed=trial.config.seed + k))
+        for k in range(1, seeds + 1)  # seed by seed, so that a drift is the same for all
+        for trial in chosen
+    ]
+
+
+def rows(planned: Sequence[Trial]) -> list[Row]:
+    """Return the rows of trials.csv, which do not yet know what came of them."""
+    return [
+        {
+            "run_id": trial.config.run_id,
+            "dataset": trial.config.dataset,
+            "model": trial.config.model,
+            "optimizer": trial.optimizer,
+            "trial": trial.number,
+            "seed": trial.config.seed,
+            "parameters": json.dumps(trial.parameters),
+        }
+        for trial in planned
+    ]
+
+
+def winners(folder: Path) -> list[RunConfig]:
+    """Return the run of each search's winner in `folder`, as it was configured there.
+
+    Raises:
+        InputError: there is no search, or none that found anything.
+    """
+    if not trials.is_search(folder):
+        raise InputError("holds no search; `tune` makes one", from_tune=folder)
+    found = trials.winners(trials.read(folder)).drop_duplicates(trials.SEARCH)
+    if found.empty:
+        raise InputError("no trial came to its end", from_tune=folder)
+    runs = csv_file.read(folder / "runs.csv", schema.RUNS).set_index("run_id")
+    return [_config(runs.loc[run_id]) for run_id in found["run_id"]]
+
+
+def _config(run: "pd.Series[Any]") -> RunConfig:
+    """Read a configuration from a row of runs.csv; what an old report does not know is default."""
+    values = {}
+    for field in dataclasses.fields(RunConfig):
+        if field.name in run and pd.notna(run[field.name]):
+            value = run[field.name]
+            values[field.name] = value.item() if hasattr(value, "item") else value
+    return RunConfig(**values | {"jit_compile": str(values.get("jit_compile", "auto")).lower()})

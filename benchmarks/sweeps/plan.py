@@ -1,5 +1,6 @@
 """Which runs a sweep has, and in which order."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterable
 
@@ -38,4 +39,14 @@ def configurations(
         for dataset, model, seed, (optimizer, learning_rate) in itertools.product(
             datasets, models, range(seeds), optimizers
         )
+    ]
+
+
+def again(configs: Iterable[RunConfig], seeds: int, **changed: object) -> list[RunConfig]:
+    """Return runs that there were, with these seeds and what is changed, one seed after the other."""
+    configs = list(configs)
+    return [
+        dataclasses.replace(config, seed=seed, **changed)  # type: ignore[arg-type]
+        for seed in range(seeds)
+        for config in configs
     ]

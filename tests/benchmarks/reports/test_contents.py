@@ -27,9 +27,16 @@ def folder(tmp_path):
     for run_id in csv_file.read(folder / "runs.csv", schema.RUNS)["run_id"]:
         for epoch in (1, 2, 3):
             row = {"run_id": run_id, "epoch": epoch, "steps": 44, "seconds": 0.5}
-            row["test_accuracy"] = 0.8 + epoch / 20
+            row |= {
+                "test_accuracy": 0.8 + epoch / 20,
+                "train_loss": 1 / epoch,
+                "test_loss": 2 / epoch,
+            }
             csv_file.append(folder / "epochs.csv", schema.EPOCHS, [row])
     return folder
+
+
+PLOTS = ["accuracy-steps-1.png", "accuracy-time-1.png", "loss-1.png", "step-time-1.png"]
 
 
 def test_what_is_on_the_page(folder):
@@ -38,11 +45,14 @@ def test_what_is_on_the_page(folder):
     assert headings == [
         "small",
         "digits, mlp, 3 epochs of batches of 32, tensorflow on cpu, target 0.9",
+        f"{EVIL} against adam",
         "digits, mlp, 3 epochs of batches of 32, tensorflow on cpu",
-        "Comparison",
+        "How the comparisons are made",
+        "Warnings",
+        "Runs",
         "Runs without a result",
     ]
-    summary, _, comparison, failures = (b for b in blocks if isinstance(b, page.Table))
+    summary, comparison, _, failures = (b for b in blocks if isinstance(b, page.Table))
     assert summary.header == (
         *("optimizer", "learning rate", "ok"),
         *("test accuracy", "images/s", "step ms"),
@@ -51,20 +61,32 @@ def test_what_is_on_the_page(folder):
         *("adam", "0.001", "3 of 3"),
         *("0.9100 (0.9000 to 0.9200)", "505 (500 to 510)", "1.00"),
     )
-    assert comparison.rows[0][6] == "faster, n = 3"
+    assert comparison.header[:3] == ("metric", "adam", EVIL)
+    assert comparison.rows[0][-1] == "difference: faster"
     assert failures.rows[0][-2:] == ("diverged", "loss <nan>")
-    assert [block.file for block in blocks if isinstance(block, page.Plot)] == [
-        "accuracy-steps-1.png",
-        "accuracy-time-1.png",
-        "step-time-1.png",
+    assert [block.file for block in blocks if isinstance(block, page.Plot)] == PLOTS
+
+
+def test_the_learning_curves(folder):
+    """Training, validation and rate: the rate only where it changes."""
+    runs = csv_file.read(folder / "runs.csv", schema.RUNS)
+    rows = [
+        {"run_id": run_id, "epoch": epoch, "steps": 44, "seconds": 0.5, "test_accuracy": 0.9}
+        | {"train_loss": 1 / epoch, "val_loss": 2 / epoch, "learning_rate": 0.001 / epoch}
+        for run_id in runs["run_id"]
+        for epoch in (1, 2, 3)
     ]
+    csv_file.write(folder / "epochs.csv", schema.EPOCHS, rows)
+    plots = {b.file: b.caption for b in contents.blocks(folder) if isinstance(b, page.Plot)}
+    assert set(plots) == {*PLOTS, "learning-rate-1.png"}
+    assert "training and validation" in plots["loss-1.png"]
 
 
 def test_the_files_are_written_and_written_again(folder):
     files = contents.write(folder)
     assert {path.name for path in files} == {
         *("report.html", "report.md"),
-        *("accuracy-steps-1.png", "accuracy-time-1.png", "step-time-1.png"),
+        *PLOTS,
     }
     before = [path.read_bytes() for path in files]
     assert [path.read_bytes() for path in contents.write(folder)] == before
@@ -74,7 +96,7 @@ def test_the_files_are_written_and_written_again(folder):
 
 
 def test_a_folder_without_a_report_is_refused(tmp_path):
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="holds no report"):
         contents.write(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -98,6 +120,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MEASURE = """<script>
 document.body.dataset.seen = JSON.stringify({
   fits: document.body.scrollWidth <= window.innerWidth,
+  tables: [...document.querySelectorAll(".table")].every(t => t.scrollWidth <= t.clientWidth),
   pictures: [...document.images].map(image => image.naturalWidth > 0 && image.width > 200),
   title: document.title,
 });
@@ -128,4 +151,7 @@ def test_a_browser_shows_it_without_scrolling_sideways(folder, tmp_path, width):
         text=True,
         timeout=60,
     )
-    assert '{"fits":true,"pictures":[true,true,true],"title":"small"}' in done.stdout
+    assert (
+        '{"fits":true,"tables":true,"pictures":[true,true,true,true],"title":"small"}'
+        in done.stdout
+    )

@@ -13,7 +13,7 @@ EPOCHS = (
     "run_id epoch steps train_loss train_accuracy val_loss val_accuracy test_loss test_accuracy "
     "seconds images_per_second learning_rate"
 )
-TRIALS = "run_id dataset model optimizer trial parameters status val_accuracy test_accuracy"
+TRIALS = "run_id dataset model optimizer trial seed parameters status val_accuracy test_accuracy"
 
 
 def test_the_columns_are_the_promised_ones():

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from benchmarks.errors import InputError
-from benchmarks.reports import contents, page, trials
+from benchmarks.reports import comparison, contents, csv_file, page, schema, trials
 from benchmarks.run import parse_optimizer
 from benchmarks.search import draws
+from benchmarks.search.plan import finalists, rows
 from benchmarks.search.plan import plan as plan_search
 
 RATES = (1e-4, 1.0)
@@ -90,4 +91,109 @@ def test_a_search_from_the_command_line_to_its_report(command, data_dir, tmp_pat
     assert f"learning_rate={json.loads(best['parameters'])['learning_rate']!r}" in done.stdout
 
     files = [block.file for block in contents.blocks(folder) if isinstance(block, page.Plot)]
-    assert files == ["best-of-k-1.png"]
+    assert files == ["learning-rate-accuracy-1.png", "best-of-k-1.png"]
+
+
+@pytest.mark.parametrize("count", [4, 16, 20])
+def test_the_draws_cannot_cluster(count):
+    """At random, the largest gap between twenty rates is a sixth of the range."""
+    searched = draws.space(parse_optimizer("adam(learning_rate=[1e-4, 1])"))
+    for seed in range(20):
+        rates = np.array([d["learning_rate"] for d in draws.draw(searched, count, seed)])
+        places = np.sort(np.log(rates / 1e-4) / np.log(1e4))
+        gaps = np.diff(places, prepend=0, append=1)
+        whole = 2 ** int(np.log2(count))
+        assert gaps.max() <= 2 / whole + 1e-3
+        # Every 2^m-th part of the range has one of the first 2^m.
+        first = np.log(rates[:whole] / 1e-4) / np.log(1e4)
+        assert len(set(np.floor(first * whole - 1e-9))) == whole
+
+
+def test_the_rates_are_the_same_whatever_else_is_searched(config):
+    planned = plan(config, "adam", "sgd(momentum=[0.5, 0.9], nesterov=[True, False])")
+    adam, sgd = ([t for t in planned if t.optimizer.startswith(name)] for name in ("adam", "sgd"))
+    assert [t.config.learning_rate for t in adam] == [t.config.learning_rate for t in sgd]
+
+
+def test_finalists_get_seeds_that_the_search_has_not_seen(config):
+    planned = plan(config, "adam", "sgd", count=4)
+    found = pd.DataFrame(rows(planned), columns=list(schema.TRIALS)).astype(dict(schema.TRIALS))
+    found["status"] = "ok"
+    found["val_accuracy"] = [0.1 * (k % 5) for k in range(8)]
+    finals = finalists(planned, found, 2, 3)
+    assert len(finals) == 2 * 2 * 3
+    assert {trial.config.seed for trial in finals} == {1, 2, 3}
+    adam = {trial.number for trial in finals if trial.optimizer.startswith("adam")}
+    by_trial = found[found["optimizer"].str.startswith("adam")].set_index("trial")["val_accuracy"]
+    assert adam == set(by_trial.astype(float).nlargest(2).index)
+
+
+def test_finalists_winner_and_training_from_it(command, data_dir, tmp_path):
+    folder = tmp_path / "search"
+    shared = ("--device", "cpu", "--data-dir", data_dir)
+    done = command(
+        *("tune", "--model", "mlp", "--epochs", 1, "--optimizer", "adam", "--batch-size", 64),
+        *("--trials", 3, "--finalists", 2, "--finalist-seeds", 2, "--output", folder, *shared),
+    )
+    assert done.returncode == 0, done.stderr
+    found = pd.read_csv(folder / "trials.csv")
+    assert found.groupby("trial").size().sort_values().tolist() == [1, 3, 3]
+    assert len((folder / "command.txt").read_text().splitlines()) == 1
+    winner = trials.best(found)
+    assert winner["seeds"] == 2
+    compared = [c for c in comparison_of(folder)]
+    assert compared == []  # one optimizer: nothing to compare, and its trials are no others
+    assert "further seeds" in contents_text(folder)
+
+    again = tmp_path / "again"
+    done = command("train", "--from-tune", folder, "--seeds", 1, "--output", again, *shared)
+    assert done.returncode == 0, done.stderr
+    (run,) = pd.read_csv(again / "runs.csv").itertuples()
+    assert run.learning_rate == json.loads(winner["parameters"])["learning_rate"]
+    assert (run.batch_size, run.epochs, run.model, run.seed) == (64, 1, "mlp", 0)
+
+
+def comparison_of(folder):
+    try:
+        return comparison.within(folder)[0]
+    except InputError as error:
+        assert "nothing to compare" in str(error)
+        return []
+
+
+def contents_text(folder):
+    return page.to_markdown(contents.blocks(folder))
+
+
+def test_a_search_that_was_killed_can_be_read(config, tmp_path):
+    """Its trials were taken for forty optimizers, because trials.csv came last."""
+    planned = plan(config, "adam", "sgd", count=4)
+    done = planned[:5]
+    runs = [
+        {
+            **{k: v for k, v in dataclasses.asdict(t.config).items() if k in schema.RUNS},
+            "run_id": t.config.run_id,
+            "status": "ok",
+            "jit_compile": False,
+            "test_accuracy": 0.9 - 0.01 * number,
+        }
+        for number, t in enumerate(done)
+    ]
+    epochs = [
+        {"run_id": t.config.run_id, "epoch": 1, "steps": 9, "seconds": 1.0, "val_accuracy": 0.9}
+        | {"test_accuracy": 0.9}
+        for t in done
+    ]
+    csv_file.write(tmp_path / "runs.csv", schema.RUNS, runs)
+    csv_file.write(tmp_path / "epochs.csv", schema.EPOCHS, epochs)
+    csv_file.write(tmp_path / "trials.csv", schema.TRIALS, rows(planned))
+    for with_plan in (True, False):
+        if not with_plan:  # as versions before wrote it
+            (tmp_path / "trials.csv").unlink()
+            (tmp_path / "command.txt").write_text("python -m benchmarks tune\n")
+        compared, _ = comparison.within(tmp_path)
+        assert {c.effect.n for c in compared} == {1}
+        assert {c.metric.column for c in compared} == {"test_accuracy"}
+        text = contents_text(tmp_path)
+        assert ("Interrupted: 5 of 8 trials" in text) == with_plan
+        assert "search" in text

@@ -1,0 +1,113 @@
+"""`versions`: two versions of the code in turns, for a fair before and after."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from benchmarks.commands import checks, compare
+from benchmarks.commands.options import reports_folder
+from benchmarks.errors import InputError
+
+ORDER = ("before", "after")
+"""Within the first seed; the other way round within the second, and so on."""
+
+
+@click.command()
+@click.argument("before")
+@click.argument("after")
+@click.argument("train_options", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=5, help="How many runs of each kind and version."
+)
+@reports_folder("versions", "Folder for the two reports, a new one unless --resume.")
+@click.option("--resume", is_flag=True, help="Go on in the folder --output.")
+@click.option("--any-environment", is_flag=True, help="As for compare.")
+@click.option("--max-regression", metavar="PERCENT", help="As for compare.")
+@click.pass_context
+def versions(
+    context: click.Context,
+    before: str,
+    after: str,
+    train_options: tuple[str, ...],
+    seeds: int,
+    output: Path | None,
+    resume: bool,
+    any_environment: bool,
+    max_regression: str | None,
+) -> int:
+    r"""Train with two versions of the code in turns, and compare them.
+
+    BEFORE and AFTER are each a checkout of this project (with the Python of its
+    .venv, if it has one) or the Python of an environment in which a version is
+    installed. What follows -- goes to the `train` of both:
+
+    \b
+    python -m benchmarks versions ../old . --seeds 10 -- --optimizer keras_adam
+
+    Seed by seed, both train: before, after; after, before; and so on. A machine that
+    drifts, because it gets warm or others use it, so favours neither, as it does favour
+    one of two sessions.
+
+    Writes two folders, before and after, each as `train` does; ends as `compare` does,
+    exit code included.
+    """
+    for text in train_options:
+        name = text.partition("=")[0]
+        if name in ("--seeds", "--output", "--resume"):
+            raise InputError(f"{name}: give it before the --, it is not for one version alone")
+    if max_regression is not None:
+        compare.percent(max_regression)
+    trains = {"before": _train("before", before), "after": _train("after", after)}
+    if resume and output is None:
+        raise InputError("name the folder to go on in", resume=True, see=["output"])
+    folder = output or checks.default_folder("versions")
+    folders = {name: folder / name for name in ORDER}
+    if not resume and any((path / "runs.csv").exists() for path in folders.values()):
+        raise InputError(
+            "holds a report already; name a new folder, or go on in this one",
+            output=folder,
+            see=["resume"],
+        )
+    for seed in range(seeds):
+        for name in ORDER if seed % 2 == 0 else reversed(ORDER):
+            print(f"Seed {seed}, {name}:", flush=True)
+            command, environment = trains[name]
+            # The seeds before have a result already: one more, and it is done.
+            code = subprocess.run(
+                [
+                    *(*command, "train", *train_options),
+                    *("--seeds", str(seed + 1), "--output", str(folders[name]), "--resume"),
+                ],
+                env=environment,
+            ).returncode
+            if code not in (0, 1):  # 1: a run has failed, which compare says
+                return code
+    return int(
+        context.invoke(
+            compare.compare,
+            folders=tuple(folders.values()),
+            any_environment=any_environment,
+            max_regression=max_regression,
+        )
+    )
+
+
+def _train(argument: str, text: str) -> tuple[list[str], Mapping[str, str]]:
+    """Return how the harness of a version is called, and in which environment."""
+    path = Path(text)
+    environment = dict(os.environ)
+    environment.pop("PYTHONPATH", None)
+    if (path / "benchmarks" / "__main__.py").exists():
+        python = path / ".venv" / "bin" / "python"
+        environment["PYTHONPATH"] = str(path.resolve())
+        executable = str(python.absolute()) if python.exists() else sys.executable
+    elif path.is_file() and os.access(path, os.X_OK):
+        executable = str(path.absolute())
+    else:
+        raise InputError("neither a checkout of this project nor a Python", **{argument: text})
+    # -P: the folder that this was called from is no version of anything.
+    return [executable, "-P", "-m", "benchmarks"], environment

@@ -1,0 +1,193 @@
+"""What a folder of results holds that can be compared, whatever command wrote it.
+
+One frame of the same form for all: a row is what was observed of a `subject`
+(an optimizer) on a `problem` (all options that must be equal) in a `pair` (a
+seed, or a round of a race), beside the metrics and the environment.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.errors import InputError
+from benchmarks.reports import csv_file, schema, trials
+
+PROBLEM = tuple(
+    column
+    for column in (*schema.OPTIONS, "target_accuracy")
+    if column not in ("optimizer", "learning_rate", "seed")
+)
+"""The columns of runs.csv in which two runs must agree to be compared. The learning rate belongs
+to the optimizer."""
+
+MOST_IMAGES = 100_000
+FEWEST_IMAGES = 300
+"""In a test split, when their number is guessed from the accuracies; that of the digits is 360."""
+
+_COUNTS = np.arange(FEWEST_IMAGES, MOST_IMAGES + 1)
+
+TIMING_STEP = 0.001
+"""The part of a timing that is taken for unknown: nearer than that, no two are told apart."""
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """Read what was observed in `folder`.
+
+    Raises:
+        InputError: there is no report, or none of its runs came to an end.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    frames = list(_read(folder))
+    if not frames:
+        raise InputError(
+            f"{folder}: holds no report: no runs.csv, updates.csv, steps.csv or overhead.csv"
+        )
+    found = pd.concat(frames, ignore_index=True)
+    if not (found["status"] == "ok").any():
+        raise InputError(f"{folder}: holds no run with status ok")
+    return found
+
+
+def _read(folder: Path) -> Iterator[pd.DataFrame]:
+    if (folder / "runs.csv").exists():
+        runs = csv_file.read(folder / "runs.csv", schema.RUNS)
+        yield from_search(folder, runs) if trials.is_search(folder) else from_runs(runs)
+    raw = folder / "updates_raw.csv"
+    rounds = _rounds(csv_file.read(raw, schema.UPDATES_RAW)) if raw.exists() else None
+    for name, its_schema, shapes, metric in (
+        ("updates.csv", schema.UPDATES, "shapes", "update_ms_p50"),
+        ("steps.csv", schema.STEPS, "model", "step_ms_p50"),
+    ):
+        if (folder / name).exists():
+            rows = csv_file.read(folder / name, its_schema).rename(columns={shapes: "shapes"})
+            yield from_race(rows, rounds, metric)
+    if (folder / "overhead.csv").exists():
+        rows = csv_file.read(folder / "overhead.csv", schema.OVERHEAD)
+        yield rows.rename(columns={"way": "subject", "round": "pair"}).assign(
+            problem="what measuring costs", optimizer=rows["way"], status="ok"
+        )
+
+
+def from_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Say of each run what it is a run of, and how finely its metrics are rounded."""
+    runs = runs.copy()
+    # A run that failed does not know what `auto` came to: it would have been as in the others.
+    jit_compile = runs.groupby(["dataset", "model", "backend", "device"], dropna=False)[
+        "jit_compile"
+    ]
+    runs["jit_compile"] = runs["jit_compile"].fillna(jit_compile.transform("first"))
+    runs["problem"] = _problems(runs)
+    several = runs.groupby("optimizer")["learning_rate"].transform("nunique") > 1
+    rate = runs["learning_rate"].map(" at {:g}".format)
+    runs["subject"] = runs["optimizer"] + rate.where(several, "")
+    runs["pair"] = runs["seed"]
+    return _with_rounding(runs)
+
+
+def from_search(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:
+    """Keep the runs of each search's winner: over its seeds if there are finalists, else the one.
+
+    The other trials are other optimizers, and no repetitions of anything.
+    """
+    found = from_runs(runs)
+    winners = trials.winners(trials.read(folder))
+    by_run = winners.drop_duplicates("run_id").set_index("run_id")["optimizer"]
+    found = found[found["run_id"].isin(by_run.index)].copy()
+    found["subject"] = found["run_id"].map(by_run)
+    return found
+
+
+def from_race(rows: pd.DataFrame, rounds: pd.DataFrame | None, metric: str) -> pd.DataFrame:
+    """Pair the competitors of a race by its rounds; without them, there is one pair."""
+    batch = rows["batch_size"].map(", batches of {}".format) if "batch_size" in rows else ""
+    rows = rows.assign(
+        problem=rows["shapes"] + ", " + rows["mode"] + batch + " on " + rows["device"],
+        subject=rows["optimizer"],
+        status="ok",
+    )
+    if rounds is None:
+        return rows.assign(pair=0)
+    keys = ["shapes", "optimizer", "mode"]
+    return rows.drop(columns=metric).merge(
+        rounds.assign(**{metric: rounds["ms"]}).drop(columns="ms"), on=keys
+    )
+
+
+def _rounds(raw: pd.DataFrame) -> pd.DataFrame:
+    """Return the median update of each competitor in each round, in milliseconds."""
+    measured = raw[raw["phase"] == "measured"]
+    keys = ["shapes", "optimizer", "mode", "round"]
+    ms = measured.groupby(keys, sort=False)["seconds"].median() * 1e3
+    return ms.reset_index().rename(columns={"round": "pair", "seconds": "ms"})
+
+
+def _problems(runs: pd.DataFrame) -> pd.Series:
+    """Name the problem of each run; each combination of options once, for there are few."""
+    codes = runs.groupby(list(PROBLEM), dropna=False, sort=False).ngroup()
+    first = runs.loc[codes.drop_duplicates().index, list(PROBLEM)]
+    names = dict(zip(codes[first.index], map(_words, first.to_dict("records")), strict=True))
+    return codes.map(names).astype("string")
+
+
+IN_WORDS = ("dataset", "model", "epochs", "batch_size", "backend", "device")
+
+
+def _words(options: dict[str, object]) -> str:
+    words = (
+        f"{options['dataset']}, {options['model']}, {options['epochs']} epochs of batches of "
+        f"{options['batch_size']}, {options['backend']} on {options['device']}"
+    )
+    for column, value in options.items():
+        if column in IN_WORDS or pd.isna(value) or value == schema.DEFAULTS.get(column):
+            continue
+        if column == "jit_compile":
+            words += ", step compiled by XLA" if value else ""
+        elif column == "target_accuracy":
+            words += f", target {value:g}"
+        elif isinstance(value, bool | np.bool_):
+            words += f", {column}" if value else f", no {column}"
+        else:
+            words += f", {column} {value}"
+    return words
+
+
+def differing(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Return the columns in which not all rows agree, with their values as text."""
+    found = {}
+    for column in columns:
+        if column in frame:
+            values = frame[column].astype("string").fillna("none").unique()
+            if len(values) > 1:
+                found[column] = [str(value) for value in values]
+    return found
+
+
+def _with_rounding(runs: pd.DataFrame) -> pd.DataFrame:
+    """Add how finely metrics are rounded: `test_accuracy_step` and, as a part, `to_target_step`."""
+    by_problem = runs.groupby("problem", sort=False)
+    images = {name: _images(group) for name, group in by_problem}
+    steps = {name: _steps(group["steps_to_target"]) for name, group in by_problem}
+    runs["test_accuracy_step"] = 1 / runs["problem"].map(images).astype(float)
+    step = runs["problem"].map(steps).astype(float)
+    runs["to_target_step"] = step / runs["steps_to_target"].astype("Float64")
+    return runs
+
+
+def _images(runs: pd.DataFrame) -> int:
+    """Guess the images in the test split: the fewest of which all accuracies are whole parts."""
+    columns = ["test_accuracy", "best_test_accuracy"]
+    values = np.unique(runs[columns].to_numpy(float, na_value=np.nan))
+    images = _COUNTS
+    for value in values[np.isfinite(values)]:
+        # The file has six digits, so that a count of images is off by that much.
+        off = np.abs(value * images - np.round(value * images))
+        images = images[off <= 1e-6 * images]
+    return int(images[0]) if len(images) else MOST_IMAGES
+
+
+def _steps(values: pd.Series) -> int:
+    """Guess the steps of an epoch, at whose ends the target is looked for."""
+    return int(np.gcd.reduce(values.dropna().to_numpy(int))) if values.notna().any() else 1

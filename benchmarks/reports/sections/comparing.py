@@ -1,0 +1,136 @@
+"""Which optimizer is better, and how sure that is."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from benchmarks.reports.comparison import Comparison, in_changes, in_words
+from benchmarks.reports.page import Block, Heading, Table, Text
+
+MOST_TABLES = 8
+"""On one problem; a reader of more wants a program: `compare --json`."""
+
+MOST_LINES = 200
+"""Of the overview."""
+
+MOST_PROBLEMS = 8
+"""That have a section of their own."""
+
+
+def overview(comparisons: Sequence[Comparison]) -> Iterator[Block]:
+    """Count the verdicts over the problems, if there are several."""
+    if len({compared.problem for compared in comparisons}) < 2:
+        return
+    yield Heading("Overview")
+    header, rows = counts(comparisons)
+    yield Table(header, rows[:MOST_LINES])
+    yield Text(
+        "In how many problems a difference for the better or for the worse is shown, none of any "
+        "size that matters, or neither; and the median change over the problems."
+    )
+    if len(rows) > MOST_LINES:
+        yield Text(f"... and {len(rows) - MOST_LINES:,} lines more.")
+
+
+def counts(comparisons: Sequence[Comparison]) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """Return header and rows: how often each verdict, for each optimizer and metric."""
+    groups: dict[tuple[str, str, str], list[Comparison]] = {}
+    for compared in comparisons:
+        names = compared.baseline, compared.subject, compared.metric.column
+        groups.setdefault(names, []).append(compared)
+    rows = []
+    for (baseline, subject, _), of_metric in groups.items():
+        kinds = Counter(_kind(compared) for compared in of_metric)
+        metric = of_metric[0].metric
+        estimates = [c.effect.estimate for c in of_metric if c.effect.n]
+        rows.append(
+            (
+                *(subject, baseline, metric.column),
+                *(f"{kinds[kind]:,}" for kind in ("better", "worse", "none", "inconclusive")),
+                in_changes(metric, [float(np.median(estimates))]) if estimates else "",
+            )
+        )
+    return (
+        ("optimizer", "against", "metric", "better", "worse", "none", "inconclusive", "median"),
+        rows,
+    )
+
+
+def _kind(compared: Comparison) -> str:
+    if compared.verdict.startswith("difference"):
+        is_higher = compared.effect.estimate > compared.effect.none
+        return "better" if is_higher == (compared.metric.better == "higher") else "worse"
+    return "none" if compared.verdict.startswith("no difference") else "inconclusive"
+
+
+def of_problem(comparisons: Sequence[Comparison]) -> Iterator[Block]:
+    """Show the comparisons on one problem: a table for each optimizer."""
+    tables = [
+        (names, list(group))
+        for names, group in itertools.groupby(comparisons, lambda c: (c.baseline, c.subject))
+    ]
+    for (baseline, subject), group in tables[:MOST_TABLES]:
+        yield Heading(f"{subject} against {baseline}", level=3)
+        yield Table(*table(group))
+    if len(tables) > MOST_TABLES:
+        yield Text(f"{len(tables) - MOST_TABLES:,} more: `python -m benchmarks compare --json`.")
+
+
+def of_problems(comparisons: Sequence[Comparison]) -> Iterator[Block]:
+    """Show the comparisons of each problem under its name."""
+    groups = [list(g) for _, g in itertools.groupby(comparisons, lambda c: c.problem)]
+    for group in groups[:MOST_PROBLEMS]:
+        yield Heading(group[0].problem)
+        yield from of_problem(group)
+
+
+def table(comparisons: Sequence[Comparison]) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """Return header and rows for comparisons of the same two: a line each metric."""
+    first = comparisons[0]
+    header = (
+        *("metric", first.baseline, first.subject),
+        *("change", "95 % interval", "p", "pairs", "verdict"),
+    )
+    return header, [_row(compared) for compared in comparisons]
+
+
+def _row(compared: Comparison) -> tuple[str, ...]:
+    change, interval, p, verdict = in_words(compared)
+    means = (compared.mean_baseline, compared.mean_subject)
+    return (
+        compared.metric.column,
+        *(f"{mean:.4g}" if np.isfinite(mean) else "" for mean in means),
+        *(change, interval, p, str(compared.effect.n), verdict),
+    )
+
+
+def method(comparisons: Sequence[Comparison], refused: str) -> Iterator[Block]:
+    """Say how the verdicts are made, or why there are none."""
+    yield Heading("How the comparisons are made" if comparisons else "Comparison")
+    if not comparisons:
+        yield Text(f"None: {refused}.")
+        return
+    yield Text(explanation(len(comparisons)))
+
+
+def explanation(count: int) -> str:
+    """Say what the columns of a comparison of `count` lines mean."""
+    return (
+        "Runs are paired by their seeds, updates by the rounds of the race. Both means are over "
+        "the pairs, geometric where the change is a ratio; the interval is Student's and p that "
+        "of the paired t-test. A verdict of a difference needs a p below 0.05 after Holm's "
+        f"correction for the number of comparisons here, {count:,}; one of no difference names "
+        "the largest that the interval leaves possible, up to 5 % (accuracy: 0.01); all else is "
+        "inconclusive."
+    )
+
+
+def race_row(compared: Comparison) -> tuple[str, ...]:
+    """Return the cells of a comparison whose table has several baselines."""
+    change, interval, p, verdict = in_words(compared)
+    return (
+        *(compared.problem, compared.subject, compared.baseline),
+        *(change, interval, p, str(compared.effect.n), verdict),
+    )

@@ -1,0 +1,71 @@
+"""What an update or a step takes: a table, the bars and the comparisons of each model."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.reports import csv_file, plots, schema
+from benchmarks.reports.comparison import Comparison
+from benchmarks.reports.page import Block, Heading, Plot, Table, Text
+from benchmarks.reports.sections import comparing
+
+
+def sections(folder: Path, comparisons: Sequence[Comparison]) -> Iterator[Block]:
+    """Show the races in `folder`, if it holds any."""
+    for name, its_schema, shapes, what in (
+        ("updates.csv", schema.UPDATES, "shapes", "update"),
+        ("steps.csv", schema.STEPS, "model", "step"),
+    ):
+        if (folder / name).exists():
+            rows = csv_file.read(folder / name, its_schema).rename(
+                columns={shapes: "shapes", "optimizer": "subject"}
+            )
+            for model, group in rows.groupby("shapes", sort=False):
+                yield from _race(str(model), what, group)
+                problem = re.compile(rf"{re.escape(str(model))}, [^,]*(, batches of \d+)? on ")
+                metric = f"{what}_ms_p50"
+                mine = [
+                    c for c in comparisons if problem.match(c.problem) and c.metric.column == metric
+                ]
+                yield from _comparisons(mine)
+
+
+def _race(model: str, what: str, rows: pd.DataFrame) -> Iterator[Block]:
+    first = rows.iloc[0]
+    yield Heading(f"{model}: one {what}")
+    yield Text(
+        f"{first['variables']:,} variables, {first['params']:,} parameters, on {first['device']}; "
+        f"{first['repetitions']} repetitions each."
+    )
+    has_limit = "bandwidth_limit_ms" in rows and rows["bandwidth_limit_ms"].notna().any()
+    header = ["optimizer", "mode", "backend", "ms", "least ms", "90 % below", "first call s"]
+    header += ["/ bandwidth", "state MB"] if has_limit else []
+    lines = []
+    for _, row in rows.iterrows():
+        times = [row[f"{what}_ms_{q}"] for q in ("p50", "min", "p90")]
+        line = [row["subject"], row["mode"], row["backend"], *(f"{ms:.3g}" for ms in times)]
+        line.append(f"{row['first_call_seconds']:.2f}")
+        if has_limit:
+            line.append(f"{times[0] / row['bandwidth_limit_ms']:.2f}")
+            line.append(f"{row['state_bytes'] / 1e6:,.1f}")
+        lines.append(line)
+    yield Table(header, lines)
+    limit = float(first["bandwidth_limit_ms"]) if has_limit else None
+    yield Plot(
+        f"{what}-{re.sub(r'[^a-zA-Z0-9]+', '-', model)}.png",
+        plots.times(rows, f"{what}_ms_p50", f"milliseconds of one {what}", limit),
+        f"Median time of one {what} of {model}.",
+    )
+
+
+def _comparisons(comparisons: Sequence[Comparison]) -> Iterator[Block]:
+    if comparisons:
+        yield Table(
+            (
+                *("problem", "optimizer", "against", "change", "95 % interval"),
+                *("p", "rounds", "verdict"),
+            ),
+            [comparing.race_row(compared) for compared in comparisons],
+        )

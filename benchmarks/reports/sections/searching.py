@@ -1,0 +1,81 @@
+"""What a search found, and what its budget buys."""
+
+import json
+from collections.abc import Iterator
+
+import pandas as pd
+
+from benchmarks.reports import plots, trials
+from benchmarks.reports.page import Block, Heading, Items, Plot, Table, Text
+
+MOST_FINALISTS = 10
+"""Of an optimizer, in the table."""
+
+
+def section(found: pd.DataFrame) -> Iterator[Block]:
+    """Show each search: the best trials, accuracy against learning rate, the best of k."""
+    done = found[found["status"].notna()]
+    if len(done) < len(found):
+        yield Text(f"Interrupted: {len(done):,} of {len(found):,} trials have been run.")
+    problems = done.groupby(["dataset", "model"], sort=False)
+    for number, ((dataset, model), of_problem) in enumerate(problems, start=1):
+        yield Heading(f"{dataset}, {model}: search")
+        searches = [
+            (str(name), group) for name, group in of_problem.groupby("optimizer", sort=False)
+        ]
+        yield _best(searches)
+        yield Text(
+            "The validation accuracy chooses; the test accuracy of what it chose is the result. "
+            "With finalists, both are means over seeds that the search had not seen."
+        )
+        yield from _plots(number, searches[: plots.MOST_SERIES])
+    warnings = list(trials.warnings(done))
+    if warnings:
+        yield Items([f"Warning: {warning}" for warning in warnings])
+
+
+def _best(searches: list[tuple[str, pd.DataFrame]]) -> Table:
+    """One line an optimizer, and one each further finalist."""
+    rows = []
+    for name, group in searches:
+        drawn = trials.drawn(group)
+        ok = f"{(drawn['status'] == 'ok').sum()} of {len(drawn)}"
+        ranked = trials.ranking(group)
+        if ranked.empty:
+            rows.append((name, ok, "", "", "", ""))
+        finalists = ranked[ranked["seeds"] > 0]
+        for place, row in enumerate((finalists if len(finalists) else ranked[:1]).itertuples()):
+            if place == MOST_FINALISTS:
+                break
+            parameters = ", ".join(f"{k}={v!r}" for k, v in json.loads(row.parameters).items())
+            accuracies = (f"{row.val_accuracy:.4f}", f"{row.test_accuracy:.4f}")
+            first = (name, ok) if place == 0 else ("", "")
+            rows.append((*first, parameters, str(row.seeds or ""), *accuracies))
+    return Table(
+        ("optimizer", "ok", "best", "further seeds", "val accuracy", "test accuracy"), rows
+    )
+
+
+def _plots(number: int, searches: list[tuple[str, pd.DataFrame]]) -> Iterator[Block]:
+    rates = []
+    for name, group in searches:
+        drawn = trials.drawn(group)
+        values = [json.loads(text).get("learning_rate") for text in drawn["parameters"]]
+        frame = drawn.assign(learning_rate=pd.array(values, "Float64")).dropna(
+            subset=["learning_rate"]
+        )
+        rates.append((name, frame.astype({"learning_rate": float, "val_accuracy": float})))
+    rates = [(name, frame) for name, frame in rates if frame["learning_rate"].nunique() > 1]
+    if rates:
+        yield Plot(
+            f"learning-rate-accuracy-{number}.png",
+            plots.trials(rates, "learning_rate"),
+            "Validation accuracy of each trial against its learning rate; a cross is one that "
+            "diverged or failed.",
+        )
+    yield Plot(
+        f"best-of-k-{number}.png",
+        plots.best_of_k([(name, trials.best_of_k(group)) for name, group in searches]),
+        "Test accuracy of the best trial by validation, in a search of so many: median, and "
+        "the range of nine in ten such searches.",
+    )

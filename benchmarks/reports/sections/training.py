@@ -1,0 +1,179 @@
+"""What training runs came to: a table and the curves of each problem."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from benchmarks.reports import plots
+from benchmarks.reports.comparison import Comparison, default_baseline
+from benchmarks.reports.page import Block, Details, Heading, Plot, Table, Text
+from benchmarks.reports.sections import comparing
+from benchmarks.reports.sections.comparing import MOST_PROBLEMS
+
+SUMMARY = {
+    "test_accuracy": ("test accuracy", "{:.4f}"),
+    "steps_to_target": ("steps to target", "{:,.0f}"),
+    "seconds_to_target": ("seconds to target", "{:,.1f}"),
+    "images_per_second": ("images/s", "{:,.0f}"),
+    "step_ms_p50": ("step ms", "{:.2f}"),
+    "compile_seconds": ("compile s", "{:.1f}"),
+    "data_wait_fraction": ("waits for data", "{:.0%}"),
+    "inference_ms_p50": ("inference ms", "{:.2f}"),
+    "peak_memory_mb": ("peak MB", "{:,.0f}"),
+}
+"""Column, its heading, its style. Columns that were not measured are left out."""
+
+MOST_ROWS = 1000
+"""Of a table: a page with more is no help, and runs.csv has all."""
+
+
+def sections(
+    runs: pd.DataFrame, epochs: pd.DataFrame, comparisons: Sequence[Comparison]
+) -> Iterator[Block]:
+    """Show each problem: results, curves, comparisons; of many, the first ones so."""
+    by_problem = {
+        problem: list(group)
+        for problem, group in itertools.groupby(comparisons, lambda compared: compared.problem)
+    }
+    problems = list(runs.groupby("problem", sort=False))
+    for number, (problem, group) in enumerate(problems[:MOST_PROBLEMS], start=1):
+        yield Heading(str(problem))
+        yield from _results(group)
+        yield from _plots(number, group, epochs)
+        yield from comparing.of_problem(by_problem.get(problem, []))
+    if len(problems) > MOST_PROBLEMS:
+        yield Heading("All problems")
+        yield Text(
+            f"{len(problems):,} problems, of which the first {MOST_PROBLEMS} are shown in full "
+            "above: medians over the seeds."
+        )
+        yield Details(f"Results of all {len(problems):,} problems", list(_all_results(runs)))
+
+
+def _by_subject(runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    return [(str(name), group) for name, group in runs.groupby("subject", sort=False)]
+
+
+def _results(runs: pd.DataFrame) -> Iterator[Block]:
+    columns = [column for column in SUMMARY if runs[column].notna().any()]
+    subjects = _by_subject(runs)
+    rows = []
+    for name, group in subjects[:MOST_ROWS]:
+        ok = group[group["status"] == "ok"]
+        rates = ", ".join(f"{rate:g}" for rate in group["learning_rate"].dropna().unique())
+        values = [_median_and_range(ok[column], SUMMARY[column][1]) for column in columns]
+        rows.append((name, rates, f"{len(ok)} of {len(group)}", *values))
+    headings = [SUMMARY[column][0] for column in columns]
+    yield Table(("optimizer", "learning rate", "ok", *headings), rows)
+    yield Text("Median over the seeds, with the range.")
+    if len(subjects) > MOST_ROWS:
+        yield Text(f"... and {len(subjects) - MOST_ROWS:,} optimizers more in runs.csv.")
+
+
+def _all_results(runs: pd.DataFrame) -> Iterator[Block]:
+    columns = [column for column in SUMMARY if runs[column].notna().any()]
+    ok = runs[runs["status"] == "ok"]
+    medians = ok.astype(dict.fromkeys(columns, float)).groupby(["problem", "subject"], sort=False)
+    table = medians[columns].median()
+    rows = [
+        (
+            *map(str, key),
+            *(
+                "" if pd.isna(v) else SUMMARY[c][1].format(v)
+                for c, v in zip(columns, row, strict=True)
+            ),
+        )
+        for key, row in zip(table.index[:MOST_ROWS], table.to_numpy(), strict=False)
+    ]
+    yield Table(("problem", "optimizer", *(SUMMARY[column][0] for column in columns)), rows)
+    if len(table) > MOST_ROWS:
+        yield Text(f"... and {len(table) - MOST_ROWS:,} lines more: see runs.csv.")
+
+
+def _median_and_range(values: pd.Series, style: str) -> str:
+    values = values.dropna()
+    if values.empty:
+        return ""
+    median, low, high = (style.format(v) for v in (values.median(), values.min(), values.max()))
+    return f"{median} ({low} to {high})" if low != high else median
+
+
+def _plots(number: int, runs: pd.DataFrame, epochs: pd.DataFrame) -> Iterator[Block]:
+    """Draw the runs that came to their end; one that diverged has no curve to its end."""
+    ok = runs[runs["status"] == "ok"]
+    if ok.empty:
+        return
+    names, left_out = _worth_a_curve(ok)
+    ok = ok[ok["subject"].isin(names)]
+    joined = epochs.merge(ok[["run_id", "subject"]], on="run_id").sort_values(["run_id", "epoch"])
+    if len(joined):
+        yield from _curves(number, joined, names, ok["target_accuracy"].dropna(), left_out)
+    timed = ok.dropna(subset=["step_ms_p50", "step_ms_p90", "step_ms_p99"])
+    if len(timed):
+        groups = [(name, group.head(25)) for name, group in _by_subject(timed)]
+        yield Plot(
+            f"step-time-{number}.png",
+            plots.percentiles(groups),
+            "Time of a training step, a line each run: median (dot), 90th and 99th percentile."
+            + left_out,
+        )
+
+
+def _worth_a_curve(ok: pd.DataFrame) -> tuple[list[str], str]:
+    """Return the subjects that are drawn, in the order of the table, and what is said of others."""
+    subjects = list(dict.fromkeys(ok["subject"]))
+    if len(subjects) <= plots.MOST_SERIES:
+        return subjects, ""
+    medians = ok.groupby("subject")["test_accuracy"].median().sort_values(ascending=False)
+    first = [default_baseline(ok), *medians.index]
+    chosen = set(list(dict.fromkeys(first))[: plots.MOST_SERIES])
+    return (
+        [subject for subject in subjects if subject in chosen],
+        f" The baseline and the {plots.MOST_SERIES - 1} most accurate of {len(subjects):,}.",
+    )
+
+
+def _curves(
+    number: int, joined: pd.DataFrame, names: Sequence[str], targets: pd.Series, left_out: str
+) -> Iterator[Block]:
+    for source, total in (("steps", "total_steps"), ("seconds", "total_seconds")):
+        joined[total] = joined.groupby("run_id")[source].cumsum()
+    floats = ["total_steps", "total_seconds", "learning_rate"]
+    floats += [
+        f"{split}_{what}" for split in ("train", "val", "test") for what in ("accuracy", "loss")
+    ]
+    joined = joined.astype(dict.fromkeys(floats, float))
+    series = [(name, joined[joined["subject"] == name]) for name in names]
+    target = float(targets.iloc[0]) if len(targets) else None
+    for column, label, what in (
+        ("total_steps", "steps", "steps"),
+        ("total_seconds", "seconds of training", "time"),
+    ):
+        yield Plot(
+            f"accuracy-{what}-{number}.png",
+            plots.curves(
+                series, column, [("test_accuracy", "test")], label, "test accuracy", target
+            ),
+            f"Test accuracy against {what}: median over the seeds, and their range.{left_out}",
+        )
+    other, name = ("val", "validation") if joined["val_loss"].notna().any() else ("test", "test")
+    losses = [("train_loss", "training"), (f"{other}_loss", name)]
+    losses = [(column, what) for column, what in losses if joined[column].notna().any()]
+    if losses:
+        is_wide = joined[losses[0][0]].max() > 10 * joined[losses[0][0]].min() > 0
+        yield Plot(
+            f"loss-{number}.png",
+            plots.curves(series, "total_steps", losses, "steps", "loss", is_logarithmic=is_wide),
+            f"Loss against steps, {' and '.join(what for _, what in losses)}: median over the "
+            f"seeds.{left_out}",
+        )
+    if joined.groupby("run_id")["learning_rate"].nunique().max() > 1:
+        yield Plot(
+            f"learning-rate-{number}.png",
+            plots.curves(
+                *(series, "total_steps", [("learning_rate", "")], "steps", "learning rate"),
+                is_logarithmic=True,
+            ),
+            f"Learning rate at the end of each epoch.{left_out}",
+        )
