@@ -62,13 +62,14 @@ from benchmarks.run import parse_optimizer
 @click.option(
     "--from-tune",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="Train what a search found: the data sets, models, optimizers and all options are those of "
-    "its winners, but for what is given here.",
+    help="Train what a search found: the data sets, models, optimizers and all options are "
+    "those of its winners, but for what is given here.",
 )
 @reports_folder("train", "Folder for the reports, a new one unless --resume.")
 @click.pass_context
 def train(
     context: click.Context,
+    /,
     datasets: tuple[str, ...],
     models: tuple[str, ...],
     optimizer_texts: tuple[str, ...],

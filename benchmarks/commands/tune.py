@@ -105,6 +105,7 @@ def tune(
     checked = common.check(first, device, data_dir, manual_dir, console)
     problems = [dataclasses.replace(problem, device=checked.device) for problem in problems]
     planned = plan.plan(specs, learning_rates, trials, problems)
+
     def train(all_planned: list[plan.Trial]) -> "tuple[pd.DataFrame, pd.DataFrame]":
         """Do what is not done yet; return the rows of runs.csv and of trials.csv."""
         path = folder / "trials.csv"

@@ -77,7 +77,10 @@ def draw(searched: Space, trials: int, seed: int) -> list[dict[str, Any]]:
     sequence = qmc.Sobol(DIMENSIONS, scramble=True, seed=seed)
     points = sequence.random_base2(math.ceil(math.log2(trials)))[:trials]
     return [
-        {name: values.at(part) for (name, values), part in zip(searched.items(), point, strict=False)}
+        {
+            name: values.at(part)
+            for (name, values), part in zip(searched.items(), point, strict=False)
+        }
         for point in points.tolist()
     ]
 

@@ -96,7 +96,9 @@ def finalists(planned: Sequence[Trial], found: pd.DataFrame, count: int, seeds: 
             and trial.number in best
         ]
     return [
-        dataclasses.replace(trial, config=dataclasses.replace(trial.config, seed=trial.config.seed + k))
+        dataclasses.replace(
+            trial, config=dataclasses.replace(trial.config, seed=trial.config.seed + k)
+        )
         for k in range(1, seeds + 1)  # seed by seed, so that a drift is the same for all
         for trial in chosen
     ]

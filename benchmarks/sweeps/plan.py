@@ -43,7 +43,7 @@ def configurations(
 
 
 def again(configs: Iterable[RunConfig], seeds: int, **changed: object) -> list[RunConfig]:
-    """Return runs that there were, with these seeds and what is changed, one seed after the other."""
+    """Return runs that there were with other seeds, and what is changed, seed by seed."""
     configs = list(configs)
     return [
         dataclasses.replace(config, seed=seed, **changed)  # type: ignore[arg-type]
