@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from benchmarks.commands import compare, data, program, report, train, tune, update
+from benchmarks.commands import compare, data, program, report, train, tune, update, versions
 from benchmarks.commands.options import option
 from benchmarks.errors import InputError
 
@@ -21,6 +21,7 @@ for command in (
     tune.tune,
     update.update,
     program.program,
+    versions.versions,
     data.data,
 ):
     cli.add_command(command)
