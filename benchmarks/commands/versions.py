@@ -39,14 +39,12 @@ def versions(
     any_environment: bool,
     max_regression: str | None,
 ) -> int:
-    r"""Train with two versions of the code in turns, and compare them.
+    """Train with two versions of the code in turns, and compare them.
 
     BEFORE and AFTER are each a checkout of this project (with the Python of its
     .venv, if it has one) or the Python of an environment in which a version is
-    installed. What follows -- goes to the `train` of both:
-
-    \b
-    python -m benchmarks versions ../old . --seeds 10 -- --optimizer keras_adam
+    installed. What follows -- goes to the `train` of both, as in
+    `versions ../old . --seeds 10 -- --optimizer keras_adam --model mlp`.
 
     Seed by seed, both train: before, after; after, before; and so on. A machine that
     drifts, because it gets warm or others use it, so favours neither, as it does favour
