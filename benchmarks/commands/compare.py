@@ -71,6 +71,7 @@ def compare(
     Runs are paired by their seeds, updates by the rounds of the race. For each metric:
     the means over the pairs; the change (of a ratio, geometric means) with Student's 95 %
     interval; p of the paired t-test; a verdict, corrected for the number of comparisons.
+    Of programs, which are counted and not measured, the change is exact.
     """
     if len(folders) > 2:
         raise InputError(f"{len(folders)} folders given: compare takes one or two")
@@ -80,8 +81,13 @@ def compare(
         )
     size = None if max_regression is None else percent(max_regression)
 
-    from benchmarks.reports import comparison, gate
+    from benchmarks.reports import comparison, gate, programs
 
+    if any(programs.is_in(folder) for folder in folders):
+        from benchmarks.commands import compare_programs
+
+        changes = compare_programs.changes(folders, baseline, subjects, metrics, any_environment)
+        return compare_programs.show(changes, size, as_json)
     valid = [metric.column for metric in comparison.METRICS]
     for metric in metrics:
         if metric not in valid:

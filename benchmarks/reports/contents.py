@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.errors import InputError
-from benchmarks.reports import csv_file, observations, schema, trials
+from benchmarks.reports import csv_file, observations, programs, schema, trials
 from benchmarks.reports.comparison import Comparison, within_observations
 from benchmarks.reports.page import Block, Heading, Items, Plot, Table, Text, to_html, to_markdown
 from benchmarks.reports.sections import comparing, racing, searching, training
@@ -47,6 +47,11 @@ def blocks(folder: Path) -> Iterator[Block]:
     Raises:
         InputError: there is no report in `folder`.
     """
+    if programs.is_in(folder):
+        yield Heading(folder.resolve().name, level=1)
+        yield from _what_and_where(folder, programs.read(folder))
+        yield from programs.section(folder)
+        return
     found = observations.read(folder)
     comparisons, warnings, refused = _compare(found, folder)
     yield Heading(folder.resolve().name, level=1)

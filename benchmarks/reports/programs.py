@@ -76,7 +76,7 @@ def within(
     Raises:
         InputError: there is no such optimizer, or nothing to compare.
     """
-    rows = _read(folder)
+    rows = read(folder)
     names = list(dict.fromkeys(rows["optimizer"]))
     if baseline is None:
         baseline = "adam" if "adam" in names else names[0]
@@ -94,7 +94,7 @@ def between(
     any_environment: bool = False,
 ) -> list[Change]:
     """Compare each optimizer's programs in one folder with those in another; see `within`."""
-    old, new = _read(before), _read(after)
+    old, new = read(before), read(after)
     names = [name for name in dict.fromkeys(old["optimizer"]) if name in set(new["optimizer"])]
     _check(names, optimizers, after)
     pairs = [(name, name) for name in optimizers or names]
@@ -106,7 +106,7 @@ def section(folder: Path) -> Iterator[Block]:
     """Show the programs in `folder`, if it holds any: a table for each problem."""
     if not is_in(folder):
         return
-    rows = _read(folder)
+    rows = read(folder)
     for problem, group in rows.groupby("problem", sort=False):
         yield Heading(str(problem))
         yield Table(
@@ -138,7 +138,12 @@ def _cells(row: dict[str, object]) -> Iterator[str]:
         yield "" if pd.isna(value) else style.format(float(str(value)) / unit)
 
 
-def _read(folder: Path) -> pd.DataFrame:
+def read(folder: Path) -> pd.DataFrame:
+    """Read the programs in `folder`, and name the problem of each.
+
+    Raises:
+        InputError: there are none, or two that nothing tells apart.
+    """
     rows = csv_file.read(folder / FILE, schema.PROGRAMS)
     if rows.empty:
         raise InputError(f"{folder / FILE}: holds no program")

@@ -1,5 +1,7 @@
 """Programs that were compiled, compared and shown."""
 
+import json
+
 import pytest
 
 from benchmarks.errors import InputError
@@ -96,3 +98,28 @@ def test_a_page_shows_every_program(folder, tmp_path):
     assert page.count("| adam |") == 2
     assert page.count("int8") == 1
     assert list(programs.section(tmp_path)) == []
+
+
+def test_compare_reads_the_folder(command, folder, tmp_path):
+    done = command("compare", folder, "--json", "--max-regression", "5%")
+    assert done.returncode == 1, done.stderr
+    found = {each["metric"]: each for each in json.loads(done.stdout)}
+    assert found["bytes_per_parameter"]["estimate"] == 0.75
+    assert found["bytes_per_parameter"]["verdict"] == "less"
+    assert found["kernels"]["n"] == 1
+    assert "Regression: kernels of keras_adam(state_dtype='int8') against adam" in done.stderr
+    done = command("compare", folder, "--metric", "peak_mb", "--max-regression", "5%")
+    assert done.returncode == 0, done.stderr
+    assert "peak_mb" in done.stdout
+    assert "equal" in done.stdout
+    done = command("compare", folder, "--metric", "step_ms_p50")
+    assert done.returncode == 2
+    assert "--metric 'step_ms_p50': valid are: kernels," in done.stderr
+
+
+def test_report_shows_the_folder(command, folder):
+    done = command("report", folder)
+    assert done.returncode == 0, done.stderr
+    page = (folder / "report.html").read_text()
+    assert "resnet50 update on h100, float32" in page
+    assert "backend_version: 0.10.2" in page

@@ -1,0 +1,86 @@
+"""`compare` for folders of `program`: counts, so that changes are exact."""
+
+import itertools
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.commands import terminal
+from benchmarks.errors import InputError
+from benchmarks.reports import programs
+from benchmarks.reports.programs import Change
+
+
+def changes(
+    folders: Sequence[Path],
+    baseline: str | None,
+    subjects: Sequence[str],
+    metrics: Sequence[str],
+    any_environment: bool,
+) -> list[Change]:
+    """Compare the programs of one folder with each other, or those of two folders.
+
+    Raises:
+        InputError: there is nothing to compare, or no such column or optimizer.
+    """
+    for metric in metrics:
+        if metric not in programs.METRICS:
+            raise InputError(f"valid are: {', '.join(programs.METRICS)}", metric=metric)
+    options = subjects, metrics, any_environment
+    if len(folders) == 1:
+        return programs.within(folders[0], baseline, *options)
+    return programs.between(folders[0], folders[1], *options)
+
+
+def show(found: Sequence[Change], size: float | None, as_json: bool) -> int:
+    """Print the changes; return the exit code: 1 if one is a regression of more than `size`."""
+    if as_json:
+        print(json.dumps([_object(change) for change in found], indent=1, allow_nan=False))
+    else:
+        _print(found)
+    if size is None:
+        return 0
+    worse = [change for change in found if change.ratio > 1 + size]
+    for change in worse:
+        print(
+            f"Regression: {change.metric} of {change.subject} against {change.baseline}: "
+            f"{change.before:.6g} to {change.after:.6g} ({change.problem})",
+            file=sys.stderr if as_json else sys.stdout,
+        )
+    return int(bool(worse))
+
+
+def _object(change: Change) -> dict[str, object]:
+    ratio = change.ratio if math.isfinite(change.ratio) else None
+    return {
+        "metric": change.metric,
+        "baseline": change.baseline,
+        "subject": change.subject,
+        "estimate": ratio,
+        "low": ratio,
+        "high": ratio,
+        "p": None,
+        "n": 1,
+        "verdict": change.verdict,
+        "scale": "ratio",
+        "problem": change.problem,
+    }
+
+
+def _print(found: Sequence[Change]) -> None:
+    console = terminal.console()
+    for (problem, baseline, subject), group in itertools.groupby(
+        found, key=lambda change: (change.problem, change.baseline, change.subject)
+    ):
+        title = f"{subject} against {baseline}: {problem}"
+        console.print(title, markup=False, highlight=False, soft_wrap=True)
+        rows = [
+            (
+                *(change.metric, f"{change.before:.6g}", f"{change.after:.6g}"),
+                *(f"x {change.ratio:.3g}" if math.isfinite(change.ratio) else "", change.verdict),
+            )
+            for change in group
+        ]
+        console.print(terminal.table(("", "before", "after", "change", "verdict"), rows), "")
