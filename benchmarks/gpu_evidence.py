@@ -70,19 +70,24 @@ def _each(option: str, *values: str) -> list[str]:
 
 @click.command()
 @options.BACKEND
-@options.DEVICE
+@click.option(
+    "--device",
+    type=click.Choice(["gpu", "cpu"]),
+    default="gpu",
+    show_default=True,
+    help="Where to compute; cpu is to try this command out.",
+)
 @click.option("--minutes", type=click.FloatRange(min=0), default=18.0, help="For all of it.")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     help="New folder. Default: results/gpu-BACKEND-DATE-TIME.",
 )
-def main(backend: str, device: str | None, minutes: float, output: Path | None) -> int:
+def main(backend: str, device: str, minutes: float, output: Path | None) -> int:
     """Measure on a GPU, and pack the reports into an archive that can be sent."""
     from benchmarks.updates import race
 
     end = time.monotonic() + 60 * minutes
-    device = device or "gpu"
     now = datetime.datetime.now().astimezone()
     folder = output or Path("results") / f"gpu-{backend}-{now:%Y%m%d-%H%M%S}"
     if folder.exists():
