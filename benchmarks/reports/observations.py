@@ -5,6 +5,7 @@ One frame of the same form for all: a row is what was observed of a `subject`
 seed, or a round of a race), beside the metrics and the environment.
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import pandas as pd
 
 from benchmarks.errors import InputError
 from benchmarks.reports import csv_file, schema, trials
+from benchmarks.run import RunConfig
 
 PROBLEM = tuple(
     column
-    for column in (*schema.OPTIONS, "target_accuracy")
+    for column in dict.fromkeys((*schema.OPTIONS, "target_accuracy"))
     if column not in ("optimizer", "learning_rate", "seed")
 )
 """The columns of runs.csv in which two runs must agree to be compared. The learning rate belongs
@@ -132,6 +134,8 @@ def _problems(runs: pd.DataFrame) -> pd.Series:
     return codes.map(names).astype("string")
 
 
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(RunConfig)}
+
 IN_WORDS = ("dataset", "model", "epochs", "batch_size", "backend", "device")
 
 
@@ -141,7 +145,7 @@ def _words(options: dict[str, object]) -> str:
         f"{options['batch_size']}, {options['backend']} on {options['device']}"
     )
     for column, value in options.items():
-        if column in IN_WORDS or pd.isna(value) or value == schema.DEFAULTS.get(column):
+        if column in IN_WORDS or pd.isna(value) or value == _DEFAULTS.get(column):
             continue
         if column == "jit_compile":
             words += ", step compiled by XLA" if value else ""

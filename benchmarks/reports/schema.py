@@ -40,9 +40,6 @@ OPTIONS: Schema = {
 """What determines a run, beside the target: two runs that differ in more than optimizer, learning
 rate and seed are never compared."""
 
-DEFAULTS = {"schedule": "constant"}
-"""Options that a report does not mention."""
-
 RUNS: Schema = {
     "run_id": "string",
     "status": "string",

@@ -1,55 +1,127 @@
-"""What limits every update: the memory bandwidth."""
+"""What limits every update: how fast the memory can be read and written.
+
+No program is the limit itself. So several kernels are timed that do next to
+nothing but move memory, on all cores, and the best rate that any of them
+reaches counts. Each works in place, as an update does: where a third array is
+written, the processor reads its old lines too, and a count of the bytes that
+the program asks for would be too low.
+"""
 
 import concurrent.futures
+import dataclasses
 import os
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmarks.updates.peers import Update
 
-ARRAY_VALUES = 2**26
-"""In each of the two float32 arrays, 256 MiB: they find no place in a cache."""
+WORKING_SET_BYTES = 2**29
+"""Of all arrays of a kernel together: they find no place in a cache."""
 
-MOVED_BYTES = 3 * 4 * ARRAY_VALUES
-"""Moved by one addition: two arrays are read, one is written."""
+CHUNK_VALUES = 2**15
+"""Of the kernel `adam`: a piece of the gradient stays in the cache while three arrays pass by."""
 
 
-def build(device: str) -> Update:
-    """Add an array to another, in place and on all cores.
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """A loop over arrays that are equally long."""
 
-    In place, because an update is: a cache line that is written was read
-    before. To a third array, the processor would read its old lines, too, and a
-    count of the bytes that the program asks for would be too low. On a CPU with
-    NumPy, which moves a fifth more than TensorFlow's own addition.
-    """
+    arrays: int
+    moves: int
+    """Reads and writes of each array, counted together."""
+    run: Callable[..., object]
+    """On a CPU, for a part of the arrays; the first is written."""
+
+    @property
+    def values(self) -> int:
+        """Float32 numbers in each array."""
+        return WORKING_SET_BYTES // 4 // self.arrays
+
+    @property
+    def moved_bytes(self) -> int:
+        """In one run."""
+        return 4 * self.moves * self.values
+
+
+def _add(total: Any, addend: Any) -> None:
     import numpy as np
 
+    np.add(total, addend, out=total)
+
+
+def _copy(target: Any, source: Any) -> None:
+    import numpy as np
+
+    np.copyto(target, source)
+
+
+def _adam(weight: Any, momentum: Any, velocity: Any, gradient: Any) -> None:
+    """Move what Adam moves: four arrays are read and three written, each once."""
+    import numpy as np
+
+    for begin in range(0, len(gradient), CHUNK_VALUES):
+        part = slice(begin, begin + CHUNK_VALUES)
+        for array in (momentum, velocity, weight):
+            np.add(array[part], gradient[part], out=array[part])
+
+
+KERNELS: Mapping[str, Kernel] = {
+    "add": Kernel(2, 3, _add),
+    "copy": Kernel(2, 2, _copy),
+    "adam": Kernel(4, 7, _adam),
+}
+"""Name to kernel; a name stands for the mode in updates_raw.csv."""
+
+
+def build(name: str, device: str) -> Update:
+    """Make the arrays of a kernel, for this process; all are 0 but the last, which is 1."""
+    import numpy as np
+
+    kernel = KERNELS[name]
     if device == "gpu":
-        return _build_on_gpu()
-    total, addend = (np.full(ARRAY_VALUES, value, np.float32) for value in (0, 1))
+        return _build_on_gpu(name, kernel)
+    arrays = [np.zeros(kernel.values, np.float32) for _ in range(kernel.arrays - 1)]
+    arrays.append(np.ones(kernel.values, np.float32))
+    for array in arrays[:-1]:
+        array.fill(0)  # np.zeros takes its memory only when it is written
     cores = os.cpu_count() or 1
-    parts = [np.array_split(array, cores) for array in (total, addend)]
+    parts = [np.array_split(array, cores) for array in arrays]
     threads = concurrent.futures.ThreadPoolExecutor(cores)
-
-    def add(total: Any, addend: Any) -> None:
-        np.add(total, addend, out=total)
-
     return Update(
-        start=lambda: list(threads.map(add, *parts)),
+        start=lambda: list(threads.map(kernel.run, *parts)),
         wait=lambda: None,
-        weights=lambda: [total],
+        weights=lambda: arrays[:-1],
         state=list,
     )
 
 
-def _build_on_gpu() -> Update:
+def _build_on_gpu(name: str, kernel: Kernel) -> Update:
+    """Do the same with TensorFlow's kernels: its Adam is one that reads four and writes three."""
     import tensorflow as tf
 
     from benchmarks.device import synchronize
 
-    total, addend = tf.Variable(tf.zeros(ARRAY_VALUES)), tf.ones(ARRAY_VALUES)
+    variables = [tf.Variable(tf.zeros(kernel.values)) for _ in range(kernel.arrays - 1)]
+    last = tf.ones(kernel.values)
+
+    def start() -> object:
+        first = variables[0]
+        if name == "add":
+            return first.assign_add(last, read_value=False)
+        if name == "copy":
+            return first.assign(last, read_value=False)
+        scalars = {key: tf.constant(0.5) for key in ("beta1_power", "beta2_power", "lr", "beta1")}
+        return tf.raw_ops.ResourceApplyAdam(
+            **dict(zip(("var", "m", "v"), (v.handle for v in variables), strict=True)),
+            **scalars,
+            beta2=tf.constant(0.5),
+            epsilon=tf.constant(1e-7),
+            grad=last,
+        )
+
     return Update(
-        start=lambda: total.assign_add(addend, read_value=False),
+        start=start,
         wait=lambda: synchronize(()),
-        weights=lambda: [total.numpy()],
+        weights=lambda: [variable.numpy() for variable in variables],
         state=list,
     )

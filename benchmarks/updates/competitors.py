@@ -38,7 +38,8 @@ class Competitor:
         return f"{self.optimizer} {self.mode}"
 
 
-LIMIT = Competitor(BANDWIDTH, "eager", "tensorflow")
+LIMITS = tuple(Competitor(BANDWIDTH, kernel, "tensorflow") for kernel in bandwidth.KERNELS)
+"""What the memory can do takes its turns like an optimizer: each kernel in a process of its own."""
 
 
 def combine(
@@ -95,7 +96,8 @@ def check_memory(shapes: dict[str, Shapes], competitors: int, device: str) -> No
     free = psutil.virtual_memory().available
     for name, its_shapes in shapes.items():
         one = PROCESS_BYTES + RESIDENT_BYTES * parameters(its_shapes)
-        needed = one * competitors + PROCESS_BYTES + bandwidth.MOVED_BYTES
+        limits = len(LIMITS) * (PROCESS_BYTES + bandwidth.WORKING_SET_BYTES)
+        needed = one * competitors + limits
         if needed > free:
             raise InputError(
                 f"{competitors} competitors need about {needed / 1e9:.0f} GB of memory, "

@@ -90,13 +90,16 @@ def test_the_figures_follow_from_the_raw_seconds(report):
     counts = raw.groupby(["optimizer", "mode"])["phase"].value_counts().unstack()
     # A round to warm up, and the first update of each turn.
     assert counts.to_dict("list") == {
-        "first_call": [1] * 3,
-        "measured": [2 * 3] * 3,
-        "warm_up": [4 + 2 * 1] * 3,
+        "first_call": [1] * 5,
+        "measured": [2 * 3] * 5,
+        "warm_up": [4 + 2 * 1] * 5,
     }
     measured = raw[raw["phase"] == "measured"].groupby(["optimizer", "mode"])["seconds"]
     median, least = measured.median(), measured.min()
-    speed = bandwidth.MOVED_BYTES / median[one_update.BANDWIDTH, "eager"]
+    speed = max(
+        kernel.moved_bytes / least[one_update.BANDWIDTH, name]
+        for name, kernel in bandwidth.KERNELS.items()
+    )
     for _, row in rows.iterrows():
         own = median[row["optimizer"], row["mode"]]
         expected = {
@@ -121,7 +124,7 @@ def test_the_folder_and_the_terminal_say_what_was_done(report):
     assert json.loads((folder / "environment.json").read_text())["keras"]
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
-    assert "mlp: 8 variables, 1,336,610 parameters, limit" in done.stdout
+    assert "mlp: 8 variables, 1,336,610 parameters, at the bandwidth" in done.stdout
     lines = [str(folder / "updates.csv"), str(folder / "updates_raw.csv")]
     assert done.stdout.splitlines()[-2:] == lines
 
@@ -332,11 +335,15 @@ def test_a_training_step_is_one_step_of_fit(mode):
     assert 1.5e-3 < moved < 2.5e-3
 
 
-def test_the_bandwidth_is_that_of_one_whole_addition():
-    timed = one_update.build(one_update.BANDWIDTH, "eager", [], "cpu")
+@pytest.mark.parametrize(
+    ("kernel", "moves", "after"), [("add", 3, 2), ("copy", 2, 1), ("adam", 7, 2)]
+)
+def test_a_kernel_moves_the_whole_of_its_arrays(kernel, moves, after):
+    """The median of one noisy addition was "the limit", and torch took 0.91 of it."""
+    timed = one_update.build(one_update.BANDWIDTH, kernel, [], "cpu")
     for _ in range(2):
         timed.start()
         timed.wait()
-    (total,) = timed.weights()
-    assert 3 * total.nbytes == bandwidth.MOVED_BYTES
-    assert (total == 2).all()
+    written = timed.weights()
+    assert moves * written[0].nbytes == bandwidth.KERNELS[kernel].moved_bytes
+    assert all((array == after).all() for array in written)
