@@ -82,13 +82,14 @@ def compare(
     size = None if max_regression is None else percent(max_regression)
 
     from benchmarks.reports import comparison, gate, programs
+    from benchmarks.reports import metrics as measured
 
     if any(programs.is_in(folder) for folder in folders):
         from benchmarks.commands import compare_programs
 
         changes = compare_programs.changes(folders, baseline, subjects, metrics, any_environment)
         return compare_programs.show(changes, size, as_json)
-    valid = [metric.column for metric in comparison.METRICS]
+    valid = [metric.column for metric in measured.METRICS]
     for metric in metrics:
         if metric not in valid:
             raise InputError(f"valid are: {', '.join(valid)}", metric=metric)

@@ -106,6 +106,6 @@ def _train(argument: str, text: str) -> tuple[list[str], Mapping[str, str]]:
     elif path.is_file() and os.access(path, os.X_OK):
         executable = str(path.absolute())
     else:
-        raise InputError("neither a checkout of this project nor a Python", **{argument: text})
+        raise InputError(f"{argument} {text!r}: neither a checkout of this project nor a Python")
     # -P: the folder that this was called from is no version of anything.
     return [executable, "-P", "-m", "benchmarks"], environment

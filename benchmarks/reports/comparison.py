@@ -4,7 +4,6 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 
 from benchmarks.errors import InputError
 from benchmarks.names import nearest
-from benchmarks.reports import observations, schema
+from benchmarks.reports import observations, schema, series
+from benchmarks.reports.metrics import METRICS, Metric, in_changes, in_size
+from benchmarks.reports.series import ByProblem, Series
 from benchmarks.reports.statistics import (
     CONFIDENCE,
     Effect,
@@ -20,54 +21,13 @@ from benchmarks.reports.statistics import (
     holm,
     ratio,
     rounding,
-    spread,
 )
-
-LARGEST_SPREAD = 0.1
-"""Of the timings of equal runs; above it, something else had the machine too."""
 
 CODE = ("keras_adam", "commit", "dirty")
 """The columns of the environment that may differ in a comparison of two versions."""
 
 BLANK_IS_A_VALUE = ("gpu", "xla_flags")
 """The columns of the environment that a machine may not have; a blank elsewhere is unknown."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Metric:
-    """A column of a report, and how it is compared."""
-
-    column: str
-    scale: Literal["ratio", "difference"]
-    higher: str
-    """What a run is called whose value is the higher one."""
-    lower: str
-    better: Literal["higher", "lower"]
-    margin: float
-    """Differences up to that are called none, if larger ones are excluded."""
-    step: str | None = None
-    """Column that says how finely the values are rounded; None: as timings are."""
-    is_timing: bool = False
-
-
-METRICS = (
-    Metric("images_per_second", "ratio", "faster", "slower", "higher", 0.05, is_timing=True),
-    Metric("step_ms_p50", "ratio", "slower", "faster", "lower", 0.05, is_timing=True),
-    Metric("update_ms_p50", "ratio", "slower", "faster", "lower", 0.05, is_timing=True),
-    Metric(
-        *("test_accuracy", "difference", "more accurate", "less accurate", "higher", 0.01),
-        step="test_accuracy_step",
-    ),
-    Metric(
-        *("steps_to_target", "ratio", "more steps", "fewer steps", "lower", 0.05),
-        step="to_target_step",
-    ),
-    Metric(
-        *("seconds_to_target", "ratio", "slower", "faster", "lower", 0.05),
-        step="to_target_step",
-        is_timing=True,
-    ),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,10 +128,10 @@ def within_observations(
         baseline = default_baseline(found)
     baseline = _find(baseline, subjects, where)
     others = [_find(name, subjects, where) for name in optimizers] or subjects
-    series = _series(found)
+    sorted_series = series.sort(found)
     comparisons = [
         comparison
-        for its_series in series.values()
+        for its_series in sorted_series.values()
         if baseline in its_series
         for other in others
         if other in its_series and other != baseline
@@ -179,7 +139,7 @@ def within_observations(
     ]
     if not comparisons:
         raise InputError(f"{where}: nothing to compare with {baseline!r}{_apart(found)}")
-    return _corrected(comparisons), [*unknown, *_warnings(series)]
+    return _corrected(comparisons), [*unknown, *series.warnings(sorted_series)]
 
 
 def between(
@@ -209,7 +169,7 @@ def between(
     subjects = [name for name in dict.fromkeys(first["subject"]) if name in set(second["subject"])]
     where = f"{before} and {after}, both of them"
     names = [_find(name, subjects, where) for name in optimizers] or subjects
-    old, new = _series(first, f" in {before}"), _series(second, f" in {after}")
+    old, new = series.sort(first, f" in {before}"), series.sort(second, f" in {after}")
     comparisons = [
         comparison
         for problem, its_series in old.items()
@@ -219,7 +179,7 @@ def between(
     ]
     if not comparisons:
         raise InputError(f"{before} and {after}: nothing to compare{_apart(both)}")
-    warnings = [*unknown, *_left_out(old, new), *_warnings(old), *_warnings(new)]
+    warnings = [*unknown, *_left_out(old, new), *series.warnings(old), *series.warnings(new)]
     if any(c.two_sessions and c.metric.is_timing for c in comparisons):
         warnings.append(
             "the timings are of two sessions, one after the other: a machine drifts by some "
@@ -239,20 +199,6 @@ def in_words(compared: Comparison) -> tuple[str, str, str, str]:
         interval = in_changes(metric, [effect.low, effect.high])
     p = "" if np.isnan(effect.p) else f"{effect.p:.2g}" if effect.p >= 1e-99 else "< 1e-99"
     return estimate, interval, p, compared.verdict
-
-
-def in_changes(metric: Metric, values: Sequence[float]) -> str:
-    """Spell an effect or its interval: a ratio in per cent, if it is not far from 1."""
-    if metric.scale == "difference":
-        return " to ".join(f"{value:+.4f}" for value in values)
-    if all(0.5 < value < 2 for value in values):
-        return " to ".join(f"{100 * (value - 1):+.1f} %" for value in values)
-    return " to ".join(f"x {value:.3g}" for value in values)
-
-
-def in_size(metric: Metric, value: float) -> str:
-    """Spell a size: a part of the value, or of an accuracy."""
-    return f"{100 * value:.2g} %" if metric.scale == "ratio" else f"{value:.2g}"
 
 
 def default_baseline(found: pd.DataFrame) -> str:
@@ -295,8 +241,8 @@ def _check_environments(found: pd.DataFrame, columns: Sequence[str]) -> list[str
     """Refuse environments that differ; return a warning for what is not known of all."""
     unknown = []
     for column in columns:
-        if column not in found or (column == "backend_version" and found["backend"].nunique() > 1):
-            continue  # the peers of a race have their own backends
+        if column not in found or (column == "backend_version" and "shapes" in found):
+            continue  # the peers of a race have their own
         values = found[column].astype("string")
         known = values.fillna("none") if column in BLANK_IS_A_VALUE else values.dropna()
         if known.nunique() > 1:
@@ -321,61 +267,6 @@ def _apart(found: pd.DataFrame) -> str:
     return f": the runs differ in {'; '.join(words)}"
 
 
-@dataclasses.dataclass(frozen=True)
-class Series:
-    """The runs of one subject on one problem, in the order of their pairs.
-
-    Plain arrays: of thousands of series, frames would take a minute.
-    """
-
-    problem: str
-    subject: str
-    where: str
-    """The folder in words, if there are two."""
-    pairs: NDArray[np.int64]
-    columns: dict[str, NDArray[np.float64]]
-    """The metrics, and how finely they are rounded; NaN where there is no value."""
-    statuses: NDArray[np.object_]
-    started: tuple[str, str]
-    """When the first and the last run began; empty if that is not known."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in an output."""
-        return self.subject + self.where
-
-
-def _series(found: pd.DataFrame, where: str = "") -> dict[str, dict[str, Series]]:
-    """Sort the observations by problem, then by subject."""
-    metrics = [metric.column for metric in METRICS]
-    steps = dict.fromkeys(metric.step for metric in METRICS if metric.step)
-    columns = {
-        column: found[column].to_numpy(float, na_value=np.nan)
-        for column in (*metrics, *steps)
-        if column in found
-    }
-    pairs, statuses = found["pair"].to_numpy(int), found["status"].to_numpy(object)
-    is_known = "started_at" in found and found["started_at"].notna().all()
-    started = found["started_at"].to_numpy(object) if is_known else np.full(len(found), "")
-    by_problem: dict[str, dict[str, Series]] = {}
-    groups = found.groupby(["problem", "subject"], sort=False).indices
-    for problem, subject in found[["problem", "subject"]].drop_duplicates().itertuples(index=False):
-        rows = groups[problem, subject]
-        rows = rows[np.argsort(pairs[rows])]
-        if (np.diff(pairs[rows]) == 0).any():
-            raise InputError(
-                f"{subject}{where}: holds two runs of the same kind and seed ({problem}); "
-                "give each command a folder of its own"
-            )
-        by_problem.setdefault(problem, {})[subject] = Series(
-            *(problem, subject, where, pairs[rows]),
-            {column: values[rows] for column, values in columns.items()},
-            statuses[rows],
-            (min(started[rows]), max(started[rows])),
-        )
-    return by_problem
-
-
 def _compare(old: Series, new: Series, metrics: Sequence[str]) -> Iterator[Comparison]:
     """Compare two series of runs in each metric that they have."""
     pairs, at_old, at_new = np.intersect1d(
@@ -390,7 +281,10 @@ def _compare(old: Series, new: Series, metrics: Sequence[str]) -> Iterator[Compa
             continue
         both = has_a & has_b
         measure = ratio if metric.scale == "ratio" else difference
-        floor = rounding(_step(metric, old, at_old[both]), _step(metric, new, at_new[both]))
+        floor = rounding(
+            series.rounding_steps(metric, old, at_old[both]),
+            series.rounding_steps(metric, new, at_new[both]),
+        )
         yield Comparison(
             *(old.problem, old.name, new.name, metric),
             mean_baseline=_mean(metric, a[both]),
@@ -402,27 +296,14 @@ def _compare(old: Series, new: Series, metrics: Sequence[str]) -> Iterator[Compa
             ),
             gained=int((has_b & ~has_a).sum()),
             alone=len(old.pairs) + len(new.pairs) - 2 * len(pairs),
-            two_sessions=_two_sessions(old, new),
+            two_sessions=series.are_two_sessions(old, new),
         )
-
-
-def _step(metric: Metric, series: Series, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    if metric.step in series.columns:
-        return series.columns[metric.step][rows]
-    return np.full(len(rows), observations.TIMING_STEP)
 
 
 def _mean(metric: Metric, values: NDArray[np.float64]) -> float:
     if not len(values):
         return float("nan")
     return float(np.exp(np.log(values).mean()) if metric.scale == "ratio" else values.mean())
-
-
-def _two_sessions(old: Series, new: Series) -> bool:
-    """Whether one began when the other had ended; two folders of unknown times are two, too."""
-    if not (all(old.started) and all(new.started)):
-        return old.where != new.where
-    return old.started[1] < new.started[0] or new.started[1] < old.started[0]
 
 
 def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -433,38 +314,10 @@ def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-def _left_out(
-    old: dict[str, dict[str, Series]], new: dict[str, dict[str, Series]]
-) -> Iterator[str]:
+def _left_out(old: ByProblem, new: ByProblem) -> Iterator[str]:
     """Say what is only in one of two folders."""
     for these, those in ((old, new), (new, old)):
         for problem, subjects in these.items():
             only = [s.name for name, s in subjects.items() if name not in those.get(problem, {})]
             if only:
                 yield f"{', '.join(only)}: nothing to compare with ({problem})"
-
-
-def _warnings(series: dict[str, dict[str, Series]]) -> Iterator[str]:
-    """Say which timings vary more than they should, and which runs have no result."""
-    widest: dict[tuple[str, str], tuple[float, str]] = {}
-    failed: dict[tuple[str, str], int] = Counter()
-    runs: dict[str, int] = Counter()
-    for problem, subjects in series.items():
-        for one in subjects.values():
-            runs[one.name] += len(one.pairs)
-            for status, count in Counter(one.statuses[one.statuses != "ok"]).items():
-                failed[one.name, status] += count
-            for metric in METRICS:
-                # The time to a target varies with the training too, and not only with the machine.
-                if metric.is_timing and metric.column in one.columns and not metric.step:
-                    values = one.columns[metric.column]
-                    found = spread(values[np.isfinite(values)])
-                    if found > widest.get((metric.column, one.name), (LARGEST_SPREAD, ""))[0]:
-                        widest[metric.column, one.name] = found, problem
-    for (column, name), (found, problem) in widest.items():
-        yield (
-            f"{column} of {name} varies by {found:.0%} over the runs ({problem}): close other "
-            "programs, and measure again with more --seeds or --rounds"
-        )
-    for (name, status), count in failed.items():
-        yield f"{name}: {count:,} of {runs[name]:,} runs have status {status}"

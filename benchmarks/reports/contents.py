@@ -52,12 +52,20 @@ def blocks(folder: Path) -> Iterator[Block]:
         yield from _what_and_where(folder, programs.read(folder))
         yield from programs.section(folder)
         return
-    found = observations.read(folder)
-    comparisons, warnings, refused = _compare(found, folder)
+    runs = csv_file.read_if_there(folder / "runs.csv", schema.RUNS)
+    comparisons: list[Comparison] = []
+    warnings: list[str] = []
+    refused, found = "", runs
+    try:
+        found = observations.read(folder)
+        comparisons, warnings = within_observations(found, str(folder))
+    except InputError as error:
+        if found.empty:
+            raise
+        refused = str(error)
     yield Heading(folder.resolve().name, level=1)
     yield from _what_and_where(folder, found)
     yield from comparing.overview(comparisons)
-    runs = csv_file.read_if_there(folder / "runs.csv", schema.RUNS)
     if trials.is_search(folder):
         yield from searching.section(trials.read(folder))
         yield from comparing.of_problems(comparisons)
@@ -72,14 +80,6 @@ def blocks(folder: Path) -> Iterator[Block]:
     yield from _failures(runs)
 
 
-def _compare(found: pd.DataFrame, folder: Path) -> tuple[list[Comparison], list[str], str]:
-    """Compare; or say why not."""
-    try:
-        return *within_observations(found, str(folder)), ""
-    except InputError as error:
-        return [], [], str(error)
-
-
 def _what_and_where(folder: Path, found: pd.DataFrame) -> Iterator[Block]:
     commands = folder / "command.txt"
     if commands.exists():
@@ -90,8 +90,8 @@ def _what_and_where(folder: Path, found: pd.DataFrame) -> Iterator[Block]:
         if column in found and column != "started_at":
             values = [str(value) for value in found[column].dropna().unique()]
             if values:
-                environment.append(f"{column}: {', '.join(values[:5])}")
-    yield Items(environment)
+                environment.append(f"{column} {' and '.join(values[:5])}")
+    yield Text(f"Made with {'; '.join(environment)}.")
 
 
 def _failures(runs: pd.DataFrame) -> Iterator[Block]:

@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.reports.comparison import Comparison, in_changes
+from benchmarks.reports.comparison import Comparison
+from benchmarks.reports.metrics import in_changes
 from benchmarks.reports.statistics import CONFIDENCE, holm, sign_test
 
 State = Literal["excluded", "shown", "inconclusive"]

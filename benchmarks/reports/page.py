@@ -7,6 +7,7 @@ import base64
 import dataclasses
 import html
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -73,7 +74,7 @@ h3 { font-size: 1.05rem; } p { max-width: 50rem; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; text-align: left;
          vertical-align: top; min-width: 3.2rem; }
-th { overflow-wrap: break-word; hyphens: auto; }
+td:first-child { min-width: 9rem; } th { overflow-wrap: break-word; }
 td.number { text-align: right; }
 td.difference { font-weight: 600; } td.none { color: #333; } td.inconclusive { color: #767676; }
 .plots { display: flex; flex-wrap: wrap; gap: 0 1rem; }
@@ -85,7 +86,8 @@ summary { cursor: pointer; padding: .5rem 0; }
   thead { display: none; }
   table, tbody, tr, td { display: block; width: 100%; box-sizing: border-box; }
   tr { border: 1px solid #ccc; border-radius: .4rem; margin: .6rem 0; padding: .3rem 0; }
-  td, td.number { display: flex; justify-content: space-between; gap: 1rem; border: 0;
+  td, td.number, td:first-child { display: flex; justify-content: space-between; gap: 1rem;
+                  min-width: 0; border: 0;
                   text-align: right; padding: .1rem .6rem; }
   td::before { content: attr(data-label); color: #555; font-weight: 400; text-align: left;
                flex: 0 0 auto; max-width: 45%; }
@@ -148,7 +150,10 @@ def _html(block: Block) -> str:
 
 
 def _cell(label: str, text: str) -> str:
-    kind = "number" if text[:1].isdigit() or text[:1] in ("+", "-") else VERDICTS.get(text[:7], "")
+    kind = VERDICTS.get(text[:7], "")
+    if re.match(r"[+-]?\d|x \d", text):
+        kind = "number"
+        text = text.replace(" %", "\N{NO-BREAK SPACE}%").replace("x ", "x\N{NO-BREAK SPACE}")
     attribute = f' class="{kind}"' if kind else ""
     return f'<td{attribute} data-label="{html.escape(label)}">{html.escape(text)}</td>'
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,17 +109,12 @@ def trials(series: Series, parameter: str) -> bytes:
             lw=0.6,
             label=_name(name),
         )
-        axes.plot(
-            *(frame.loc[~ok, parameter], np.zeros((~ok).sum())),
-            color=colour,
-            marker="x",
-            ls="",
-            clip_on=False,
-        )
+        at_the_bottom: Any = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+        lost = frame.loc[~ok, parameter]
+        axes.plot(lost, np.zeros(len(lost)), color=colour, marker="x", ls="", **at_the_bottom)
     values = pd.concat([frame[parameter] for _, frame in series])
     if values.min() > 0 and values.max() / values.min() >= 10:
         axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
     return _png(figure, axes)
 
 
@@ -146,7 +142,7 @@ def percentiles(series: Series) -> bytes:
 
 
 def times(rows: pd.DataFrame, column: str, label: str, limit: float | None = None) -> bytes:
-    """Draw a bar each competitor of a race.
+    """Draw a dot each competitor of a race, on a logarithmic scale.
 
     Args:
         rows: with the columns `subject`, `mode` and `column`.
@@ -160,7 +156,8 @@ def times(rows: pd.DataFrame, column: str, label: str, limit: float | None = Non
     names = [
         f"{subject} {mode}" for subject, mode in zip(rows["subject"], rows["mode"], strict=True)
     ]
-    axes.barh(range(len(rows)), rows[column].to_numpy(float), color=colours)
+    axes.scatter(rows[column].to_numpy(float), range(len(rows)), color=colours)
+    axes.set_xscale("log")
     axes.set_yticks(range(len(rows)), [_name(name) for name in names], fontsize=8)
     axes.invert_yaxis()
     if limit is not None:

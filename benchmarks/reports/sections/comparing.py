@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from benchmarks.reports.comparison import Comparison, in_changes, in_words
+from benchmarks.reports.comparison import Comparison, in_words
+from benchmarks.reports.metrics import in_changes
 from benchmarks.reports.page import Block, Heading, Table, Text
 
 MOST_TABLES = 8
@@ -80,6 +81,8 @@ def of_problem(comparisons: Sequence[Comparison]) -> Iterator[Block]:
 
 def of_problems(comparisons: Sequence[Comparison]) -> Iterator[Block]:
     """Show the comparisons of each problem under its name."""
+    if not any(compared.effect.n > 1 for compared in comparisons):
+        return  # the winners of a search without finalists: one run each says nothing
     groups = [list(g) for _, g in itertools.groupby(comparisons, lambda c: c.problem)]
     for group in groups[:MOST_PROBLEMS]:
         yield Heading(group[0].problem)

@@ -1,4 +1,4 @@
-"""What an update or a step takes: a table, the bars and the comparisons of each model."""
+"""What an update or a step takes: a table, a plot and the comparisons of each model."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -45,7 +45,7 @@ def _race(model: str, what: str, rows: pd.DataFrame) -> Iterator[Block]:
     lines = []
     for _, row in rows.iterrows():
         times = [row[f"{what}_ms_{q}"] for q in ("p50", "min", "p90")]
-        line = [row["subject"], row["mode"], row["backend"], *(f"{ms:.3g}" for ms in times)]
+        line = [row["subject"], row["mode"], row["backend"], *(f"{ms:.4g}" for ms in times)]
         line.append(f"{row['first_call_seconds']:.2f}")
         if has_limit:
             line.append(f"{times[0] / row['bandwidth_limit_ms']:.2f}")

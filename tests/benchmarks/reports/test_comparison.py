@@ -408,7 +408,8 @@ def test_targets_missed_may_be_chance_or_not(tmp_path, seeds, expected):
 
 def simulate(slowdown, n, noise=0.03, count=1500):
     """Return how often a true slowdown is called what, at a gate of 5 %."""
-    from benchmarks.reports.comparison import METRICS, Comparison
+    from benchmarks.reports.comparison import Comparison
+    from benchmarks.reports.metrics import METRICS
     from benchmarks.reports.statistics import ratio
 
     generator = np.random.default_rng(n)

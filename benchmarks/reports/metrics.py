@@ -1,0 +1,56 @@
+"""What is compared: the columns that are measured, and how a change of one is spelled."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A column of a report, and how it is compared."""
+
+    column: str
+    scale: Literal["ratio", "difference"]
+    higher: str
+    """What a run is called whose value is the higher one."""
+    lower: str
+    better: Literal["higher", "lower"]
+    margin: float
+    """Differences up to that are called none, if larger ones are excluded."""
+    step: str | None = None
+    """Column that says how finely the values are rounded; None: as timings are."""
+    is_timing: bool = False
+
+
+METRICS = (
+    Metric("images_per_second", "ratio", "faster", "slower", "higher", 0.05, is_timing=True),
+    Metric("step_ms_p50", "ratio", "slower", "faster", "lower", 0.05, is_timing=True),
+    Metric("update_ms_p50", "ratio", "slower", "faster", "lower", 0.05, is_timing=True),
+    Metric(
+        *("test_accuracy", "difference", "more accurate", "less accurate", "higher", 0.01),
+        step="test_accuracy_step",
+    ),
+    Metric(
+        *("steps_to_target", "ratio", "more steps", "fewer steps", "lower", 0.05),
+        step="to_target_step",
+    ),
+    Metric(
+        *("seconds_to_target", "ratio", "slower", "faster", "lower", 0.05),
+        step="to_target_step",
+        is_timing=True,
+    ),
+)
+
+
+def in_changes(metric: Metric, values: Sequence[float]) -> str:
+    """Spell an effect or its interval: a ratio in per cent, if it is not far from 1."""
+    if metric.scale == "difference":
+        return " to ".join(f"{value:+.4f}" for value in values)
+    if all(0.5 < value < 2 for value in values):
+        return " to ".join(f"{100 * (value - 1):+.1f} %" for value in values)
+    return " to ".join(f"x {value:.3g}" for value in values)
+
+
+def in_size(metric: Metric, value: float) -> str:
+    """Spell a size: a part of the value, or of an accuracy."""
+    return f"{100 * value:.2g} %" if metric.scale == "ratio" else f"{value:.2g}"

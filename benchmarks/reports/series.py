@@ -1,0 +1,115 @@
+"""Observations sorted by what they are of: one series of runs each problem and subject."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.errors import InputError
+from benchmarks.reports import observations
+from benchmarks.reports.metrics import METRICS, Metric
+from benchmarks.reports.statistics import spread
+
+LARGEST_SPREAD = 0.1
+"""Of the timings of equal runs; above it, something else had the machine too."""
+
+ByProblem = dict[str, dict[str, "Series"]]
+"""Problem, then subject, to the runs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """The runs of one subject on one problem, in the order of their pairs.
+
+    Plain arrays: of thousands of series, frames would take a minute.
+    """
+
+    problem: str
+    subject: str
+    where: str
+    """The folder in words, if there are two."""
+    pairs: NDArray[np.int64]
+    columns: dict[str, NDArray[np.float64]]
+    """The metrics, and how finely they are rounded; NaN where there is no value."""
+    statuses: NDArray[np.object_]
+    started: tuple[str, str]
+    """When the first and the last run began; empty if that is not known."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in an output."""
+        return self.subject + self.where
+
+
+def sort(found: pd.DataFrame, where: str = "") -> ByProblem:
+    """Sort the observations by problem, then by subject."""
+    metrics = [metric.column for metric in METRICS]
+    steps = dict.fromkeys(metric.step for metric in METRICS if metric.step)
+    columns = {
+        column: found[column].to_numpy(float, na_value=np.nan)
+        for column in (*metrics, *steps)
+        if column in found
+    }
+    pairs, statuses = found["pair"].to_numpy(int), found["status"].to_numpy(object)
+    is_known = "started_at" in found and found["started_at"].notna().all()
+    started = found["started_at"].to_numpy(object) if is_known else np.full(len(found), "")
+    by_problem: ByProblem = {}
+    groups = found.groupby(["problem", "subject"], sort=False).indices
+    for problem, subject in found[["problem", "subject"]].drop_duplicates().itertuples(index=False):
+        rows = groups[problem, subject]
+        rows = rows[np.argsort(pairs[rows])]
+        if (np.diff(pairs[rows]) == 0).any():
+            raise InputError(
+                f"{subject}{where}: holds two runs of the same kind and seed ({problem}); "
+                "give each command a folder of its own"
+            )
+        by_problem.setdefault(problem, {})[subject] = Series(
+            *(problem, subject, where, pairs[rows]),
+            {column: values[rows] for column, values in columns.items()},
+            statuses[rows],
+            (min(started[rows]), max(started[rows])),
+        )
+    return by_problem
+
+
+def are_two_sessions(old: Series, new: Series) -> bool:
+    """Whether one began when the other had ended; two folders of unknown times are two, too."""
+    if not (all(old.started) and all(new.started)):
+        return old.where != new.where
+    return old.started[1] < new.started[0] or new.started[1] < old.started[0]
+
+
+def rounding_steps(metric: Metric, series: Series, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how finely the metric is rounded in these rows, as `statistics.rounding` takes it."""
+    if metric.step in series.columns:
+        return series.columns[metric.step][rows]
+    return np.full(len(rows), observations.TIMING_STEP)
+
+
+def warnings(series: ByProblem) -> Iterator[str]:
+    """Say which timings vary more than they should, and which runs have no result."""
+    widest: dict[tuple[str, str], tuple[float, str]] = {}
+    failed: dict[tuple[str, str], int] = Counter()
+    runs: dict[str, int] = Counter()
+    for problem, subjects in series.items():
+        for one in subjects.values():
+            runs[one.name] += len(one.pairs)
+            for status, count in Counter(one.statuses[one.statuses != "ok"]).items():
+                failed[one.name, status] += count
+            for metric in METRICS:
+                # The time to a target varies with the training too, and not only with the machine.
+                if metric.is_timing and metric.column in one.columns and not metric.step:
+                    values = one.columns[metric.column]
+                    found = spread(values[np.isfinite(values)])
+                    if found > widest.get((metric.column, one.name), (LARGEST_SPREAD, ""))[0]:
+                        widest[metric.column, one.name] = found, problem
+    for (column, name), (found, problem) in widest.items():
+        yield (
+            f"{column} of {name} varies by {found:.0%} over the runs ({problem}): close other "
+            "programs, and measure again with more --seeds or --rounds"
+        )
+    for (name, status), count in failed.items():
+        yield f"{name}: {count:,} of {runs[name]:,} runs have status {status}"
