@@ -90,8 +90,8 @@ def _what_and_where(folder: Path, found: pd.DataFrame) -> Iterator[Block]:
         if column in found and column != "started_at":
             values = [str(value) for value in found[column].dropna().unique()]
             if values:
-                environment.append(f"{column} {' and '.join(values[:5])}")
-    yield Text(f"Made with {'; '.join(environment)}.")
+                environment.append(f"{column}: {', '.join(values[:5])}")
+    yield Text("; ".join(environment))
 
 
 def _failures(runs: pd.DataFrame) -> Iterator[Block]:
