@@ -74,7 +74,7 @@ h3 { font-size: 1.05rem; } p { max-width: 50rem; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; text-align: left;
          vertical-align: top; min-width: 3.2rem; }
-td:first-child { min-width: 9rem; } th { overflow-wrap: break-word; }
+td:first-child { min-width: 9rem; } td.number { overflow-wrap: normal; }
 td.number { text-align: right; }
 td.difference { font-weight: 600; } td.none { color: #333; } td.inconclusive { color: #767676; }
 .plots { display: flex; flex-wrap: wrap; gap: 0 1rem; }
@@ -90,7 +90,7 @@ summary { cursor: pointer; padding: .5rem 0; }
                   min-width: 0; border: 0;
                   text-align: right; padding: .1rem .6rem; }
   td::before { content: attr(data-label); color: #555; font-weight: 400; text-align: left;
-               flex: 0 0 auto; max-width: 45%; }
+               flex: 0 0 auto; max-width: 45%; overflow-wrap: anywhere; }
   td:empty { display: none; }
 }
 """

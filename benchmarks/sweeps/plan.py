@@ -2,9 +2,12 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from benchmarks.run import RunConfig
+
+T = TypeVar("T")
 
 
 def configurations(
@@ -16,8 +19,9 @@ def configurations(
 ) -> list[RunConfig]:
     """Every combination, one seed after the other.
 
-    Within a seed the optimizers follow each other, so that what disturbs the
-    machine for a while disturbs them all alike.
+    Within a seed the optimizers follow each other, in the given order and in the next seed
+    the other way round, so that what disturbs the machine for a while, or makes it slower
+    and slower, favours none of them.
 
     Args:
         datasets: names.
@@ -36,10 +40,14 @@ def configurations(
             seed=seed,
             **fixed,  # type: ignore[arg-type]
         )
-        for dataset, model, seed, (optimizer, learning_rate) in itertools.product(
-            datasets, models, range(seeds), optimizers
-        )
+        for dataset, model, seed in itertools.product(datasets, models, range(seeds))
+        for optimizer, learning_rate in there_and_back(optimizers, seed)
     ]
+
+
+def there_and_back(items: Sequence[T], turn: int) -> Sequence[T]:
+    """Return the items in their order, or in every second turn the other way round."""
+    return items[::-1] if turn % 2 else items
 
 
 def again(configs: Iterable[RunConfig], seeds: int, **changed: object) -> list[RunConfig]:
@@ -48,5 +56,5 @@ def again(configs: Iterable[RunConfig], seeds: int, **changed: object) -> list[R
     return [
         dataclasses.replace(config, seed=seed, **changed)  # type: ignore[arg-type]
         for seed in range(seeds)
-        for config in configs
+        for config in there_and_back(configs, seed)
     ]

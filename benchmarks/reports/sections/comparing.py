@@ -115,7 +115,10 @@ def method(comparisons: Sequence[Comparison], refused: str) -> Iterator[Block]:
     if not comparisons:
         yield Text(f"None: {refused}.")
         return
-    yield Text(explanation(len(comparisons)))
+    if any(compared.effect.n > 1 for compared in comparisons):
+        yield Text(explanation(len(comparisons)))
+    else:
+        yield Text("None: there is one run of each, and so nothing to judge by.")
 
 
 def explanation(count: int) -> str:
