@@ -2,12 +2,9 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable
 
 from benchmarks.run import RunConfig
-
-T = TypeVar("T")
 
 
 def configurations(
@@ -19,9 +16,8 @@ def configurations(
 ) -> list[RunConfig]:
     """Every combination, one seed after the other.
 
-    Within a seed the optimizers follow each other, in the given order and in the next seed
-    the other way round, so that what disturbs the machine for a while, or makes it slower
-    and slower, favours none of them.
+    Within a seed the optimizers follow each other, so that what disturbs the
+    machine for a while disturbs them all alike.
 
     Args:
         datasets: names.
@@ -40,21 +36,17 @@ def configurations(
             seed=seed,
             **fixed,  # type: ignore[arg-type]
         )
-        for dataset, model, seed in itertools.product(datasets, models, range(seeds))
-        for optimizer, learning_rate in there_and_back(optimizers, seed)
+        for dataset, model, seed, (optimizer, learning_rate) in itertools.product(
+            datasets, models, range(seeds), optimizers
+        )
     ]
 
 
-def there_and_back(items: Sequence[T], turn: int) -> Sequence[T]:
-    """Return the items in their order, or in every second turn the other way round."""
-    return items[::-1] if turn % 2 else items
-
-
 def again(configs: Iterable[RunConfig], seeds: int, **changed: object) -> list[RunConfig]:
-    """Return runs that there were with other seeds, and what is changed, seed by seed."""
-    configs = list(configs)
+    """Return runs that there were with other seeds, and what is changed: there and back."""
+    there = list(configs)
     return [
         dataclasses.replace(config, seed=seed, **changed)  # type: ignore[arg-type]
         for seed in range(seeds)
-        for config in there_and_back(configs, seed)
+        for config in (reversed(there) if seed % 2 else there)
     ]

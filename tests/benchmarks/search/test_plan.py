@@ -11,6 +11,7 @@ from benchmarks.run import parse_optimizer
 from benchmarks.search import draws
 from benchmarks.search.plan import finalists, rows
 from benchmarks.search.plan import plan as plan_search
+from benchmarks.sweeps import plan as sweep_plan
 
 RATES = (1e-4, 1.0)
 
@@ -151,6 +152,15 @@ def test_finalists_winner_and_training_from_it(command, data_dir, tmp_path):
     (run,) = pd.read_csv(again / "runs.csv").itertuples()
     assert run.learning_rate == json.loads(winner["parameters"])["learning_rate"]
     assert (run.batch_size, run.epochs, run.model, run.seed) == (64, 1, "mlp", 0)
+
+
+def test_the_winners_are_trained_there_and_back(config):
+    configs = [dataclasses.replace(config, optimizer=name) for name in ("adam", "sgd")]
+    again = sweep_plan.again(configs, 3, epochs=7)
+    assert [(c.seed, c.optimizer) for c in again] == [
+        *((0, "adam"), (0, "sgd"), (1, "sgd"), (1, "adam"), (2, "adam"), (2, "sgd")),
+    ]
+    assert {c.epochs for c in again} == {7}
 
 
 def contents_text(folder):
