@@ -15,7 +15,7 @@ class BuiltVariables:
 
     def __init__(self, variables: Sequence[Any], sparse_gradient: Any) -> None:
         """Remember `variables`; gradients of the type `sparse_gradient` are of some rows."""
-        self._variables = list(variables)  # what holds an id's object keeps the id its own
+        self._variables = list(variables)  # holding the objects keeps their ids unique
         self._positions = {id(variable): i for i, variable in enumerate(variables)}
         self._shapes = [tuple(variable.shape) for variable in variables]
         self._sparse_gradient = sparse_gradient

@@ -1,22 +1,23 @@
 """`Adam` and `AdamW`: what Keras sees."""
 
-import itertools
-from collections.abc import Sequence
+import re
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_adam import validate
+from keras_adam import state, validate
 from keras_adam.built import BuiltVariables
 from keras_adam.compiled import Entry, updater_class
-from keras_adam.rule import Hyperparameters, Slots
+from keras_adam.options import read_numbers, read_options
+from keras_adam.rule import Slots
 
-# What we use of Keras that is not public, all of it in this file: the helpers of
-# `BaseOptimizer.apply`, which this class replaces to update all variables at once,
-# and the lists that `build` fills with every option on. A test names what a new
-# Keras release has moved.
+# What we use of Keras that is not public, all of it in this file but for one function in
+# compiled/jax.py: the helpers of `BaseOptimizer.apply`, which this class replaces to update
+# all variables at once, and the lists that `build` fills with every option on. A test
+# names what a new Keras release has moved.
 KERAS_PRIVATE = (
     "_accumulated_gradients",
     "_check_variables_are_known",
@@ -30,6 +31,22 @@ KERAS_PRIVATE = (
     "_use_weight_decay",
     "_velocities",
     "_velocity_hats",
+)
+
+
+# Methods of Keras's optimizers that a subclass may override to change the update. The compiled
+# one does not call them: with one overridden, the update is Keras's.
+KERAS_HOOKS = (
+    "update_step",
+    "_apply_weight_decay",
+    "_backend_apply_gradients",
+    "_backend_increment_gradient_accumulators",
+    "_backend_reset_gradient_accumulators",
+    "_backend_update_step",
+    "_clip_by_norm",
+    "_clip_gradients",
+    "_overwrite_model_variables_with_average_value",
+    "_update_model_variables_moving_average",
 )
 
 
@@ -48,13 +65,18 @@ class Adam(keras.optimizers.Adam):
     variables. State, options and defaults are those of `keras.optimizers.Adam`,
     so that either continues from the other's checkpoint.
 
+    A float below may also be a scalar tensor or variable, a callable without arguments
+    that returns one of these, or a `keras.optimizers.schedules.LearningRateSchedule`. They
+    are read, called or evaluated at each step, and so may change: no new value compiles
+    anything. Keras itself takes no tensor as `learning_rate`; `ema_momentum` is a number.
+
+    A subclass that overrides one of the methods that make up the update of Keras's
+    optimizers (`update_step`, `_clip_gradients`, ...) gets Keras's own, which calls it.
+
     Args:
-        learning_rate: Float, a `keras.optimizers.schedules.LearningRateSchedule`,
-            or a callable without arguments. Defaults to `0.001`.
-        beta_1: Float in [0, 1), or a callable without arguments that returns one.
-            Decay rate of the momentum. Defaults to `0.9`.
-        beta_2: Float in [0, 1), or a callable without arguments that returns one.
-            Decay rate of the velocity. Defaults to `0.999`.
+        learning_rate: Float. Defaults to `0.001`.
+        beta_1: Float in [0, 1). Decay rate of the momentum. Defaults to `0.9`.
+        beta_2: Float in [0, 1). Decay rate of the velocity. Defaults to `0.999`.
         epsilon: Float > 0, the paper's "epsilon hat". Defaults to `1e-7`.
         amsgrad: Boolean. Divide by the largest velocity so far. Defaults to `False`.
         weight_decay: Float or `None`. Rate of decoupled weight decay, multiplied
@@ -148,6 +170,12 @@ class Adam(keras.optimizers.Adam):
             name=name,
             **kwargs,
         )
+        self._overridden_hooks = [
+            hook for hook in KERAS_HOOKS if getattr(type(self), hook) is not getattr(Adam, hook)
+        ]
+        self._excluded_names: Sequence[str] = ()
+        self._lazy = False
+        self._skip_nonfinite = False
         self.jit_compile = jit_compile
         self.lazy = lazy
         self.skip_nonfinite = skip_nonfinite
@@ -166,14 +194,44 @@ class Adam(keras.optimizers.Adam):
         self._built_variables = BuiltVariables(
             self._trainable_variables, self._updater_class.sparse_gradient
         )
+        self._warn_of_names_that_exclude_nothing()
         if self.skip_nonfinite:
             self._skipped_steps = self.add_variable(
                 (), dtype="int", name="skipped_steps", aggregation="only_first_replica"
             )
         if self._loaded_state is not None:
             with self._updater_class.outside_of_graphs():
-                self._set_state(self._loaded_state)
+                state.set_values(self.name, self._saved_variables(), self._loaded_state)
             self._loaded_state = None
+
+    @property
+    def lazy(self) -> bool:
+        """Whether a sparse gradient moves only the rows that it names."""
+        return self._lazy
+
+    @lazy.setter
+    def lazy(self, lazy: bool) -> None:
+        validate.booleans(lazy=lazy)
+        validate.lazy_alone(lazy, self.use_ema, self.gradient_accumulation_steps)
+        validate.not_with_hooks("lazy", lazy, self._overridden_hooks)
+        self._lazy = lazy
+
+    @property
+    def skip_nonfinite(self) -> bool:
+        """Whether a step with a gradient that is not finite changes nothing."""
+        return self._skip_nonfinite
+
+    @skip_nonfinite.setter
+    def skip_nonfinite(self, skip_nonfinite: bool) -> None:
+        validate.booleans(skip_nonfinite=skip_nonfinite)
+        validate.not_with_hooks("skip_nonfinite", skip_nonfinite, self._overridden_hooks)
+        if skip_nonfinite and self.built and self._skipped_steps is None:
+            raise ValueError(
+                "`skip_nonfinite` must be True before the optimizer is built, that is, before its "
+                "first step: it counts the skipped steps in a variable. Received: "
+                "skip_nonfinite=True."
+            )
+        self._skip_nonfinite = skip_nonfinite
 
     @property
     def skipped_steps(self) -> Any:
@@ -198,20 +256,10 @@ class Adam(keras.optimizers.Adam):
         grads = list(grads)
         if not grads:
             return
-        if trainable_variables is None:
-            if not self.built:
-                raise ValueError(
-                    "`apply` needs `trainable_variables` before the optimizer is built. "
-                    "Pass them, or call `optimizer.build(trainable_variables)` first."
-                )
-            variables = list(self._trainable_variables)
-        else:
-            variables = list(trainable_variables)
-        if len(grads) != len(variables):
-            raise ValueError(
-                f"`grads` must hold one gradient for each of the {len(variables)} variables; "
-                f"received {len(grads)}."
-            )
+        if self._overridden_hooks:
+            super().apply(grads, trainable_variables)
+            return
+        variables = self._variables_of(grads, trainable_variables)
         with keras.name_scope(self.name, caller=self):
             if not self.built:
                 self.build(variables)
@@ -222,41 +270,58 @@ class Adam(keras.optimizers.Adam):
                 self._built_variables.check(position, gradient)
             grads, variables = self._overwrite_variables_directly_with_gradients(grads, variables)
             finite = self._update(grads, variables) if grads else None
-            for variable in variables:
-                if variable.constraint is not None:
-                    variable.assign(variable.constraint(variable))
+            self._constrain(variables, finite)
+        self._count(finite)
+
+    def _variables_of(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None) -> Any:
+        """Return the variables that the gradients are of, one each."""
+        if trainable_variables is None and not self.built:
+            raise ValueError(
+                "`apply` needs `trainable_variables` before the optimizer is built. "
+                "Pass them, or call `optimizer.build(trainable_variables)` first."
+            )
+        if trainable_variables is None:
+            trainable_variables = self._trainable_variables
+        variables = list(trainable_variables)
+        if len(grads) != len(variables):
+            raise ValueError(
+                f"`grads` must hold one gradient for each of the {len(variables)} variables; "
+                f"received {len(grads)}."
+            )
+        return variables
+
+    def _update(self, grads: Sequence[Any], variables: Sequence[Any]) -> Any:
+        """Take the compiled step; return whether it was finite, or `None` where nobody asks."""
+        if self._updater is None:
+            self._updater = self._updater_class(self._entries(), self.assign)
+        positions = self._positions_of(variables)
+        gradients: list[Any] = [None] * len(self._trainable_variables)
+        for position, gradient in zip(positions, grads, strict=True):
+            gradients[position] = gradient
+        if len(set(positions)) < len(positions):
+            raise ValueError(
+                "Each variable must have one gradient; of the "
+                f"{len(grads)} variables some are the same: {[v.name for v in variables]}."
+            )
+        options = read_options(self)
+        return self._updater(gradients, read_numbers(self, options), self._iterations, options)
+
+    def _constrain(self, variables: Sequence[Any], finite: Any) -> None:
+        for variable in variables:
+            if variable.constraint is not None:
+                value = variable.constraint(variable)
+                if finite is not None:
+                    value = ops.where(finite, value, variable)
+                variable.assign(value)
+
+    def _count(self, finite: Any) -> None:
+        """Count the call, or the skipped step."""
         if finite is None:
             self._iterations.assign_add(1)
         else:
             applied = ops.cast(finite, self._iterations.dtype)
             self._iterations.assign_add(applied)
             self._skipped_steps.assign_add(1 - applied)
-
-    def _update(self, grads: Sequence[Any], variables: Sequence[Any]) -> Any:
-        if self._updater is None:
-            self._updater = self._updater_class(
-                self._entries(),
-                self.assign,
-                jit_compile=self.jit_compile,
-                lazy=self.lazy,
-                skip_nonfinite=self.skip_nonfinite,
-            )
-        gradients = dict(zip(self._positions_of(variables), grads, strict=True))
-        if len(gradients) < len(grads):
-            raise ValueError(
-                "Each variable must have one gradient; of the "
-                f"{len(grads)} variables some are the same: {[v.name for v in variables]}."
-            )
-        if self.use_ema or self.gradient_accumulation_steps:
-            # Averages move and accumulators empty without a gradient, too.
-            for i, entry in enumerate(self._updater.entries):
-                if entry.slots.momentum is not None:
-                    gradients.setdefault(i, None)
-        hyper, inputs = self._hyperparameters()
-        indices = sorted(gradients)
-        return self._updater(
-            indices, [gradients[i] for i in indices], hyper, inputs, self._iterations
-        )
 
     def _positions_of(self, variables: Sequence[Any]) -> list[int]:
         """Return the position of each variable among those that the optimizer was built with."""
@@ -278,37 +343,27 @@ class Adam(keras.optimizers.Adam):
             self._accumulated_gradients if self.gradient_accumulation_steps else empty,
             strict=True,
         )
-        return [Entry(Slots(*each), self._use_weight_decay(each[0])) for each in slots]
+        return [Entry(Slots(*each), self._decays(each[0])) for each in slots]
 
-    def _hyperparameters(self) -> tuple[Hyperparameters, dict[str, Any]]:
-        """Return the constants of the compiled programs, and what varies as tensors."""
-        inputs = {"learning_rate": self.learning_rate}
-        betas = {"beta_1": self.beta_1, "beta_2": self.beta_2}
-        for name, beta in betas.items():
-            if callable(beta):
-                beta = beta()
-            if not isinstance(beta, int | float):
-                inputs[name] = beta
-                beta = None
-            betas[name] = beta
-        constants = Hyperparameters(
-            **betas,
-            epsilon=self.epsilon,
-            weight_decay=self.weight_decay,
-            clipnorm=self.clipnorm,
-            clipvalue=self.clipvalue,
-            global_clipnorm=self.global_clipnorm,
-            ema_momentum=self.ema_momentum if self.use_ema else None,
-            ema_overwrite_frequency=self.ema_overwrite_frequency,
-            loss_scale_factor=self.loss_scale_factor,
-            gradient_accumulation_steps=self.gradient_accumulation_steps,
-        )
-        return constants, inputs
+    def _decays(self, variable: Any) -> bool:
+        """Say whether weight decay applies to the variable.
+
+        On TensorFlow, Keras looks for the excluded names in what TensorFlow calls the
+        variable, in which its layer is named; here, and on JAX too, its path serves.
+        """
+        path = getattr(variable, "path", variable.name)
+        is_excluded = any(re.search(name, path) for name in self._excluded_names)
+        return not is_excluded and self._use_weight_decay(variable)
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
         """Spare variables from weight decay: those of `var_list`, or with `var_names` in theirs.
+
+        Args:
+            var_list: Variables.
+            var_names: Regular expressions, looked for in the path of a variable, as in
+                `"layer_normalization/gamma"`. `build` warns of one that is found nowhere.
 
         Raises:
             ValueError: if the optimizer is built, since it would come too late.
@@ -320,8 +375,19 @@ class Adam(keras.optimizers.Adam):
                 "that is, before its first step."
             )
         super().exclude_from_weight_decay(var_list=var_list, var_names=var_names)
+        self._excluded_names = tuple(var_names or ())
 
-    def _state(self) -> list[Any]:
+    def _warn_of_names_that_exclude_nothing(self) -> None:
+        paths = [getattr(v, "path", v.name) for v in self._trainable_variables]
+        for name in self._excluded_names:
+            if not any(re.search(name, path) for path in paths):
+                warnings.warn(
+                    f"`exclude_from_weight_decay`: {name!r} is in the path of no variable, so "
+                    f"it excludes none. The paths are {paths}.",
+                    stacklevel=3,
+                )
+
+    def _saved_variables(self) -> list[Any]:
         """Return the variables that a file holds: those of `keras.optimizers.Adam`, in order."""
         return [v for v in self.variables if v is not self._skipped_steps]
 
@@ -344,12 +410,10 @@ class Adam(keras.optimizers.Adam):
 
         The count of skipped steps, which Keras does not know, stays out.
         """
-        if self._loaded_state is not None:
-            for i, value in enumerate(self._loaded_state):
-                store[str(i)] = value
-            return
-        for i, variable in enumerate(self._state()):
-            store[str(i)] = variable.numpy()
+        values = self._loaded_state
+        if values is None:
+            values = tuple(variable.numpy() for variable in self._saved_variables())
+        state.write(store, values)
 
     def load_own_variables(self, store: Any) -> None:
         """Read state that this class or its counterpart in Keras wrote.
@@ -360,40 +424,32 @@ class Adam(keras.optimizers.Adam):
             ValueError: if the state is of other variables.
 
         """
-        values = tuple(np.array(store[str(i)]) for i in range(len(store.keys())))
+        values = state.read(store)
         if self.built:
-            self._set_state(values)
+            state.set_values(self.name, self._saved_variables(), values)
         else:
             self._loaded_state = values
 
-    def _set_state(self, values: Sequence[Any]) -> None:
-        variables = self._state()
-        ours = [(v.path, tuple(v.shape)) for v in variables]
-        theirs = [tuple(value.shape) for value in values]
-        if [shape for _, shape in ours] != theirs:
-            pairs = itertools.zip_longest(ours, theirs, fillvalue="nothing")
-            first = next(
-                f"variable {i} is {mine}, in the file {other}"
-                for i, (mine, other) in enumerate(pairs)
-                if mine == "nothing" or mine[1] != other
-            )
-            raise ValueError(
-                f"The saved state does not fit optimizer {self.name!r}: it holds {len(theirs)} "
-                f"variables, the optimizer has {len(ours)}; the first difference: {first}. "
-                "Build the optimizer with the options and on the variables that the state was "
-                "saved with, or load the weights before `compile`, to start its state afresh."
-            )
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the constructor."""
-        return {
+        """Return the arguments of the constructor; what varies as its present value, or itself."""
+        config = {
             **super().get_config(),
             "jit_compile": self.jit_compile,
             "lazy": self.lazy,
             "skip_nonfinite": self.skip_nonfinite,
         }
+        return {name: state.to_config(value) for name, value in config.items()}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
+        """Make an optimizer from what `get_config` returned."""
+        config = {
+            name: keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
+            if isinstance(value, dict)
+            else value
+            for name, value in config.items()
+        }
+        return super().from_config(config, custom_objects=custom_objects)
 
 
 @keras.saving.register_keras_serializable(package="keras_adam")

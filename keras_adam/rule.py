@@ -6,8 +6,6 @@ float64 variables. Whoever stores a result in a narrower dtype rounds it once,
 at the end.
 """
 
-import dataclasses
-import math
 from typing import Any, NamedTuple
 
 from keras import ops
@@ -31,37 +29,42 @@ class Slots(NamedTuple):
     accumulator: Any = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Hyperparameters:
-    """The numbers that an update depends on, under their names in Keras.
+class Numbers(NamedTuple):
+    """The numbers that a user can set: Python numbers, or scalar arrays.
 
-    Python numbers are constants of the compiled program; scalar arrays are its
-    inputs, so that a change of value compiles nothing. `learning_rate` is always
-    an input. `None` switches the option off; `ema_momentum` is `None` without
-    `use_ema`.
+    All of them are inputs of the compiled programs, so that a new value compiles
+    nothing. What is close to one is given as its distance from one, which float32
+    holds far better: 1 - 0.999 to seven digits, 0.999 only to four digits of that
+    distance. A number whose option is off is never looked at.
     """
 
-    beta_1: Any
-    beta_2: Any
-    epsilon: float
-    learning_rate: Any = None
-    weight_decay: float | None = None
-    clipnorm: float | None = None
-    clipvalue: float | None = None
-    global_clipnorm: float | None = None
-    ema_momentum: float | None = None
-    ema_overwrite_frequency: int | None = None
-    loss_scale_factor: float | None = None
-    gradient_accumulation_steps: int | None = None
+    learning_rate: Any
+    one_minus_beta_1: Any
+    one_minus_beta_2: Any
+    epsilon: Any
+    weight_decay: Any = 0.0
+    clip_bound: Any = 0.0
+    loss_scale: Any = 1.0
+    accumulation_steps: Any = 1.0
+    one_minus_ema_momentum: Any = 0.0
+    ema_overwrite_frequency: Any = 1.0
 
 
 class Scalars(NamedTuple):
-    """What one step computes once for all variables of a compute dtype."""
+    """What one step computes once for all variables of a compute dtype, in that dtype."""
 
-    learning_rate: Array
     step_size: Array
-    ema_momentum: Array | None
-    overwrite_with_average: Array | None
+    one_minus_beta_1: Array
+    one_minus_beta_2: Array
+    epsilon: Array
+    decay: Array
+    """Share of itself that a variable loses: learning_rate * weight_decay."""
+    clip_bound: Array
+    loss_scale: Array
+    accumulation_steps: Array
+    one_minus_ema_momentum: Array
+    overwrite_with_average: Array
+    """One in the steps that set variables to their averages, else zero."""
 
 
 def compute_dtype(dtype: str) -> str:
@@ -69,82 +72,64 @@ def compute_dtype(dtype: str) -> str:
     return "float64" if dtype == "float64" else "float32"
 
 
-def one_minus_power(beta: Any, step: Array) -> Array:
+def one_minus_power(one_minus_beta: Array, step: Array) -> Array:
     """Return 1 - beta**step without the cancellation that float32 suffers at small steps.
 
-    `beta` is a number or a scalar array in [0, 1), `step` a scalar array >= 1 of
-    the compute dtype.
+    `one_minus_beta` is a scalar array in (0, 1], `step` one >= 1 of the same dtype.
     """
-    if isinstance(beta, int | float):
-        log_beta = math.log(beta) if beta > 0 else -math.inf
-    else:
-        log_beta = ops.log(ops.cast(beta, step.dtype))
-    return -ops.expm1(step * log_beta)
+    return -ops.expm1(step * ops.log1p(-one_minus_beta))
 
 
-def scalars(hyper: Hyperparameters, updates: Array, dtype: str) -> Scalars:
+def scalars(numbers: Numbers, updates: Array) -> Scalars:
     """Compute the scalars of the step that follows `updates` earlier ones.
 
-    The bias corrections are folded into the step size,
+    All `numbers` are scalar arrays of one floating dtype, which the results have;
+    `updates` is of that dtype too. The bias corrections are folded into the step size,
 
         step_size = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t),  t = updates + 1
 
     (Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, the last formula of section 2).
     """
-    step = ops.cast(updates, dtype) + 1
-    learning_rate = ops.cast(hyper.learning_rate, dtype)
+    step = updates + 1
     step_size = (
-        learning_rate
-        * ops.sqrt(one_minus_power(hyper.beta_2, step))
-        / one_minus_power(hyper.beta_1, step)
+        numbers.learning_rate
+        * ops.sqrt(one_minus_power(numbers.one_minus_beta_2, step))
+        / one_minus_power(numbers.one_minus_beta_1, step)
     )
-    ema_momentum = overwrite = None
-    if hyper.ema_momentum is not None:
-        # The first average is the first value: there is nothing yet to average with.
-        ema_momentum = ops.where(step > 1, ops.cast(hyper.ema_momentum, dtype), 0.0)
-        if hyper.ema_overwrite_frequency:
-            overwrite = ops.equal((updates + 1) % hyper.ema_overwrite_frequency, 0)
-    return Scalars(learning_rate, step_size, ema_momentum, overwrite)
+    # The first average is the first value: there is nothing yet to average with.
+    one_minus_ema_momentum = ops.where(
+        step > 1, numbers.one_minus_ema_momentum, ops.ones_like(numbers.one_minus_ema_momentum)
+    )
+    return Scalars(
+        step_size,
+        numbers.one_minus_beta_1,
+        numbers.one_minus_beta_2,
+        numbers.epsilon,
+        numbers.learning_rate * numbers.weight_decay,
+        numbers.clip_bound,
+        numbers.loss_scale,
+        numbers.accumulation_steps,
+        one_minus_ema_momentum,
+        ops.cast(ops.equal(step % numbers.ema_overwrite_frequency, 0), ops.dtype(step)),
+    )
 
 
-def unscale(gradient: Array, accumulator: Array | None, hyper: Hyperparameters) -> Array:
-    """Undo the loss scale; with an accumulator, return the mean of it and the gradient."""
-    if hyper.loss_scale_factor:
-        gradient = gradient / hyper.loss_scale_factor
-    if accumulator is not None:
-        gradient = (gradient + accumulator) / hyper.gradient_accumulation_steps
-    return gradient
+def clip_scale(square_sum: Array, bound: Array) -> Array:
+    """Return the factor that brings a gradient of this square sum to norm `bound` at most."""
+    return bound / ops.maximum(ops.sqrt(square_sum), bound)
 
 
-def clip(gradient: Array, scale: Array | None, hyper: Hyperparameters) -> Array:
-    """Clip one gradient by its norm, of which `scale` is the outcome, or by value."""
-    if scale is not None:
-        return gradient * ops.cast(scale, gradient.dtype)
-    if hyper.clipvalue:
-        return ops.clip(gradient, -hyper.clipvalue, hyper.clipvalue)
-    return gradient
-
-
-def clip_scale(square_sum: Array, clipnorm: float) -> Array:
-    """Return the factor that brings a gradient of this square sum to norm `clipnorm` at most."""
-    return clipnorm / ops.maximum(ops.sqrt(square_sum), clipnorm)
-
-
-def moving_average(average: Array, value: Array, beta: Any) -> Array:
+def moving_average(average: Array, value: Array, one_minus_beta: Array) -> Array:
     """Return beta * average + (1 - beta) * value.
 
-    Written so that float32 errs by no more than a rounding of `average`: float32
-    holds 1 - 0.999 far better than 0.999, and the shorter
+    Written so that float32 errs by no more than a rounding of `average`: the shorter
     average + (value - average) * (1 - beta) cancels where the value is much smaller
     than the average and beta is small: the velocity could reach zero, or less.
     """
-    forget = ops.cast(1 - beta, ops.dtype(average))
-    return (average - average * forget) + value * forget
+    return (average - average * one_minus_beta) + value * one_minus_beta
 
 
-def adam(
-    slots: Slots, gradient: Array, decays: bool, scalars: Scalars, hyper: Hyperparameters
-) -> Slots:
+def adam(slots: Slots, gradient: Array, decays: bool, scalars: Scalars) -> Slots:
     """Return the slots after one Adam step.
 
         momentum <- beta_1 * momentum + (1 - beta_1) * gradient
@@ -159,29 +144,29 @@ def adam(
     https://arxiv.org/abs/1711.05101, algorithm 2; with `velocity_hat`, the running
     maximum of the velocity takes its place (AMSGrad; Reddi et al. 2018, algorithm 2).
     """
-    momentum = moving_average(slots.momentum, gradient, hyper.beta_1)
-    velocity = moving_average(slots.velocity, ops.square(gradient), hyper.beta_2)
+    momentum = moving_average(slots.momentum, gradient, scalars.one_minus_beta_1)
+    velocity = moving_average(slots.velocity, ops.square(gradient), scalars.one_minus_beta_2)
     scale, velocity_hat = velocity, slots.velocity_hat
     if velocity_hat is not None:
         scale = velocity_hat = ops.maximum(velocity_hat, velocity)
     variable = slots.variable
-    if decays and hyper.weight_decay:
-        variable = variable - variable * (hyper.weight_decay * scalars.learning_rate)
-    variable = variable - scalars.step_size * momentum / (ops.sqrt(scale) + hyper.epsilon)
+    if decays:
+        variable = variable - variable * scalars.decay
+    variable = variable - scalars.step_size * momentum / (ops.sqrt(scale) + scalars.epsilon)
     return slots._replace(
         variable=variable, momentum=momentum, velocity=velocity, velocity_hat=velocity_hat
     )
 
 
-def average(slots: Slots, scalars: Scalars) -> Slots:
-    """Move the average towards the variable, and the variable to it where that is due.
+def average(slots: Slots, overwrites: bool, scalars: Scalars) -> Slots:
+    """Move the average towards the variable; where `overwrites`, set the variable to it when due.
 
     average <- ema_momentum * average + (1 - ema_momentum) * variable
     """
     if slots.average is None:
         return slots
-    average = moving_average(slots.average, slots.variable, scalars.ema_momentum)
+    average = moving_average(slots.average, slots.variable, scalars.one_minus_ema_momentum)
     variable = slots.variable
-    if scalars.overwrite_with_average is not None:
-        variable = ops.where(scalars.overwrite_with_average, average, variable)
+    if overwrites:
+        variable = ops.where(scalars.overwrite_with_average > 0, average, variable)
     return slots._replace(variable=variable, average=average)

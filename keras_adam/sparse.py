@@ -19,14 +19,18 @@ class Rows(NamedTuple):
     values: Array
 
 
+def densify_or_sum(rows: Rows, row_count: int, lazy: bool, dtype: str) -> Array | Rows:
+    """Return a sparse gradient in `dtype` as a step takes it: dense, or lazy with summed rows.
+
+    Values are cast before they are summed: bfloat16 cannot count beyond 256.
+    """
+    rows = rows._replace(values=ops.cast(rows.values, dtype))
+    return sum_repeated(rows) if lazy else to_dense(rows, row_count)
+
+
 def to_dense(rows: Rows, row_count: int) -> Array:
     """Return the gradient with all its rows, shape `(row_count, ...)`."""
     return ops.segment_sum(rows.values, rows.indices, num_segments=row_count)
-
-
-def known(rows: Rows, row_count: int, lazy: bool) -> Array | Rows:
-    """Return a sparse gradient as a step takes it: dense, or if lazy with each row's whole sum."""
-    return sum_repeated(rows) if lazy else to_dense(rows, row_count)
 
 
 def sum_repeated(rows: Rows) -> Rows:

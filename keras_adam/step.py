@@ -1,102 +1,117 @@
 """One optimizer step, from raw gradients to new slots, as pure functions of arrays.
 
-The order is Keras's: unscale, accumulate, clip, decay, update, average. What every
-variable needs of all gradients (`Totals`) is computed once, before the first
-variable is updated.
+The order is Keras's: unscale, accumulate, clip, decay, update, average. Whoever
+calls these functions computes first what all variables together decide: the scale of
+`global_clipnorm` and, for `skip_nonfinite`, whether all gradients are finite.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from keras import ops
 
 from keras_adam import rule
-from keras_adam.rule import Array, Hyperparameters, Scalars, Slots
+from keras_adam.options import Options
+from keras_adam.rule import Array, Scalars, Slots
 from keras_adam.sparse import Rows, map_values, square_sum
 
-
-class Totals(NamedTuple):
-    """What a step must know of all gradients together; `None` where nobody asks.
-
-    `clip_scale`: the factor that `global_clipnorm` asks for, a scalar. `finite`:
-    whether every element of every gradient is finite, a boolean scalar.
-    """
-
-    clip_scale: Array | None = None
-    finite: Array | None = None
+LARGEST_FLOAT16 = 65504.0
 
 
-def unscale(gradient: Array | Rows, slots: Slots, hyper: Hyperparameters) -> Array | Rows:
+def mean_gradient(
+    gradient: Array | Rows, slots: Slots, scalars: Scalars, options: Options
+) -> Array | Rows:
     """Return the gradient in its compute dtype, unscaled, averaged with the accumulator."""
     dtype = rule.compute_dtype(ops.dtype(slots.variable))
-    accumulator = None if slots.accumulator is None else ops.cast(slots.accumulator, dtype)
-    return map_values(lambda g: rule.unscale(ops.cast(g, dtype), accumulator, hyper), gradient)
+
+    def mean(values: Array) -> Array:
+        values = ops.cast(values, dtype)
+        if options.loss_scale:
+            values = values / scalars.loss_scale
+        if slots.accumulator is not None:
+            values = (values + ops.cast(slots.accumulator, dtype)) / scalars.accumulation_steps
+        return values
+
+    return map_values(mean, gradient)
 
 
-def totals(gradients: list[Array | Rows], hyper: Hyperparameters, skip_nonfinite: bool) -> Totals:
-    """Reduce unscaled gradients to the totals that the options in force need.
+def next_accumulator(
+    slots: Slots, gradient: Array, scalars: Scalars, options: Options, finite: Array | None
+) -> Array:
+    """Return the accumulator with one more micro-batch in it, in its own dtype."""
+    gradient = mean_gradient(gradient, slots._replace(accumulator=None), scalars, options)
+    accumulator = ops.cast(slots.accumulator, ops.dtype(gradient)) + gradient
+    return _narrow(accumulator, slots.accumulator, finite)
+
+
+def all_finite(gradients: Sequence[Array | Rows]) -> Array:
+    """Say in a boolean scalar whether every element of every gradient is finite."""
+    values = [g.values if isinstance(g, Rows) else g for g in gradients]
+    return ops.all(ops.stack([ops.all(ops.isfinite(v)) for v in values]))
+
+
+def global_clip_scale(square_sum: Array, bound: Array) -> Array:
+    """Return the factor that `global_clipnorm` puts before every gradient.
+
+    `square_sum` is that of all gradients together, `bound` of its dtype.
 
     A global norm that is not finite makes the whole step NaN, as in Keras: it has
     no direction.
     """
-    clip_scale = finite = None
-    if hyper.global_clipnorm:
-        square_sums = [square_sum(g) for g in gradients]
-        widest = "float64" if "float64" in map(ops.dtype, square_sums) else "float32"
-        total = sum(ops.cast(s, widest) for s in square_sums)
-        clip_scale = rule.clip_scale(total, hyper.global_clipnorm) + (total - total)
-    if skip_nonfinite:
-        values = [g.values if isinstance(g, Rows) else g for g in gradients]
-        finite = ops.all(ops.stack([ops.all(ops.isfinite(v)) for v in values]))
-    return Totals(clip_scale, finite)
+    return rule.clip_scale(square_sum, bound) + (square_sum - square_sum)
 
 
-def accumulate(slots: Slots, gradient: Array, hyper: Hyperparameters, totals: Totals) -> Array:
-    """Return the accumulator with one more micro-batch in it, in its own dtype."""
-    gradient = unscale(gradient, slots._replace(accumulator=None), hyper)
-    accumulator = ops.cast(slots.accumulator, gradient.dtype) + gradient
-    return _narrow(accumulator, slots.accumulator, totals)
+def clip(
+    gradient: Array | Rows, scalars: Scalars, options: Options, clip_scale: Array | None
+) -> Array | Rows:
+    """Clip a gradient by whichever of the three options is on."""
+    if options.clip == "clipvalue":
+        bound = scalars.clip_bound
+        return map_values(lambda g: ops.clip(g, -bound, bound), gradient)
+    if options.clip == "clipnorm":
+        clip_scale = rule.clip_scale(square_sum(gradient), scalars.clip_bound)
+    if clip_scale is None:
+        return gradient
+    return map_values(lambda g: g * ops.cast(clip_scale, g.dtype), gradient)
 
 
-def clip(gradient: Array | Rows, hyper: Hyperparameters, totals: Totals) -> Array | Rows:
-    """Clip an unscaled gradient by whichever of the three options is set."""
-    scale = totals.clip_scale
-    if hyper.clipnorm:
-        scale = rule.clip_scale(square_sum(gradient), hyper.clipnorm)
-    return map_values(lambda g: rule.clip(g, scale, hyper), gradient)
-
-
-def update(
+def next_slots(
     slots: Slots,
     gradient: Array | None,
     decays: bool,
-    totals: Totals,
-    scalars: dict[str, Scalars],
-    hyper: Hyperparameters,
+    scalars: Scalars,
+    options: Options,
+    finite: Array | None,
 ) -> Slots:
     """Return the slots after one step, each rounded once to the dtype that it came in.
 
-    `slots` and `gradient` (unscaled and clipped) have one shape, that of the
-    variable or of some of its rows. Without a gradient only the
-    average moves and the accumulator empties.
-    `scalars` holds the scalars of each compute dtype. Where `totals.finite` is
-    false, everything stays as it was.
+    `slots` and `gradient` (unscaled and clipped) have one shape, that of the variable or
+    of some of its rows. Without a gradient only the average moves and the accumulator
+    empties. Where `finite` is false, everything stays as it was.
     """
     dtype = rule.compute_dtype(ops.dtype(slots.variable))
     new = Slots(*(None if value is None else ops.cast(value, dtype) for value in slots))
     if gradient is not None:
-        new = rule.adam(new, gradient, decays, scalars[dtype], hyper)
+        new = rule.adam(new, gradient, decays and options.weight_decay, scalars)
     if new.accumulator is not None:
         new = new._replace(accumulator=ops.zeros_like(new.accumulator))
-    new = rule.average(new, scalars[dtype])
+    new = rule.average(new, options.overwrites_with_average, scalars)
     return Slots(
         *(
-            None if value is None else _narrow(value, was, totals)
+            None if value is None else _narrow(value, was, finite)
             for value, was in zip(new, slots, strict=True)
         )
     )
 
 
-def _narrow(new: Array, old: Array, totals: Totals) -> Array:
-    """Round `new` to the dtype of `old`, or keep `old` if the step is to be skipped."""
-    new = ops.cast(new, ops.dtype(old))
-    return new if totals.finite is None else ops.where(totals.finite, new, old)
+def _narrow(new: Array, old: Array, finite: Array | None) -> Array:
+    """Round `new` to the dtype of `old`, or keep `old` if the step is to be skipped.
+
+    With `skip_nonfinite`, what leaves the range of float16 (an accumulator, a velocity) stays
+    at its end: an infinity would turn into NaN at the next step, and never leave.
+    """
+    dtype = ops.dtype(old)
+    if finite is None:
+        return ops.cast(new, dtype)
+    if dtype == "float16":
+        new = ops.clip(new, -LARGEST_FLOAT16, LARGEST_FLOAT16)
+    return ops.where(finite, ops.cast(new, dtype), old)

@@ -1,43 +1,53 @@
 """Checks of the constructor's arguments, before anything is made of them."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from keras import Variable, ops
+from keras.backend import standardize_dtype
 
-# argument -> what is right, and whether a number is
+# argument -> what is right, whether a number is, whether it may be None, whether it may vary
 _NUMBERS = {
-    "learning_rate": ("a finite number >= 0", lambda x: 0 <= x < math.inf),
-    "beta_1": ("a number in [0, 1)", lambda x: 0 <= x < 1),
-    "beta_2": ("a number in [0, 1)", lambda x: 0 <= x < 1),
-    "epsilon": ("a finite number > 0", lambda x: 0 < x < math.inf),
-    "weight_decay": ("a finite number >= 0, or None", lambda x: 0 <= x < math.inf),
-    "clipnorm": ("a number >= 0, or None", lambda x: x >= 0),
-    "clipvalue": ("a number >= 0, or None", lambda x: x >= 0),
-    "global_clipnorm": ("a number >= 0, or None", lambda x: x >= 0),
-    "loss_scale_factor": ("a finite number > 0, or None", lambda x: 0 < x < math.inf),
-    "gradient_accumulation_steps": ("an integer >= 2, or None", lambda x: x == int(x) and x >= 2),
+    "learning_rate": ("a finite number >= 0", lambda x: 0 <= x < math.inf, False, True),
+    "beta_1": ("a number in [0, 1)", lambda x: 0 <= x < 1, False, True),
+    "beta_2": ("a number in [0, 1)", lambda x: 0 <= x < 1, False, True),
+    "epsilon": ("a finite number > 0", lambda x: 0 < x < math.inf, False, True),
+    "weight_decay": ("a finite number >= 0", lambda x: 0 <= x < math.inf, True, True),
+    "clipnorm": ("a number >= 0", lambda x: x >= 0, True, True),
+    "clipvalue": ("a number >= 0", lambda x: x >= 0, True, True),
+    "global_clipnorm": ("a number >= 0", lambda x: x >= 0, True, True),
+    "loss_scale_factor": ("a finite number > 0", lambda x: 0 < x < math.inf, True, True),
+    "gradient_accumulation_steps": (
+        "an integer >= 2",
+        lambda x: x == int(x) and x >= 2,
+        True,
+        False,
+    ),
 }
 
 
 def numbers(**arguments: Any) -> None:
     """Check numbers against their ranges.
 
-    `None` passes where the argument may be missing; so do callables, schedules,
-    variables and tensors where Keras takes them, which have no value yet.
+    `None` passes where the argument may be missing. Where a number may vary, so do
+    callables, schedules, variables and tensors: what they come to is for `scalar`.
 
     Raises:
         TypeError: if an argument is of another kind.
-        ValueError: if a number is out of range.
+        ValueError: if a number is out of range, or an array is no scalar.
 
     """
     for name, value in arguments.items():
-        expected, in_range = _NUMBERS[name]
-        if value is None and expected.endswith("None"):
+        expected, in_range, may_be_none, may_vary = _NUMBERS[name]
+        if may_be_none:
+            expected = f"{expected}, or None"
+            if value is None:
+                continue
+        if may_vary and callable(value):
             continue
-        if name in ("learning_rate", "beta_1", "beta_2") and (
-            callable(value) or isinstance(value, Variable) or ops.is_tensor(value)
-        ):
+        if may_vary and (isinstance(value, Variable) or ops.is_tensor(value)):
+            scalar(name, value)
             continue
         try:
             number = float(value)
@@ -47,6 +57,26 @@ def numbers(**arguments: Any) -> None:
             raise TypeError(f"`{name}` must be {expected}; received {value!r}.")
         if math.isnan(number) or not in_range(number):
             raise ValueError(f"`{name}` must be {expected}; received {value!r}.")
+
+
+def scalar(name: str, value: Any) -> None:
+    """Check what stands for a number without being one: an array or variable of one number.
+
+    Raises:
+        TypeError: if it is anything else, or not of a numeric dtype.
+        ValueError: if its shape is not ().
+
+    """
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is None or dtype is None:
+        raise TypeError(f"`{name}` must come to a number or a scalar tensor; received {value!r}.")
+    dtype = standardize_dtype(dtype)
+    if "float" not in dtype and "int" not in dtype:
+        raise TypeError(f"`{name}` must be of a numeric dtype; received a tensor of {dtype}.")
+    if getattr(shape, "rank", 0) is not None and tuple(shape) != ():
+        raise ValueError(
+            f"`{name}` must be a scalar, of shape (); received a tensor of shape {tuple(shape)}."
+        )
 
 
 def booleans(**arguments: Any) -> None:
@@ -67,3 +97,12 @@ def lazy_alone(lazy: bool, use_ema: bool, gradient_accumulation_steps: int | Non
                 f"`lazy=True` touches only the rows that a gradient names, and `{name}={value}` "
                 f"touches all: use lazy=False, or leave `{name}` out."
             )
+
+
+def not_with_hooks(name: str, value: bool, hooks: Sequence[str]) -> None:
+    """Raise ValueError if the compiled update is asked for and Keras's has to run."""
+    if value and hooks:
+        raise ValueError(
+            f"`{name}=True` is part of the compiled update, which does not call "
+            f"`{hooks[0]}`; this class overrides it. Override `apply` instead, or use {name}=False."
+        )

@@ -1,21 +1,25 @@
 """The update on JAX: one compiled function from the old values to the new ones."""
 
 import contextlib
-import dataclasses
-import functools
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental import sparse as jax_sparse
+from keras import ops
+from keras.src.backend.common.stateless_scope import in_stateless_scope
 
 from keras_adam import rule, sparse, step
-from keras_adam.compiled import Entry
-from keras_adam.rule import Hyperparameters, Slots
+from keras_adam.compiled import Entry, Patterns
+from keras_adam.options import Options
+from keras_adam.rule import Numbers, Scalars, Slots
 from keras_adam.sparse import Rows
-from keras_adam.step import Totals
+
+# What the compiled function takes apart from the trainable variables: the slots of each
+# without the variable itself.
+State = list[tuple[Any, ...]]
 
 
 class Updater:
@@ -31,128 +35,277 @@ class Updater:
     # None: a gradient of some rows has the variable's shape, too.
     sparse_gradient = ()
 
-    def __init__(
-        self,
-        entries: Sequence[Entry],
-        assign: Callable[[Any, Any], None],
-        *,
-        jit_compile: bool,
-        lazy: bool,
-        skip_nonfinite: bool,
-    ) -> None:
+    def __init__(self, entries: Sequence[Entry], assign: Callable[[Any, Any], None]) -> None:
         """Prepare for `entries`, whose variables `assign` sets; trace and compile nothing yet."""
         self.entries = list(entries)
         self._assign = assign
-        self._lazy = lazy
-        self._skip_nonfinite = skip_nonfinite
-        self._run = self._step
-        if jit_compile:
-            self._run = jax.jit(self._step, static_argnames=("decays", "constants"))
+        self._patterns = Patterns()
+        static = ("options", "decays")
+        self._take_step = jax.jit(_take_step, static_argnames=static)
+        # The state is given away to be overwritten, where nobody but the optimizer holds it.
+        # The weights are not: who reads `variable.value` before a step may use it after it.
+        self._take_step_in_place = jax.jit(
+            _take_step, static_argnames=static, donate_argnames="state"
+        )
+        self._total = jax.jit(_total, static_argnames="options")
 
     def __call__(
-        self,
-        indices: Sequence[int],
-        gradients: Sequence[Any],
-        hyper: Hyperparameters,
-        inputs: dict[str, Any],
-        iterations: Any,
+        self, gradients: Sequence[Any], numbers: Numbers, iterations: Any, options: Options
     ) -> Any:
-        """Update the variables of the entries `indices`, one gradient or `None` each.
+        """Take a step with one gradient, or `None`, for each entry.
 
-        `inputs` are the hyper-parameters that are arrays; `iterations` is the number
-        of calls that came before.
+        `iterations` is the number of calls that came before.
 
         Returns a boolean scalar array: whether the gradients were finite, or `None`
         where that was not asked for.
         """
-        entries = [self.entries[i] for i in indices]
-        values = [Slots(*(None if v is None else v.value for v in e.slots)) for e in entries]
-        inputs = {name: jnp.asarray(value) for name, value in inputs.items()}
-        new_values, finite = self._run(
-            values,
-            list(gradients),
-            inputs,
-            jnp.asarray(iterations),
-            decays=tuple(e.decays for e in entries),
-            constants=hyper,
+        gradients = [_pad(g) if isinstance(g, jax_sparse.BCOO) else g for g in gradients]
+        moves_all = options.accumulation or any(e.slots.average is not None for e in self.entries)
+        moving = [
+            i
+            for i, entry in enumerate(self.entries)
+            if entry.slots.momentum is not None and (moves_all or gradients[i] is not None)
+        ]
+        numbers = Numbers(
+            *(n if isinstance(n, float) else ops.convert_to_tensor(n) for n in numbers)
         )
-        for entry, slots in zip(entries, new_values, strict=True):
-            for variable, value in zip(entry.slots, slots, strict=True):
+        common = numbers, ops.convert_to_tensor(iterations)
+        parts = self._split(moving, gradients)
+        if len(parts) == 1:
+            return self._step(parts[0], gradients, None, common, options)
+        totals = self._totals(parts, gradients, common, options)
+        for part in parts:
+            finite = self._step(part, gradients, totals, common, options)
+        return finite
+
+    def _split(self, moving: Sequence[int], gradients: Sequence[Any]) -> list[list[int]]:
+        """Split the variables that move into parts, each of which has a program.
+
+        Sparse gradients have a part each: together, there would be a program for every
+        combination of their numbers of rows. In a trace there is only one of them.
+        """
+        is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(gradients))
+        if is_traced:
+            return [list(moving)]
+        sparse_ones = [i for i in moving if isinstance(gradients[i], jax_sparse.BCOO)]
+        rest = [i for i in moving if i not in sparse_ones]
+        pattern = tuple(g is None or i in sparse_ones for i, g in enumerate(gradients))
+        if self._patterns.has_own_programs(pattern, is_traced=False):
+            parts = [rest] if rest else []
+        else:
+            parts = [[i] for i in rest]
+        return parts + [[i] for i in sparse_ones]
+
+    def _totals(
+        self,
+        parts: Sequence[Sequence[int]],
+        gradients: Sequence[Any],
+        common: tuple[Numbers, Any],
+        options: Options,
+    ) -> tuple[Any, Any] | None:
+        """Return what `_total` does for all parts together, or `None` if nobody needs it."""
+        if options.clip != "global_clipnorm" and not options.skip_nonfinite:
+            return None
+        total = self._total if options.jit_compile else _total
+        square_sums, finite = zip(
+            *(
+                total(*self._values(part), [gradients[i] for i in part], *common, options=options)
+                for part in parts
+                if any(gradients[i] is not None for i in part)
+            ),
+            strict=True,
+        )
+        return sum(square_sums), jnp.all(jnp.stack(finite))
+
+    def _step(
+        self,
+        positions: Sequence[int],
+        gradients: Sequence[Any],
+        totals: tuple[Any, Any] | None,
+        common: tuple[Numbers, Any],
+        options: Options,
+    ) -> Any:
+        """Take the step of the variables at `positions`; return whether it was finite."""
+        run: Callable[..., Any] = _take_step
+        if options.jit_compile:
+            run = self._take_step if in_stateless_scope() else self._take_step_in_place
+        decays = tuple(self.entries[i].decays for i in positions)
+        weights, state = self._values(positions)
+        own = [gradients[i] for i in positions]
+        weights, state, finite = run(
+            weights, state, own, *common, totals, options=options, decays=decays
+        )
+        for i, weight, rest in zip(positions, weights, state, strict=True):
+            for variable, value in zip(self.entries[i].slots, (weight, *rest), strict=True):
                 if variable is not None:
                     self._assign(variable, value)
         return finite
 
-    def _step(
-        self,
-        values: list[Slots],
-        gradients: list[Any],
-        inputs: dict[str, Any],
-        iterations: Any,
-        *,
-        decays: tuple[bool, ...],
-        constants: Hyperparameters,
-    ) -> tuple[list[Slots], Any]:
-        hyper = dataclasses.replace(constants, **inputs)
-        gradients = [
-            self._known(gradient, slots) for gradient, slots in zip(gradients, values, strict=True)
-        ]
-        unscaled = [
-            None if gradient is None else step.unscale(gradient, slots, hyper)
-            for gradient, slots in zip(gradients, values, strict=True)
-        ]
-        totals = step.totals([g for g in unscaled if g is not None], hyper, self._skip_nonfinite)
-        update = functools.partial(_update, values, unscaled, totals, iterations, decays, hyper)
-        steps = hyper.gradient_accumulation_steps
-        if not steps:
-            return update(), totals.finite
-        accumulate = functools.partial(_accumulate, values, gradients, totals, hyper)
-        return jax.lax.cond((iterations + 1) % steps == 0, update, accumulate), totals.finite
-
-    def _known(self, gradient: Any, slots: Slots) -> Any:
-        """Return the gradient as the pure functions know it: dense, or `Rows` if lazy."""
-        if not isinstance(gradient, jax_sparse.BCOO):
-            return gradient
-        rows = Rows(gradient.indices[:, 0], gradient.data)
-        return sparse.known(rows, slots.variable.shape[0], self._lazy)
+    def _values(self, positions: Sequence[int]) -> tuple[list[Any], State]:
+        slots = [[_value(v) for v in self.entries[i].slots] for i in positions]
+        return [each[0] for each in slots], [tuple(each[1:]) for each in slots]
 
 
-def _update(
-    values: list[Slots],
+def _value(variable: Any) -> Any:
+    return None if variable is None else variable.value
+
+
+def _pad(gradient: Any) -> Any:
+    """Pad a sparse gradient to a power of two of rows, so that few programs serve all counts.
+
+    The rows that are added lie behind the last one, where nothing is read or written. In a
+    trace the number of rows is static anyway.
+    """
+    if isinstance(gradient.data, jax.core.Tracer):
+        return gradient
+    count = gradient.data.shape[0]
+    more = (1 << max(count - 1, 0).bit_length()) - count
+    # NumPy, since JAX would compile the padding itself for each count.
+    data, indices = np.asarray(gradient.data), np.asarray(gradient.indices)
+    data = np.concatenate([data, np.zeros((more, *data.shape[1:]), data.dtype)])
+    added = np.full((more, indices.shape[1]), gradient.shape[0], indices.dtype)
+    indices = np.concatenate([indices, added])
+    return jax_sparse.BCOO((jnp.asarray(data), jnp.asarray(indices)), shape=gradient.shape)
+
+
+def _total(
+    weights: list[Any],
+    state: State,
     gradients: list[Any],
-    totals: Totals,
+    numbers: Numbers,
     iterations: Any,
+    *,
+    options: Options,
+) -> tuple[Any, Any]:
+    """Return the square sum of the mean gradients, and whether all gradients are finite."""
+    slots = _slots(weights, state)
+    gradients = _known(gradients, slots, options)
+    scalars = _scalars(slots, numbers, iterations, options)
+    means: list[Any] = _means(slots, gradients, scalars, options)
+    widest = "float64" if "float64" in scalars else "float32"
+    square_sum = jnp.zeros((), widest)
+    for mean in means:
+        if mean is not None:
+            square_sum += sparse.square_sum(mean).astype(widest)
+    return square_sum, step.all_finite([g for g in gradients if g is not None])
+
+
+def _take_step(
+    weights: list[Any],
+    state: State,
+    gradients: list[Any],
+    numbers: Numbers,
+    iterations: Any,
+    totals: tuple[Any, Any] | None,
+    *,
+    options: Options,
     decays: tuple[bool, ...],
-    hyper: Hyperparameters,
-) -> list[Slots]:
-    updates = iterations // (hyper.gradient_accumulation_steps or 1)
-    dtypes = {rule.compute_dtype(str(slots.variable.dtype)) for slots in values}
-    scalars = {dtype: rule.scalars(hyper, updates, dtype) for dtype in dtypes}
-    new_values = []
-    for slots, gradient, decay in zip(values, gradients, decays, strict=True):
-        if gradient is not None:
-            gradient = step.clip(gradient, hyper, totals)
-        if isinstance(gradient, Rows):
-            indices, gradient = gradient
-            rows = jax.tree.map(operator.itemgetter(indices), slots)
-            new_rows = step.update(rows, gradient, decay, totals, scalars, hyper)
-            new = Slots(
-                *(
-                    None if value is None else value.at[indices].set(row)
-                    for value, row in zip(slots, new_rows, strict=True)
-                )
+) -> tuple[list[Any], State, Any]:
+    """Return the weights and the state after a step, in the order in which they came.
+
+    `totals` are of all gradients; `None` where these are all.
+    """
+    if totals is None and any(g is not None for g in gradients):
+        totals = _total(weights, state, gradients, numbers, iterations, options=options)
+    slots = _slots(weights, state)
+    gradients = _known(gradients, slots, options)
+    scalars = _scalars(slots, numbers, iterations, options)
+    square_sum: Any
+    finite: Any
+    square_sum, finite = totals or (None, None)
+    if not options.skip_nonfinite:
+        finite = None
+
+    def update() -> list[Slots]:
+        clip_scale = None
+        if options.clip == "global_clipnorm":
+            bound = jnp.asarray(numbers.clip_bound, square_sum.dtype)
+            clip_scale = step.global_clip_scale(square_sum, bound)
+        means = _means(slots, gradients, scalars, options)
+        return [
+            _next(each, mean, decay, _of(each, scalars), options, clip_scale, finite)
+            for each, mean, decay in zip(slots, means, decays, strict=True)
+        ]
+
+    def accumulate() -> list[Slots]:
+        return [
+            each
+            if g is None
+            else each._replace(
+                accumulator=step.next_accumulator(each, g, _of(each, scalars), options, finite)
             )
-        else:
-            new = step.update(slots, gradient, decay, totals, scalars, hyper)
-        new_values.append(new)
-    return new_values
+            for each, g in zip(slots, gradients, strict=True)
+        ]
+
+    if options.accumulation:
+        steps = jnp.asarray(numbers.accumulation_steps, iterations.dtype)
+        new = jax.lax.cond((iterations + 1) % steps == 0, update, accumulate)
+    else:
+        new = update()
+    return [each.variable for each in new], [tuple(each[1:]) for each in new], finite
 
 
-def _accumulate(
-    values: list[Slots], gradients: list[Any], totals: Totals, hyper: Hyperparameters
-) -> list[Slots]:
+def _slots(weights: list[Any], state: State) -> list[Slots]:
+    return [Slots(weight, *rest) for weight, rest in zip(weights, state, strict=True)]
+
+
+def _known(gradients: list[Any], slots: list[Slots], options: Options) -> list[Any]:
+    """Return the gradients as the pure functions know them: dense, or `Rows` if lazy."""
+    known = []
+    for gradient, each in zip(gradients, slots, strict=True):
+        if isinstance(gradient, jax_sparse.BCOO):
+            rows = Rows(gradient.indices[:, 0], gradient.data)
+            dtype, row_count = rule.compute_dtype(str(each.variable.dtype)), each.variable.shape[0]
+            gradient = sparse.densify_or_sum(rows, row_count, options.lazy, dtype)
+        known.append(gradient)
+    return known
+
+
+def _scalars(
+    slots: list[Slots], numbers: Numbers, iterations: Any, options: Options
+) -> dict[str, Scalars]:
+    """Return the scalars of the step for each compute dtype."""
+    numbers = Numbers(*(jnp.asarray(number, float) for number in numbers))
+    if options.accumulation:
+        iterations = iterations // numbers.accumulation_steps.astype(iterations.dtype)
+    exact = rule.scalars(numbers, iterations.astype(numbers.learning_rate.dtype))
+    dtypes = {rule.compute_dtype(str(each.variable.dtype)) for each in slots}
+    return {dtype: Scalars(*(scalar.astype(dtype) for scalar in exact)) for dtype in dtypes}
+
+
+def _of(slots: Slots, scalars: dict[str, Scalars]) -> Scalars:
+    return scalars[rule.compute_dtype(str(slots.variable.dtype))]
+
+
+def _means(
+    slots: list[Slots], gradients: list[Any], scalars: dict[str, Scalars], options: Options
+) -> list[Any]:
     return [
-        slots
-        if gradient is None
-        else slots._replace(accumulator=step.accumulate(slots, gradient, hyper, totals))
-        for slots, gradient in zip(values, gradients, strict=True)
+        None if g is None else step.mean_gradient(g, each, _of(each, scalars), options)
+        for each, g in zip(slots, gradients, strict=True)
     ]
+
+
+def _next(
+    slots: Slots,
+    gradient: Any,
+    decays: bool,
+    scalars: Scalars,
+    options: Options,
+    clip_scale: Any | None,
+    finite: Any | None,
+) -> Slots:
+    """Return the slots of one variable after the step with its mean gradient."""
+    if gradient is not None:
+        gradient = step.clip(gradient, scalars, options, clip_scale)
+    if not isinstance(gradient, Rows):
+        return step.next_slots(slots, gradient, decays, scalars, options, finite)
+    indices, values = gradient
+    rows = Slots(*(None if v is None else v.at[indices].get(mode="clip") for v in slots))
+    new = step.next_slots(rows, values, decays, scalars, options, finite)
+    return Slots(
+        *(
+            None if v is None else v.at[indices].set(row, mode="drop")
+            for v, row in zip(slots, new, strict=True)
+        )
+    )

@@ -10,18 +10,13 @@ import pytest
 
 SCRIPT = """
 import sys
-from pathlib import Path
 import keras, numpy as np
 import keras_adam
-from tests.keras_adam.training import make_step
+from tests.keras_adam.training import count_programs, make_step
 
 dump, mode = sys.argv[1:]
 def compilations():
-    # What our programs are called after: the traced function on TensorFlow ("update",
-    # "totals"; "lambda", the step, when it is itself compiled), jit(step) on JAX.
-    files = Path(dump).glob("module_*.before_optimizations.txt")
-    return sum(any(n in f.name for n in ("update", "totals", "lambda", "step", "stateless_apply"))
-               for f in files)
+    return count_programs(dump)
 
 shapes = [(3, 4), (5,), (2, 2)]
 variables = [keras.Variable(np.ones(s, "float32")) for s in shapes]
@@ -68,3 +63,53 @@ def test_learning_rate_schedule_and_step_compile_nothing(mode, tmp_path):
         programs = (1, 1, 1, 1)
     for (first, afterwards), expected in zip(counts, programs, strict=True):
         assert first == afterwards == expected, counts
+
+
+RANDOM_SCRIPT = """
+import sys, warnings
+import keras, numpy as np
+import keras_adam
+from tests.keras_adam.test_at_random import draw_gradient
+from tests.keras_adam.training import count_programs
+
+warnings.filterwarnings("ignore", message="Gradients do not exist")
+dump = sys.argv[1]
+generator = np.random.default_rng(0)
+shapes = [(16, 3)] * 4 + [(5, 3)] * 4
+for options in [{"clipnorm": 1.0}, {"lazy": True, "weight_decay": 0.1}, {"use_ema": True}]:
+    variables = [keras.Variable(np.ones(shape, "float32")) for shape in shapes]
+    optimizer = keras_adam.Adam(0.01, **options)
+    before, counts = count_programs(dump), []
+    for i in range(120):
+        gradients = [draw_gradient(generator, shape, "float32")[0] for shape in shapes]
+        present = generator.random(len(shapes)) > 0.3
+        present[0] = True
+        optimizer.beta_1 = generator.uniform(0.5, 0.9)
+        optimizer.epsilon = generator.uniform(1e-7, 1e-3)
+        if "weight_decay" in options:
+            optimizer.weight_decay = generator.uniform(0.01, 0.2)
+        pairs = zip(gradients, present, strict=True)
+        optimizer.apply([g if there else None for g, there in pairs], variables)
+        counts.append(count_programs(dump) - before)
+    print(counts[59], counts[-1])
+"""
+
+
+def test_whatever_comes_the_programs_are_few(tmp_path):
+    """Eight variables have 255 patterns of gradients, and each sparse one nine numbers of rows."""
+    run = subprocess.run(
+        [sys.executable, "-c", RANDOM_SCRIPT, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "XLA_FLAGS": f"--xla_dump_to={tmp_path}", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    counts = [tuple(map(int, line.split())) for line in run.stdout.splitlines()]
+    assert len(counts) == 3
+    for half, whole in counts:
+        # Of a pattern that comes back, one; a variable at a time, one a shape, with a gradient and
+        # without. On JAX, sparse gradients have programs, too: for 1, 2, 4, 8 and 16 rows.
+        assert whole <= (8 + 4 if keras.backend.backend() == "tensorflow" else 8 + 4 * 5), counts
+        assert whole - half <= 4, counts

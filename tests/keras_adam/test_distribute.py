@@ -89,6 +89,22 @@ def test_outside_of_a_replica_all_copies_are_updated(two_replicas):
         np.testing.assert_allclose(replica_copy.numpy(), [0.9, 1.9], atol=1e-6)
 
 
+@pytest.mark.parametrize("inside", ["scope", "run"])
+def test_variables_that_the_strategy_did_not_make_are_refused(inside, two_replicas):
+    variable = keras.Variable([1.0, 2.0], name="stranger")
+    optimizer = keras_adam.Adam(0.1)
+    optimizer.build([variable])
+
+    def step():
+        optimizer.apply([tf.ones(2)], [variable])
+
+    expected = "'stranger' was not made under the MirroredStrategy of 2 replicas"
+    with two_replicas.scope(), pytest.raises(ValueError, match=expected):
+        step() if inside == "scope" else two_replicas.run(step)
+    np.testing.assert_array_equal(variable.numpy(), [1.0, 2.0])
+    assert int(optimizer.iterations) == 0
+
+
 @pytest.mark.parametrize("options", [{}, {"gradient_accumulation_steps": 2, "clipnorm": 0.1}])
 def test_fit_on_two_replicas_is_fit_on_one_device(options, two_replicas):
     x = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")

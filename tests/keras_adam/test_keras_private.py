@@ -4,7 +4,7 @@ import keras
 import pytest
 
 import keras_adam
-from keras_adam.optimizer import KERAS_PRIVATE
+from keras_adam.optimizer import KERAS_HOOKS, KERAS_PRIVATE
 
 
 @pytest.mark.parametrize("name", KERAS_PRIVATE)
@@ -14,6 +14,21 @@ def test_keras_still_has_what_we_use(name):
     assert hasattr(optimizer, name), (
         f"Keras {keras.__version__} has moved `Adam.{name}`, on which keras_adam/optimizer.py rests"
     )
+
+
+@pytest.mark.parametrize("name", KERAS_HOOKS)
+def test_keras_still_has_the_hooks_that_we_honour(name):
+    assert hasattr(keras.optimizers.Adam, name), (
+        f"Keras {keras.__version__} has moved `Adam.{name}`, which keras_adam/optimizer.py honours"
+    )
+
+
+def test_keras_still_says_whether_a_scope_is_stateless():
+    from keras.src.backend.common.stateless_scope import in_stateless_scope
+
+    assert not in_stateless_scope()
+    with keras.StatelessScope():
+        assert in_stateless_scope()
 
 
 def test_state_has_names_and_order_of_keras():

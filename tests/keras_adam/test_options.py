@@ -192,3 +192,46 @@ def test_finite_gradients_with_huge_squares_are_not_skipped():
     optimizer = keras_adam.Adam(0.01, skip_nonfinite=True)
     optimizer.apply([keras.ops.convert_to_tensor([1e30])], [variable])
     assert int(optimizer.skipped_steps) == 0
+
+
+def test_a_skipped_step_leaves_a_variable_that_its_constraint_would_change():
+    variable = keras.Variable(np.full(4, 9.0, "float32"))
+    variable.constraint = keras.constraints.MaxNorm(1.0)
+    optimizer = keras_adam.Adam(0.1, skip_nonfinite=True)
+    optimizer.apply([keras.ops.full((4,), np.nan)], [variable])
+    np.testing.assert_array_equal(variable.numpy(), np.full(4, 9.0))
+    optimizer.apply([keras.ops.ones(4)], [variable])
+    np.testing.assert_allclose(np.linalg.norm(variable.numpy()), 1.0, rtol=1e-5)
+
+
+def test_a_float16_accumulator_recovers_from_its_overflow():
+    variable = keras.Variable(np.ones(4), dtype="float16")
+    optimizer = keras_adam.Adam(0.1, skip_nonfinite=True, gradient_accumulation_steps=4)
+    for gradient in [6e4] * 4 + [1.0] * 8:
+        optimizer.apply([keras.ops.full((4,), gradient, "float16")], [variable])
+    assert int(optimizer.skipped_steps) == 0
+    values = [v.numpy() for v in optimizer.variables] + [variable.numpy()]
+    assert all(np.isfinite(value).all() for value in values)
+    assert (variable.numpy() < 1.0).all()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="TensorFlow updates in place")
+def test_the_state_is_overwritten_in_place_and_the_weights_are_not():
+    variable = keras.Variable(np.ones(4, "float32"))
+    optimizer = keras_adam.Adam(0.1)
+    optimizer.build([variable])
+    weights, momentum = variable.value, optimizer._momentums[0].value
+    optimizer.apply([keras.ops.ones(4)], [variable])
+    assert momentum.is_deleted()
+    np.testing.assert_array_equal(np.asarray(weights), np.ones(4))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="`stateless_apply` is for JAX")
+def test_stateless_apply_leaves_its_arguments_alone():
+    variable = keras.Variable(np.ones(4, "float32"))
+    optimizer = keras_adam.Adam(0.1)
+    optimizer.build([variable])
+    state = [v.value for v in optimizer.variables]
+    for _ in range(2):
+        optimizer.stateless_apply(state, [keras.ops.ones(4)], [variable.value])
+    assert not any(value.is_deleted() for value in state)

@@ -144,6 +144,28 @@ def test_a_row_named_twice_gets_the_step_of_its_sum(lazy):
 
 
 @pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_mentions_of_one_row_are_summed_in_float32(dtype, lazy):
+    """In bfloat16 a sum of ones ends at 256, and in float16 one of hundreds at infinity."""
+    variable = keras.Variable(np.zeros((ROWS, 1), "float32"))
+    options = {"beta_1": 0.0, "beta_2": 0.0, "epsilon": 1e6}
+    values = keras.ops.cast(np.full((1000, 1), 100.0), dtype)
+    step = make_step(keras_adam.Adam(1.0, lazy=lazy, **options), [variable])
+    step([sparse_gradient([2] * 1000, values)])
+    np.testing.assert_allclose(variable.numpy()[2], [-1e5 / (1e5 + 1e6)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_no_rows_at_all(lazy):
+    variable = keras.Variable(np.ones((ROWS, WIDTH), "float32"))
+    optimizer = keras_adam.Adam(0.1, lazy=lazy, clipnorm=1.0)
+    step = make_step(optimizer, [variable])
+    step([sparse_gradient(np.zeros(0, "int32"), np.ones((0, WIDTH), "float32"))])
+    np.testing.assert_array_equal(variable.numpy(), np.ones((ROWS, WIDTH)))
+    assert int(optimizer.iterations) == 1
+
+
+@pytest.mark.parametrize("lazy", [False, True])
 def test_a_sparse_gradient_that_is_not_finite_is_skipped(lazy):
     variable = keras.Variable(np.ones((ROWS, WIDTH), "float32"))
     optimizer = keras_adam.Adam(0.1, skip_nonfinite=True, lazy=lazy)

@@ -1,5 +1,7 @@
 """Ways to run an optimizer, so that a test can say in which ones a thing must hold."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 
@@ -39,6 +41,17 @@ def make_step(optimizer, variables, mode="eager"):
             variable.assign(value)
 
     return step
+
+
+def count_programs(dump):
+    """Count our programs among those whose text XLA has written into the folder `dump`.
+
+    They are called after their functions; "lambda" is a step that is itself compiled.
+    """
+    ours = ("update", "accumulate", "square_sum", "all_finite")  # on TensorFlow
+    ours += ("lambda", "take_step", "total", "stateless_apply")
+    files = Path(dump).glob("module_*.before_optimizations.txt")
+    return sum(any(name in file.name for name in ours) for file in files)
 
 
 def random_arrays(shapes, seed, scale=1.0):

@@ -1,0 +1,64 @@
+"""Which route updates a variable: TensorFlow's own kernel, or a group's XLA program.
+
+Neither changes what is computed, only how fast. A step that is compiled as a whole, by
+`jit_compile=True` of `fit` or of the function around it, is one XLA program by any route.
+"""
+
+from collections.abc import Sequence
+
+from keras_adam import rule
+from keras_adam.compiled import Entry
+from keras_adam.options import Options
+
+# One program over all variables starts only when the last gradient is there, and
+# its launch cost grows faster than linearly with its arguments; one program a
+# variable costs a launch each. Neighbouring variables share one up to these bounds.
+MAX_GROUP_VARIABLES = 32
+MAX_GROUP_BYTES = 4 << 20
+
+
+def choose_kernel(
+    entries: Sequence[Entry], positions: Sequence[int], options: Options
+) -> list[int]:
+    """Return the positions of the variables that the kernel updates; groups have the others.
+
+    The kernel does all that a step does only for a variable that needs nothing but Adam.
+    On a GPU a kernel a variable is a launch each, which groups save.
+    """
+    more_than_adam = (
+        options.clip
+        or options.loss_scale
+        or options.accumulation
+        or options.skip_nonfinite
+        or not options.jit_compile
+    )
+    return [] if more_than_adam else [i for i in positions if _needs_only_adam(entries[i], options)]
+
+
+def _needs_only_adam(entry: Entry, options: Options) -> bool:
+    slots, dtype = entry.slots, entry.slots.variable.dtype.name
+    return (
+        slots.velocity_hat is slots.average is slots.accumulator is None
+        and dtype == rule.compute_dtype(dtype)
+        and not (entry.decays and options.weight_decay)
+        and "GPU" not in slots.variable.device
+    )
+
+
+def split(entries: Sequence[Entry], positions: Sequence[int]) -> list[list[int]]:
+    """Split positions into runs of neighbours within the bounds, of one device and dtype."""
+    groups: list[list[int]] = []
+    before, size = None, 0
+    for i in positions:
+        variable = entries[i].slots.variable
+        variable_bytes = variable.shape.num_elements() * variable.dtype.size
+        kind = variable.device, rule.compute_dtype(variable.dtype.name)
+        full = groups and (
+            len(groups[-1]) == MAX_GROUP_VARIABLES or size + variable_bytes > MAX_GROUP_BYTES
+        )
+        if kind != before or full:
+            groups.append([])
+            before, size = kind, 0
+        groups[-1].append(i)
+        size += variable_bytes
+    return groups
