@@ -311,7 +311,7 @@ class Adam(keras.optimizers.Adam):
             if variable.constraint is not None:
                 value = variable.constraint(variable)
                 if finite is not None:
-                    value = ops.where(finite, value, variable)
+                    value = ops.where(finite, value, ops.convert_to_tensor(variable))
                 variable.assign(value)
 
     def _count(self, finite: Any) -> None:
