@@ -1,7 +1,7 @@
 """All that is worth measuring on a GPU, by one command: `make bench-gpu`.
 
 Runs the harness's own commands one after the other and packs what they wrote into one
-archive. One that fails or takes longer than its share of the time costs its own part only.
+archive. One that fails or takes too long costs its own part only.
 """
 
 import dataclasses
@@ -25,14 +25,15 @@ MODELS = ("mlp_1024", "2c2d", "mobilenet_v3_small")
 PRECISIONS = ("float32", "mixed_bfloat16")
 TESTS = ("tests/keras_adam/test_parity.py", "tests/keras_adam/test_precision.py")
 
+RESERVE_SECONDS = 60
+"""That a part must leave for each one that follows."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Part:
     """One command of the harness, or the tests."""
 
     name: str
-    share: int
-    """Of the time that is left, among the shares of this part and those that follow."""
     arguments: list[str]
     """Of Python."""
 
@@ -41,9 +42,9 @@ def parts(backend: str, device: str, folder: Path) -> Iterator[Part]:
     """Yield the parts, the most telling first."""
     adams = _each("optimizer", "keras_adam", "adam")
 
-    def part(name: str, share: int, command: str, *arguments: str) -> Part:
+    def part(name: str, command: str, *arguments: str) -> Part:
         where = [f"--backend={backend}", f"--device={device}", f"--output={folder / name}"]
-        return Part(name, share, ["-m", "benchmarks", command, *arguments, *where])
+        return Part(name, ["-m", "benchmarks", command, *arguments, *where])
 
     if backend == "tensorflow":
         others = _each("optimizer", "resource_apply_adam")
@@ -53,15 +54,15 @@ def parts(backend: str, device: str, folder: Path) -> Iterator[Part]:
         modes = _each("mode", "eager", "xla")
     for shapes in SHAPES:
         arguments = [f"--shapes={shapes}", *adams, *others, *modes]
-        yield part(f"update_{shapes}", 4, "update", *arguments)
+        yield part(f"update_{shapes}", "update", *arguments)
     if backend == "tensorflow":  # what `update` has training steps on
         steps = [*_each("shapes", *MODELS), *_each("mode", "fit"), *adams]
-        yield part("update_fit", 3, "update", *steps, *_each("optimizer", "sgd"))
+        yield part("update_fit", "update", *steps, *_each("optimizer", "sgd"))
     for precision in PRECISIONS:
         arguments = [*adams, "--seeds=3", f"--precision={precision}"]
-        yield part(f"train_{precision}", 3, "train", *arguments)
+        yield part(f"train_{precision}", "train", *arguments)
     tests = ["-m", "pytest", "--quiet", "-p", "no:cacheprovider", *TESTS]
-    yield Part("tests", 3, tests)
+    yield Part("tests", tests)
 
 
 def _each(option: str, *values: str) -> list[str]:
@@ -104,7 +105,7 @@ def main(backend: str, device: str, minutes: float, output: Path | None) -> int:
     to_do = list(parts(backend, device, folder))
     for number, part in enumerate(to_do):
         left = end - time.monotonic()
-        seconds = left * part.share / sum(other.share for other in to_do[number:])
+        seconds = max(left - RESERVE_SECONDS * len(to_do[number + 1 :]), 0)
         print(
             f"{part.name}, {seconds:.0f} s at most: python {' '.join(part.arguments)}", flush=True
         )
