@@ -8,9 +8,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from benchmarks import machine
 from benchmarks.device import gpu_names
+
+PEERS = ("torch", "jax", "optax", "tf-keras")
+"""What the extra `peers` of pyproject.toml brings."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,15 +29,33 @@ def environment(backend: str) -> dict[str, Any]:
     """Return the environment columns of the reports, without `started_at`."""
     return {
         "python": platform.python_version(),
-        "tensorflow": importlib.metadata.version("tensorflow"),
-        "keras": importlib.metadata.version("keras"),
-        "keras_adam": importlib.metadata.version("keras_adam"),
-        "backend_version": importlib.metadata.version(backend),
+        "tensorflow": version("tensorflow"),
+        "keras": version("keras"),
+        "keras_adam": version("keras_adam"),
+        "backend_version": version(backend),
+        "host": platform.node() or None,
+        "os": platform.platform(),
         "cpu": _cpu_name(),
-        "cores": _usable_cores(),
+        "cores": machine.usable_cores(),
+        "memory_gb": round(machine.memory_bytes() / 1e9, 1),
         "gpu": ", ".join(gpu_names(backend)) or None,
+        "xla_flags": os.environ.get("XLA_FLAGS") or None,
         **_git_state(),
     }
+
+
+def peer_versions() -> dict[str, str]:
+    """Return the versions of those packages that are here only to be compared with."""
+    found = {package: version(package) for package in PEERS}
+    return {package: text for package, text in found.items() if text is not None}
+
+
+def version(package: str) -> str | None:
+    """Return the version of an installed package; None if there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _cpu_name() -> str:
@@ -47,25 +67,29 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _usable_cores() -> int | None:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return psutil.cpu_count()
+def _git_state(root: Path = Path(__file__).parents[1]) -> dict[str, Any]:
+    """Return the commit of this project's checkout and whether it was changed.
 
-
-def _git_state() -> dict[str, Any]:
-    """Return the commit of this checkout and whether it was changed; blank outside of one."""
+    Blank if these files do not come from one: an installed package may well lie in
+    the repository of another project.
+    """
+    # Git's own variables would lead it to another repository, as they do in a hook.
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), *arguments],
+            ["git", "-C", str(root), *arguments],
             capture_output=True,
             text=True,
             check=True,
             timeout=10,
+            env=variables,
         ).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+        git("ls-files", "--error-unmatch", "benchmarks/environment.py")
+        if Path(git("rev-parse", "--show-toplevel")).resolve() == root.resolve():
+            return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
-        return {"commit": None, "dirty": None}
+        pass
+    return {"commit": None, "dirty": None}

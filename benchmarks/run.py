@@ -55,46 +55,62 @@ def parse_optimizer(text: str) -> OptimizerSpec:
     return OptimizerSpec(match["name"], arguments)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Everything that determines one training run, and nothing else.
 
     Where the data lie on disk and where the report goes do not belong here:
-    they do not change what is measured.
+    they do not change what is measured. Each field is a column of `runs.csv`,
+    in this order.
     """
 
     dataset: str
     model: str
     optimizer: str
     """The spelling of an `OptimizerSpec`."""
-    learning_rate: float
     seed: int
     """Of the initial weights and of the order of the training images."""
-    epochs: int
-    batch_size: int
-    """Images a step."""
-    device: str
-    """"cpu" or "gpu"."""
     backend: str
     """"tensorflow" or "jax"."""
+    device: str
+    """"cpu" or "gpu"."""
     jit_compile: str
     """"auto" (what Keras decides), "true" or "false": whether XLA compiles the training step."""
+    batch_size: int
+    """Images a step."""
+    learning_rate: float
     schedule: str = "constant"
     """Of the learning rate: "constant", "cosine" or "reduce-on-plateau"."""
-    target_accuracy: float | None = None
-    """Test accuracy; how long it takes to get there is measured."""
+    epochs: int
+    precision: str = "float32"
+    """Keras's dtype policy."""
     validation: float = 0.0
     """Share of the training images that is held out to choose with."""
     augment: bool = False
     """Whether the training images are flipped and shifted at random."""
-    precision: str = "float32"
-    """Keras's dtype policy."""
+    image_size: int | None = None
+    """Height and width that the images are brought to; None keeps their own."""
     weights: str | None = None
     """File with the weights to start from; None starts from random ones."""
     data_workers: int | None = None
     """Threads that read the data; None leaves their number to tf.data."""
     data_wait: bool = False
     """Whether it is measured how long training waits for data."""
+    steps_per_execution: int = 1
+    """Training steps that one call of the compiled function makes."""
+    devices: int = 1
+    """On which a step is divided, in each process."""
+    processes: int = 1
+    """That train one model together."""
+    max_steps: int | None = None
+    """Training ends after so many steps; None does all epochs."""
+    warmup_steps: int = 0
+    """In which the learning rate rises from 0."""
+    stop_at_target: bool = False
+    """Whether training ends with the epoch that reaches the target."""
+    target_accuracy: float | None = None
+    """On the validation split, or on the test split if nothing is held out for it; how long it
+    takes to get there is measured."""
 
     @property
     def run_id(self) -> str:

@@ -64,11 +64,12 @@ def run_sweep(
     save_weights: bool = False,
 ) -> "pd.DataFrame":
     """Do the runs that have no result in `folder`; return the rows of all."""
+    from benchmarks.environment import peer_versions
     from benchmarks.reports.folder import open_folder
     from benchmarks.sweeps import results, sweep
     from benchmarks.sweeps.display import Display
 
-    open_folder(folder, checks.command_line(), checked.environment)
+    open_folder(folder, checks.command_line(), checked.environment | {"peers": peer_versions()})
     to_do = results.unfinished(configs, folder)
     if len(to_do) < len(configs):
         console.print(f"{len(configs) - len(to_do)} of {len(configs)} runs have a result already.")

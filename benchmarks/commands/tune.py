@@ -96,7 +96,15 @@ def tune(
     from benchmarks.search import plan
 
     problems = [
-        RunConfig(dataset, model, "", 0.0, device="", backend=backend, **fixed)
+        RunConfig(
+            dataset=dataset,
+            model=model,
+            optimizer="",
+            learning_rate=0.0,
+            device="",
+            backend=backend,
+            **fixed,
+        )
         for dataset, model in itertools.product(datasets, models)
     ]
     planned = plan.plan(specs, learning_rates, trials, problems)

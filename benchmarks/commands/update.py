@@ -92,6 +92,7 @@ def update(
         raise InputError("holds a report already; name a new folder", output=folder)
 
     from benchmarks.commands import terminal
+    from benchmarks.environment import peer_versions
     from benchmarks.reports.folder import open_folder
     from benchmarks.updates import competitors, race
 
@@ -105,7 +106,7 @@ def update(
     checked, shapes_by_name = race.check(specs, shape_names, backend, device)
     plan = race.Plan(found, rounds, repetitions, checked.device)
     competitors.check_memory(shapes_by_name, len(found), checked.device)
-    open_folder(folder, checks.command_line(), checked.environment)
+    open_folder(folder, checks.command_line(), checked.environment | {"peers": peer_versions()})
     complete = race.run(shapes_by_name, plan, folder, checked.environment, console)
     for name in ("updates.csv", "steps.csv", "updates_raw.csv"):
         if (folder / name).exists():

@@ -1,58 +1,55 @@
 """A CSV file of one schema: rows appended whole, read back with types."""
 
 import contextlib
+import csv
 import errno
 import io
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import filelock
 import pandas as pd
 
 from benchmarks.errors import InputError, one_line
-from benchmarks.reports.schema import STATUSES, Schema
+from benchmarks.reports.schema import LATER, STATUSES, Schema
 
 Row = dict[str, Any]
 """Column name to value; a column that was not measured is None or left out."""
 
-LONGEST_ROW = 2**16
-"""Bytes. A row has texts of a line each; a torn one is looked for in that much of the file."""
+TAIL_BYTES = 2**16
+"""How much of a file's end is read at a time to find the end of its last whole row."""
 
 
 def append(path: Path, schema: Schema, rows: Iterable[Row]) -> None:
     """Append `rows` to the CSV file at `path`, with the header if the file is new.
 
-    All rows are on the disk when this returns, or none of them is in the file.
-    The torn last line that a crash may have left is cut off first. A row is
-    one line: line breaks in a text become spaces.
+    All rows are on the disk when this returns; if it raises, the file is as it
+    was. A writer that is killed leaves whole rows and a torn one, which no
+    reader here sees and the next writer cuts off. A file of an older schema
+    becomes one of this schema first.
 
     Raises:
         ValueError: a row has a column that the schema has not.
         InputError: the file cannot be written, or the disk is full.
     """
-    rows = [
-        {key: " ".join(v.split("\n")) if isinstance(v, str) else v for key, v in row.items()}
-        for row in rows
-    ]
-    unknown = {column for row in rows for column in row} - set(schema)
-    if unknown:
-        raise ValueError(f"{path.name} has no column {', '.join(sorted(unknown))}")
-    frame = pd.DataFrame(rows, columns=list(schema)).astype(dict(schema))
-    with _writing(path), path.open("a+b", buffering=0) as file:
-        file.seek(-min(file.seek(0, os.SEEK_END), LONGEST_ROW), os.SEEK_END)
-        size = file.tell() + len(_whole_lines(file.read()))
-        # Six digits are more than any measurement here is good for.
-        text = frame.to_csv(index=False, header=size == 0, float_format="%.6g").encode()
-        file.truncate(size)
-        try:
-            if file.write(text) < len(text):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(file.fileno())
-        except OSError:
+    frame = _frame(path, schema, rows)
+    with _writing(path):
+        if path.exists() and _header(path) not in (list(schema), [""]):
+            _replace(path, _text(read(path, schema)))
+        with path.open("a+b", buffering=0) as file:
+            size = _whole_size(file)
+            text = _text(frame, header=size == 0)
             file.truncate(size)
-            raise
+            try:
+                if file.write(text) < len(text):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
 
 
 def remove(path: Path, run_ids: Collection[str]) -> None:
@@ -66,27 +63,29 @@ def remove(path: Path, run_ids: Collection[str]) -> None:
     if not path.exists():
         return
     with _writing(path):
-        lines = _whole_lines(path.read_bytes()).splitlines(keepends=True)
+        lines = _whole_lines(path.read_bytes()).split(b"\n")
         # run_id is the first column, and needs no quotes.
         kept = [line for line in lines if line.split(b",", 1)[0].decode() not in run_ids]
-        if len(kept) == len(lines):
-            return
-        _replace(path, b"".join(kept))
+        if len(kept) < len(lines):
+            _replace(path, b"\n".join(kept))
 
 
 def write(path: Path, schema: Schema, rows: Iterable[Row]) -> None:
     """Make `rows` the content of the CSV file at `path`: at every moment it is the old or the new.
 
     Raises:
+        ValueError: a row has a column that the schema has not.
         InputError: the file cannot be written, or the disk is full.
     """
-    frame = pd.DataFrame(list(rows), columns=list(schema)).astype(dict(schema))
+    frame = _frame(path, schema, rows)
     with _writing(path):
-        _replace(path, frame.to_csv(index=False, float_format="%.6g").encode())
+        _replace(path, _text(frame))
 
 
 def read(path: Path, schema: Schema) -> pd.DataFrame:
     """Read a CSV file that `append` wrote, without the torn last line that a crash may have left.
+
+    A column that an older version did not write has the value of `schema.LATER`, or is blank.
 
     Raises:
         InputError: the file is not there, or is not one of this schema.
@@ -95,15 +94,105 @@ def read(path: Path, schema: Schema) -> pd.DataFrame:
         content = _whole_lines(path.read_bytes())
         if not content:  # as a crash in the first line leaves it
             return pd.DataFrame(columns=list(schema)).astype(dict(schema))
-        frame = pd.read_csv(io.BytesIO(content), dtype=dict(schema))
+        # Only a blank is a missing value: a model may be called None.
+        frame = pd.read_csv(
+            io.BytesIO(content), dtype=dict(schema), keep_default_na=False, na_values=[""]
+        )
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {one_line(error)}") from error
     if not set(frame.columns) <= set(schema):
         raise InputError(f"{path}: expected the columns {', '.join(schema)}")
-    frame = frame.reindex(columns=list(schema)).astype(dict(schema))
+    later = {name: LATER[name] for name in LATER if name in schema and name not in frame}
+    frame = frame.assign(**later).reindex(columns=list(schema)).astype(dict(schema))
     if "status" in schema and not frame["status"].dropna().isin(STATUSES).all():
         raise InputError(f"{path}: a status is not one of {', '.join(STATUSES)}")
     return frame
+
+
+class SeenRows:
+    """The rows of a CSV file that grows: each is read once, however often one looks.
+
+    Another process may append to the file, or replace it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: io.BufferedReader | None = None
+        self._last_cells: dict[str, str] = {}
+
+    def last_cells(self) -> dict[str, str]:
+        """Return the last cell of each row that is there now, by its first cell."""
+        try:
+            now = self.path.stat()
+        except FileNotFoundError:
+            return {}
+        # An open file keeps its number, so that one in its place has another.
+        if self._file is None or (
+            os.fstat(self._file.fileno()).st_ino != now.st_ino or self._file.tell() > now.st_size
+        ):
+            self.__exit__()
+            self._file = self.path.open("rb")
+            self._last_cells = {}
+        begin = self._file.tell()
+        content = _whole_lines(self._file.read())
+        self._file.seek(begin + len(content))
+        for row in csv.reader(content.decode().split("\n")[:-1]):
+            self._last_cells[row[0]] = row[-1]
+        return self._last_cells
+
+    def __enter__(self) -> "SeenRows":
+        """Begin to look."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _frame(path: Path, schema: Schema, rows: Iterable[Row]) -> pd.DataFrame:
+    """Make a frame of `rows`. Each becomes one line: what breaks one in a text becomes a space."""
+    rows = [
+        {key: _line(value) if isinstance(value, str) else value for key, value in row.items()}
+        for row in rows
+    ]
+    unknown = {column for row in rows for column in row} - set(schema)
+    if unknown:
+        raise ValueError(f"{path.name} has no column {', '.join(sorted(unknown))}")
+    return pd.DataFrame(rows, columns=list(schema)).astype(dict(schema))
+
+
+def _line(text: str) -> str:
+    # A file name may hold bytes that are no text.
+    return _BREAKS.sub(" ", text.encode(errors="backslashreplace").decode())
+
+
+_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
+
+
+def _text(frame: pd.DataFrame, header: bool = True) -> bytes:
+    # Six digits are more than any measurement here is good for.
+    text: str = frame.to_csv(index=False, header=header, float_format="%.6g")
+    return text.encode()
+
+
+def _header(path: Path) -> list[str]:
+    with path.open("rb") as file:
+        return _whole_lines(file.readline()).decode(errors="replace").rstrip("\r\n").split(",")
+
+
+def _whole_size(file: BinaryIO) -> int:
+    """Return how many bytes of the file are whole lines."""
+    size = file.seek(0, os.SEEK_END)
+    while size > 0:
+        begin = max(size - TAIL_BYTES, 0)
+        file.seek(begin)
+        found = len(_whole_lines(file.read(size - begin)))
+        if found:
+            return begin + found
+        size = begin
+    return 0
 
 
 def read_if_there(path: Path, schema: Schema) -> pd.DataFrame:

@@ -1,6 +1,11 @@
 """The columns of the reports, and the words that stand in them."""
 
+import dataclasses
+import typing
 from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.run import RunConfig
 
 Schema = Mapping[str, str]
 """Column name to pandas data type, in the order of the file. Every type knows a missing value."""
@@ -16,27 +21,32 @@ ENVIRONMENT: Schema = {
     "keras": "string",
     "keras_adam": "string",
     "backend_version": "string",
+    "host": "string",
+    "os": "string",
     "cpu": "string",
     "cores": "Int64",
+    "memory_gb": "Float64",
     "gpu": "string",
+    "xla_flags": "string",
     "commit": "string",
     "dirty": "boolean",
     "started_at": "string",
 }
 
-OPTIONS: Schema = {
-    "dataset": "string",
-    "model": "string",
-    "optimizer": "string",
-    "seed": "Int64",
-    "backend": "string",
-    "device": "string",
-    "jit_compile": "boolean",
-    "batch_size": "Int64",
-    "learning_rate": "Float64",
-    "schedule": "string",
-    "epochs": "Int64",
-}
+
+def _option_columns() -> Schema:
+    """Make a column of each field of `RunConfig`, so that none can be forgotten."""
+    types = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
+    hints = typing.get_type_hints(RunConfig)
+    return {
+        field.name: types[(*typing.get_args(hints[field.name]), hints[field.name])[0]]
+        for field in dataclasses.fields(RunConfig)
+    }
+
+
+_COLUMNS: Schema = {**_option_columns(), "jit_compile": "boolean"}  # what "auto" came to
+
+OPTIONS: Schema = {name: kind for name, kind in _COLUMNS.items() if name != "target_accuracy"}
 """What determines a run, beside the target: two runs that differ in more than optimizer, learning
 rate and seed are never compared."""
 
@@ -57,11 +67,27 @@ RUNS: Schema = {
     "peak_memory_mb": "Float64",
     "test_accuracy": "Float64",
     "best_test_accuracy": "Float64",
-    "target_accuracy": "Float64",
+    "target_accuracy": _COLUMNS["target_accuracy"],
     "steps_to_target": "Int64",
     "seconds_to_target": "Float64",
     **ENVIRONMENT,
 }
+
+_FIRST = (
+    *("dataset", "model", "optimizer", "seed", "backend", "device", "jit_compile"),
+    *("batch_size", "learning_rate", "schedule", "epochs", "target_accuracy"),
+)
+"""The options that had a column from the beginning."""
+
+LATER: Mapping[str, Any] = {
+    **{
+        field.name: field.default
+        for field in dataclasses.fields(RunConfig)
+        if field.name not in _FIRST
+    },
+    **dict.fromkeys(("host", "os", "memory_gb", "xla_flags")),
+}
+"""The columns that a report of an older version may lack, and what stood for them then."""
 
 EPOCHS: Schema = {
     "run_id": "string",

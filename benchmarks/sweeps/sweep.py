@@ -11,7 +11,7 @@ from benchmarks.reports import csv_file, schema
 from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig
 from benchmarks.sweeps.display import Display
-from benchmarks.sweeps.results import claim, read_runs
+from benchmarks.sweeps.results import claim
 from benchmarks.training.messages import Epoch, Finished, Progress
 
 
@@ -65,24 +65,27 @@ def run_all(
     Another sweep may write into the same folder at the same time: a run is
     done by the one that claims it first.
     """
-    before = _starts(folder)
-    for config in configs:
-        with claim(folder / f"{config.run_id}.lock") as claimed:
-            if not claimed:
-                display.leave(config)
-                continue
-            if _starts(folder).get(config.run_id) != before.get(config.run_id):
-                display.leave(config)
-                continue
-            for name in ("runs.csv", "epochs.csv"):
-                csv_file.remove(folder / name, [config.run_id])
-            display.start(config)
-            run, epochs = _run(
-                config, folder, data_dir, environment, display, timeout, save_weights
-            )
-            csv_file.append(folder / "epochs.csv", schema.EPOCHS, epochs)
-            csv_file.append(folder / "runs.csv", schema.RUNS, [run])
-            display.finish(run)
+    with (
+        csv_file.SeenRows(folder / "runs.csv") as runs,
+        csv_file.SeenRows(folder / "epochs.csv") as epochs,
+    ):
+        before = dict(runs.last_cells())  # run_id to started_at
+        for config in configs:
+            with claim(folder / f"{config.run_id}.lock") as claimed:
+                is_new = runs.last_cells().get(config.run_id) == before.get(config.run_id)
+                if not claimed or not is_new:
+                    display.leave(config)
+                    continue
+                for seen in (runs, epochs):
+                    if config.run_id in seen.last_cells():
+                        csv_file.remove(seen.path, [config.run_id])
+                display.start(config)
+                row, epoch_rows = _run(
+                    config, folder, data_dir, environment, display, timeout, save_weights
+                )
+                csv_file.append(epochs.path, schema.EPOCHS, epoch_rows)
+                csv_file.append(runs.path, schema.RUNS, [row])
+                display.finish(row)
 
 
 def _run(
@@ -125,16 +128,10 @@ def _run(
         log.unlink(missing_ok=True)  # what the libraries printed only serves to explain a failure
     run = {
         "run_id": config.run_id,
-        **{k: v for k, v in dataclasses.asdict(config).items() if k in schema.RUNS},
+        **dataclasses.asdict(config),
         "jit_compile": None,  # the column holds what it came to, which the run measures
         **environment,
         "started_at": started_at,
         **measured,
     }
     return run, epochs
-
-
-def _starts(folder: Path) -> dict[str, str]:
-    """Return when each run began whose row is in `folder`."""
-    runs = read_runs(folder)
-    return dict(zip(runs["run_id"], runs["started_at"], strict=True))

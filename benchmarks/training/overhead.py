@@ -23,7 +23,13 @@ EPOCHS = 5
 """In each turn; the first is left out, as it is in a run."""
 
 CONFIG = RunConfig(
-    *("digits", "2c2d", "keras_adam", 0.001, 0, EPOCHS, 32),
+    dataset="digits",
+    model="2c2d",
+    optimizer="keras_adam",
+    learning_rate=0.001,
+    seed=0,
+    epochs=EPOCHS,
+    batch_size=32,
     device="cpu",
     backend="tensorflow",
     jit_compile="auto",

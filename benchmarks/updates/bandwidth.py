@@ -9,10 +9,10 @@ the program asks for would be too low.
 
 import concurrent.futures
 import dataclasses
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.updates.peers import Update
 
 WORKING_SET_BYTES = 2**29
@@ -84,7 +84,7 @@ def build(name: str, device: str) -> Update:
     arrays.append(np.ones(kernel.values, np.float32))
     for array in arrays[:-1]:
         array.fill(0)  # np.zeros takes its memory only when it is written
-    cores = os.cpu_count() or 1
+    cores = machine.usable_cores()
     parts = [np.array_split(array, cores) for array in arrays]
     threads = concurrent.futures.ThreadPoolExecutor(cores)
     return Update(

@@ -7,9 +7,7 @@ import multiprocessing
 from collections.abc import Sequence
 from typing import Any
 
-import psutil
-
-from benchmarks import optimizers, worker
+from benchmarks import machine, optimizers, worker
 from benchmarks.errors import InputError
 from benchmarks.names import nearest
 from benchmarks.run import OptimizerSpec, parse_optimizer
@@ -93,7 +91,7 @@ def check_memory(shapes: dict[str, Shapes], competitors: int, device: str) -> No
     """
     if device == "gpu":
         return
-    free = psutil.virtual_memory().available
+    free = machine.free_memory_bytes()
     for name, its_shapes in shapes.items():
         one = PROCESS_BYTES + RESIDENT_BYTES * parameters(its_shapes)
         limits = len(LIMITS) * (PROCESS_BYTES + bandwidth.WORKING_SET_BYTES)

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import datetime
-import importlib.metadata
 import itertools
 import statistics
 import time
@@ -17,11 +16,11 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks import worker
-from benchmarks.environment import Checked
+from benchmarks.environment import Checked, version
 from benchmarks.errors import InputError
 from benchmarks.reports import csv_file, schema
 from benchmarks.reports.csv_file import Row
-from benchmarks.updates import bandwidth, training_step
+from benchmarks.updates import bandwidth, peers, training_step
 from benchmarks.updates.competitors import LIMITS, Competitor, FailedError, Process
 from benchmarks.updates.shapes import Shapes, parameters
 
@@ -149,7 +148,7 @@ class Race:
                     "bandwidth_limit_ms": LEAST_BYTES * params / bytes_per_second * 1e3,
                     "state_bytes": process.ready.state_bytes,
                     "repetitions": len(seconds),
-                    "backend_version": importlib.metadata.version(competitor.backend),
+                    "backend_version": _library_version(competitor),
                 }
             )
         return rows
@@ -243,6 +242,14 @@ def _step(row: Row) -> Row:
     times = {column.replace("update", "step"): row[column] for column in row}
     its = {"model": row["shapes"], "batch_size": training_step.BATCH_SIZE}
     return {column: {**times, **its}.get(column) for column in schema.STEPS}
+
+
+def _library_version(competitor: Competitor) -> str:
+    """Return the version of the backend, and that of a package that brings the optimizer."""
+    peer = peers.PEERS.get(competitor.optimizer)
+    beside = [] if peer is None or peer.package == competitor.backend else [peer.package]
+    versions = [str(version(competitor.backend)), *(f"{name} {version(name)}" for name in beside)]
+    return ", ".join(versions)
 
 
 def _median(rounds: list[list[float]]) -> float:

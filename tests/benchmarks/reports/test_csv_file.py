@@ -131,3 +131,61 @@ def test_what_is_no_report_is_refused(tmp_path, content, message):
         path.write_text(content)
     with pytest.raises(InputError, match=message):
         csv_file.read(path, schema.RUNS)
+
+
+def test_any_text_survives_as_one_line(tmp_path):
+    path = tmp_path / "runs.csv"
+    texts = [
+        "None",
+        "NA",
+        "nan",
+        "null",
+        "a\rb",
+        "a\r\nb",
+        'a,"b"\n',
+        "a\x00b",
+        "a\u2028b",
+        "\udcff",
+    ]
+    rows = [{"run_id": f"{n}", "status": "ok", "model": text} for n, text in enumerate(texts)]
+    csv_file.append(path, schema.RUNS, rows)
+    assert path.read_bytes().count(b"\n") == len(path.read_text().splitlines()) == len(rows) + 1
+    assert list(csv_file.read(path, schema.RUNS)["model"]) == [
+        *("None", "NA", "nan", "null", "a b", "a b", 'a,"b" ', "a b", "a b", "\\udcff")
+    ]
+
+
+def test_a_batch_that_is_torn_anywhere_keeps_whole_rows_only(tmp_path):
+    path = tmp_path / "runs.csv"
+    long = "x" * 100_000  # longer than what is read at a time to find the last line
+    csv_file.append(path, schema.RUNS, [{"run_id": "before", "status": "ok", "error": long}])
+    before = path.read_bytes()
+    batch = [{"run_id": f"{n}", "status": "ok", "error": long} for n in range(2)]
+    csv_file.append(path, schema.RUNS, batch)
+    content = path.read_bytes()
+    for end in (len(before), len(before) + 3, len(before) + 90_000, len(content) - 1):
+        path.write_bytes(content[:end])
+        whole = ["before", *(["0"] if end == len(content) - 1 else [])]
+        assert list(csv_file.read(path, schema.RUNS)["run_id"]) == whole
+        csv_file.append(path, schema.RUNS, [{"run_id": "after", "status": "ok"}])
+        assert list(csv_file.read(path, schema.RUNS)["run_id"]) == [*whole, "after"]
+
+
+def test_seen_rows_are_read_once_and_follow_a_file_that_is_replaced(tmp_path, monkeypatch):
+    path = tmp_path / "runs.csv"
+    seen = csv_file.SeenRows(path)
+    assert seen.last_cells() == {}
+    for number in range(3):
+        row = {"run_id": f"{number}", "status": "ok", "started_at": f"at {number}"}
+        csv_file.append(path, schema.RUNS, [row])
+        with path.open("ab") as file:
+            file.write(b"torn")
+        assert seen.last_cells()[f"{number}"] == f"at {number}"
+    reads = []
+    monkeypatch.setattr(csv_file.csv, "reader", lambda lines: reads.extend(lines) or iter(()))
+    seen.last_cells()
+    assert reads == []
+    monkeypatch.undo()
+    csv_file.remove(path, ["1"])
+    assert set(seen.last_cells()) == {"run_id", "0", "2"}
+    seen.__exit__()

@@ -1,12 +1,15 @@
 """A sweep that is killed, resumed, and run twice at once."""
 
+import csv
 import random
 import signal
 import subprocess
 import sys
 import time
+import types
 
 import pandas as pd
+import pytest
 
 from benchmarks import worker
 from benchmarks.reports import csv_file, schema
@@ -129,6 +132,25 @@ def test_a_failed_run_is_run_again_and_its_rows_are_replaced(tmp_path, monkeypat
     run(configs, tmp_path)
     assert_every_row_is_there_once(tmp_path, [config.run_id for config in configs])
     assert results.unfinished(configurations(3), tmp_path) == configurations(3)[2:]
+
+
+def test_a_sweep_reads_each_row_once(tmp_path, monkeypatch):
+    lines = []
+
+    class Reader:
+        def __init__(self, content):
+            lines.extend(content)
+            self.rows = csv.reader(content)
+
+        def __iter__(self):
+            return self.rows
+
+    monkeypatch.setattr(csv_file, "csv", types.SimpleNamespace(reader=Reader))
+    monkeypatch.setattr(csv_file, "read", lambda *_: pytest.fail("reads the whole file"))
+    monkeypatch.setattr(worker, "run", instant_run)
+    sweep.run_all(configurations(30), tmp_path, None, {}, Silent())
+    # A header and a row each run; a header and two rows each run.
+    assert len(lines) <= 1 + 30 + 1 + 60
 
 
 def test_a_run_that_another_sweep_has_done_meanwhile_is_left_to_it(tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ import json
 
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
 from rich.console import Console
 
@@ -31,13 +30,15 @@ UPDATES = (
     "shapes optimizer mode backend device variables params update_ms_p50 update_ms_min "
     "update_ms_p90 first_call_seconds bytes_per_parameter gb_per_second bandwidth_limit_ms "
     "state_bytes repetitions "
-    "python tensorflow keras keras_adam backend_version cpu cores gpu commit dirty started_at"
+    "python tensorflow keras keras_adam backend_version host os cpu cores memory_gb gpu xla_flags "
+    "commit dirty started_at"
 )
 UPDATES_RAW = "shapes optimizer mode phase round seconds memory_mb"
 STEPS = (
     "model optimizer mode backend device batch_size variables params "
     "step_ms_p50 step_ms_min step_ms_p90 first_call_seconds repetitions "
-    "python tensorflow keras keras_adam backend_version cpu cores gpu commit dirty started_at"
+    "python tensorflow keras keras_adam backend_version host os cpu cores memory_gb gpu xla_flags "
+    "commit dirty started_at"
 )
 
 MLP_PARAMS = 784 * 1000 + 1000 + 1000 * 500 + 500 + 500 * 100 + 100 + 100 * 10 + 10
@@ -239,10 +240,7 @@ def test_a_peer_that_is_not_installed_is_named(monkeypatch):
 
 
 def test_more_than_fits_into_the_memory_is_refused(monkeypatch):
-    class Memory:
-        available = 8e9
-
-    monkeypatch.setattr(psutil, "virtual_memory", Memory)
+    monkeypatch.setattr(competitors.machine, "free_memory_bytes", lambda: 8e9)
     found, _ = competitors.combine(["adam", "sgd"], ["eager", "graph", "xla"], "tensorflow")
     competitors.check_memory({"small": [(10,)]}, len(found), "cpu")
     with pytest.raises(InputError, match=r"'vit_b16': 6 competitors need about 14 GB .* 8 GB are"):
