@@ -72,21 +72,25 @@ def list_prepared(data_dir: Path | None) -> None:
     "--dataset",
     "datasets",
     multiple=True,
-    help="Name of a prepared data set. Repeatable. Default: all.",
+    help="Name of a prepared data set, or image_folder:PATH. Repeatable. Default: all prepared.",
 )
 @DATA_DIR
 def verify(datasets: tuple[str, ...], data_dir: Path | None) -> int:
-    """Read every record of prepared data sets, and say which files are damaged.
+    """Read every record of prepared data sets, or every image, and say which files are damaged.
 
     Exit code 1 if one is.
     """
     from benchmarks import worker
     from benchmarks.data import on_disk
 
-    chosen = on_disk.choose(on_disk.find(data_dir), datasets)
+    folders = [name for name in datasets if name.startswith("image_folder:")]
+    whole = _verify_folders(folders) if folders else True
+    names = [name for name in datasets if name not in folders]
+    if folders and not names:
+        return int(not whole)
+    chosen = on_disk.choose(on_disk.find(data_dir), names)
     if not chosen:
         raise InputError(f"{on_disk.root(data_dir)}: nothing is prepared")
-    whole = True
     for message in worker.run(
         "benchmarks.data.on_disk:verify", chosen, backend="tensorflow", device="cpu"
     ):
@@ -99,6 +103,27 @@ def verify(datasets: tuple[str, ...], data_dir: Path | None) -> int:
         else:
             print(f"{one.name}: all {sum(one.splits.values()):,} records are whole; {one.folder}")
     return int(not whole)
+
+
+def _verify_folders(names: list[str]) -> bool:
+    """Say what is damaged in folders of images; return whether nothing is."""
+    from benchmarks import worker
+
+    whole = True
+    messages = worker.run(
+        "benchmarks.data.image_folder:verify", names, backend="tensorflow", device="cpu"
+    )
+    for message in messages:
+        if isinstance(message, worker.Failure):
+            raise message.as_input_error()
+        for line in message.damage:
+            print(line)
+        whole = whole and not message.damage
+        readable = f"{message.images - len(message.damage):,} of {message.images:,} images"
+        print(f"{message.name}: {readable} can be read")
+        for kind, count in message.converted.items():
+            print(f"{message.name}: {count:,} are {kind}, and become three colours")
+    return whole
 
 
 def _remedy(prepared: "Prepared") -> str:

@@ -38,7 +38,8 @@ SHARED = (
         multiple=True,
         default=["digits"],
         help="TFDS image classification data set (digits needs no network), or image_folder:PATH, "
-        "a folder of images, train/CLASS/*.png and test/CLASS/*.png. Repeatable.",
+        "a folder of images, train/CLASS/*.png and test/CLASS/*.png; those in grey or with "
+        "transparency become three colours. Repeatable.",
     ),
     click.option(
         "--model",
@@ -73,6 +74,12 @@ SHARED = (
     ),
     click.option(
         "--augment", is_flag=True, help="Flip and shift the training images at random; colour only."
+    ),
+    click.option(
+        "--image-size",
+        type=click.IntRange(min=1),
+        help="Height and width to bring all images to. Default: their own; 224 for a TFDS set "
+        "whose images differ in size, and for a folder in which the first of the classes do.",
     ),
     click.option(
         "--precision",

@@ -1,14 +1,14 @@
 """A prepared data set as batches, read from the disk without a network."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
-import psutil
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
-from benchmarks.data import augmentation, builders
+from benchmarks import machine
+from benchmarks.data import augmentation, sources
 from benchmarks.data.waiting import Waiting
 from benchmarks.errors import InputError
 from benchmarks.models import Shape
@@ -19,6 +19,10 @@ RESIZED = (224, 224)
 LARGEST_SHARE_OF_MEMORY = 0.25
 """Of the machine's memory, for the decoded training images. A larger set is read from disk
 in every epoch."""
+
+SHUFFLED_BYTES = 2**29
+"""Of decoded images, from which the next is drawn at random: all of a small set, a window of a
+large one. The same on every machine, for the same order."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +61,7 @@ def load(
     *,
     validation: float = 0.0,
     augment: bool = False,
+    image_size: int | None = None,
     workers: int | None = None,
     watch: bool = False,
 ) -> Data:
@@ -68,10 +73,12 @@ def load(
     Args:
         name: as for `prepare`, or `image_folder:PATH`.
         batch_size: images in a batch.
-        seed: determines the order and the augmentation of the training images.
+        seed: determines the order and the augmentation of the training images, on every machine.
         data_dir: where prepared data sets lie.
         validation: share of the training images to hold out; always the same ones.
         augment: flip and shift the training images at random.
+        image_size: height and width to bring the images to; None keeps their own, or
+            takes `RESIZED` where they differ.
         workers: threads that read; None leaves their number to tf.data.
         watch: measure how long the reader of the training images waits.
 
@@ -79,48 +86,38 @@ def load(
         InputError: the data set is not one of labelled images, has less than
             one batch, or none to hold out, or cannot be augmented.
     """
-    builder = builders.find(name, data_dir)
-    features = builder.info.features
-    if builder.info.supervised_keys != ("image", "label") or not isinstance(
-        features["label"], tfds.features.ClassLabel
-    ):
-        raise InputError("not one of images with one class label each", dataset=name)
-    height, width, channels = features["image"].shape
-    resize = height is None or width is None
-    image_shape = (*RESIZED, channels) if resize else (height, width, channels)
+    source = sources.find(name, data_dir)
+    height, width, channels = source.image_shape
+    own_size = (height, width) if height and width else RESIZED
+    size = own_size if image_size is None else (image_size, image_size)
+    # Only of a TFDS set of one size is it known that every image has it.
+    resize = source.decode is not None or size != (height, width)
 
     if augment and channels != 3:
         raise InputError(
             f"{name} has no colour images; those of signs lose their sense", augment=True
         )
-
-    train_split, test_split = builders.splits(builder.info)
-    labelled = builder.info.splits[train_split].num_examples
-    held_out = int(labelled * validation)
-    images = labelled - held_out
+    held_out = int(source.train_images * validation)
+    images = source.train_images - held_out
     if validation and not held_out:
-        raise InputError(f"{name} has only {labelled} training images", validation=validation)
+        raise InputError(
+            f"{name} has only {source.train_images} training images", validation=validation
+        )
     if images < batch_size:
         raise InputError(f"{name} has only {images} training images", batch_size=batch_size)
-    image_bytes = int(np.prod(image_shape)) * np.dtype(features["image"].np_dtype).itemsize
-    memory_images = int(LARGEST_SHARE_OF_MEMORY * psutil.virtual_memory().total) // image_bytes
-    in_memory = images <= memory_images
+    image_bytes = size[0] * size[1] * channels * source.value_bytes
+    in_memory = images * image_bytes <= LARGEST_SHARE_OF_MEMORY * machine.memory_bytes()
 
-    def read(split: str, shuffle_files: bool, part: slice = slice(None)) -> tf.data.Dataset:
-        dataset = builder.as_dataset(
-            split=split,
-            as_supervised=True,
-            shuffle_files=shuffle_files,
-            read_config=tfds.ReadConfig(shuffle_seed=seed, try_autocache=False),
-        )
-        # Before the images are resized: those of the other part need not be.
-        dataset = dataset.skip(part.start or 0).take(-1 if part.stop is None else part.stop)
+    def decode(records: tf.data.Dataset) -> tf.data.Dataset:
+        if source.decode is not None:
+            records = records.map(source.decode, tf.data.AUTOTUNE)
         if resize:
-            dataset = dataset.map(_resize, tf.data.AUTOTUNE)
-        return dataset.cache() if in_memory else dataset
+            records = records.map(functools.partial(_resize, size=size), tf.data.AUTOTUNE)
+        return records
 
-    def batches(dataset: tf.data.Dataset, drop_remainder: bool = False) -> tf.data.Dataset:
-        return dataset.batch(batch_size, drop_remainder)
+    def keep(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        kept.append(dataset.cache() if in_memory else dataset)
+        return kept[-1]
 
     def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
         # After batching, for one operation a batch, and after the cache, which holds bytes.
@@ -130,34 +127,42 @@ def load(
             options.threading.private_threadpool_size = workers
         return dataset.with_options(options)
 
-    # Shuffled files change which images come first: not if that decides which are held out.
-    train_images = read(train_split, not in_memory and not held_out, slice(held_out, None))
-    test_images = read(test_split, shuffle_files=False)
-    kept = [train_images, test_images]
-    train = train_images.shuffle(min(images, memory_images), seed=seed)
-    train = batches(train, drop_remainder=True)  # a smaller batch would compile again
+    kept: list[tf.data.Dataset] = []
+    train_records = source.train().skip(held_out)
+    # The memory of the machine says what is kept, but never in which order images come: a
+    # shuffling of as many elements by the same seed is the same, whatever they are.
+    if source.decode is None:
+        buffer = min(images, max(SHUFFLED_BYTES // image_bytes, 1))
+        train = keep(decode(train_records)).shuffle(buffer, seed=seed)
+    elif in_memory:
+        train = keep(decode(train_records)).shuffle(images, seed=seed)
+    else:
+        train = decode(train_records.shuffle(images, seed=seed))
+    train = train.batch(batch_size, drop_remainder=True)  # a smaller batch would compile again
     if augment:
         train = augmentation.augment(train, seed)
+    train = finish(train)
+    test = finish(keep(decode(source.test())).batch(batch_size))
     validation_images = None
     if held_out:
-        validation_images = read(train_split, shuffle_files=False, part=slice(held_out))
-        kept.append(validation_images)
-    train = finish(train)
+        validation_images = finish(keep(decode(source.train().take(held_out))).batch(batch_size))
     waiting = Waiting() if watch else None
     return Data(
         train=train if waiting is None else waiting.measure(train),
-        validation=None if validation_images is None else finish(batches(validation_images)),
-        test=finish(batches(test_images)),
-        image_shape=image_shape,
-        classes=features["label"].num_classes,
+        validation=validation_images,
+        test=test,
+        image_shape=(*size, channels),
+        classes=source.classes,
         steps_per_epoch=images // batch_size,
         caches=tuple(kept) if in_memory else (),
         waiting=waiting,
     )
 
 
-def _resize(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    resized = tf.image.resize(image, RESIZED)
+def _resize(
+    image: tf.Tensor, label: tf.Tensor, size: tuple[int, int]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    resized = tf.image.resize(image, size)
     return tf.cast(tf.round(resized), image.dtype), label
 
 

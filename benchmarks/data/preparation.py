@@ -8,7 +8,7 @@ from pathlib import Path
 import filelock
 import tensorflow_datasets as tfds
 
-from benchmarks.data import builders, originals
+from benchmarks.data import builders, image_folder, originals
 from benchmarks.errors import InputError, one_line
 
 
@@ -27,8 +27,10 @@ def prepare(name: str, data_dir: Path | None, manual_dir: Path | None) -> Path:
         InputError: the name is unknown, the files are missing or wrong, or the
             network is out of reach.
     """
+    if name.startswith(image_folder.PREFIX):
+        return image_folder.find(name).path
     builder = builders.find(name, data_dir)
-    if name.startswith(builders.IMAGE_FOLDER) or builder.is_prepared():
+    if builder.is_prepared():
         return Path(builder.data_dir)
     if manual_dir is not None and not manual_dir.is_dir():
         raise InputError("no such folder", manual_dir=manual_dir)

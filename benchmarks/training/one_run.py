@@ -122,6 +122,7 @@ def _images(config: RunConfig, data_dir: Path | None) -> batches.Data:
         data_dir,
         validation=config.validation,
         augment=config.augment,
+        image_size=config.image_size,
         workers=config.data_workers,
         watch=config.data_wait,
     )

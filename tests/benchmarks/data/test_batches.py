@@ -3,12 +3,13 @@ import time
 import types
 
 import numpy as np
-import psutil
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from benchmarks import machine
 from benchmarks.data import augmentation, batches, builders, preparation
+from benchmarks.data import image_folder as folders
 from benchmarks.data.waiting import Waiting
 from benchmarks.errors import InputError
 
@@ -137,6 +138,81 @@ def test_a_folder_of_images(image_folder):
     assert sorted(label for _, labels in listed(folder.test) for label in labels) == [0, 1]
 
 
+@pytest.mark.parametrize("shuffled_bytes", [2**29, 64 * 100])
+def test_the_order_is_the_same_on_a_machine_with_less_memory(
+    data_dir, image_folder, monkeypatch, shuffled_bytes
+):
+    monkeypatch.setattr(batches, "SHUFFLED_BYTES", shuffled_bytes)
+    epochs = {}
+    for memory in (2**40, 1):
+        monkeypatch.setattr(machine, "memory_bytes", lambda memory=memory: memory)
+        for name in ("digits", f"image_folder:{image_folder}"):
+            loaded = batches.load(name, 2, 3, data_dir, validation=0.2)
+            assert bool(loaded.caches) == (memory > 1)
+            epochs[name, memory] = [
+                np.concatenate([images.ravel() for images, _ in listed(loaded.train)])
+                for _ in range(2)
+            ]
+    for name in ("digits", f"image_folder:{image_folder}"):
+        np.testing.assert_array_equal(epochs[name, 2**40], epochs[name, 1])
+        assert (epochs[name, 1][0] != epochs[name, 1][1]).any()
+
+
+def write_image(path, image):
+    path.write_bytes(tf.io.encode_png(np.asarray(image, np.uint8)).numpy())
+
+
+def test_images_of_one_size_keep_it_unless_another_is_asked_for(image_folder):
+    for path in image_folder.glob("*/dog/*.png"):
+        write_image(path, np.full((20, 20, 3), 9))
+    name = f"image_folder:{image_folder}"
+    assert batches.load(name, 2, 0, None).image_shape == (20, 20, 3)
+    small = batches.load(name, 2, 0, None, image_size=8)
+    assert small.image_shape == (8, 8, 3)
+    assert {images.shape for images, _ in listed(small.train)} == {(2, 8, 8, 3)}
+
+
+def test_any_set_is_brought_to_the_size_asked_for(data_dir):
+    digits = batches.load("digits", 32, 0, data_dir, image_size=12)
+    assert digits.image_shape == (12, 12, 1)
+    assert digits.train.element_spec[0].shape == (32, 12, 12, 1)
+
+
+def test_grey_and_transparent_images_become_three_colours(image_folder):
+    write_image(image_folder / "train" / "cat" / "0.png", np.full((20, 20, 1), 7))
+    write_image(image_folder / "train" / "cat" / "1.png", np.full((20, 20, 4), 8))
+    name = f"image_folder:{image_folder}"
+    loaded = batches.load(name, 2, 0, None, image_size=20)
+    images = np.concatenate([images for images, _ in listed(loaded.train)])
+    assert images.shape == (10, 20, 20, 3)
+    verified = []
+    folders.verify([name], verified.append)
+    assert verified[0].converted == {"greyscale": 1, "colour with alpha": 1}
+    assert (verified[0].images, verified[0].damage) == (12, ())
+
+
+def test_every_damaged_image_is_named(image_folder):
+    cut = image_folder / "train" / "dog" / "3.png"
+    cut.write_bytes(cut.read_bytes()[:40])
+    empty = image_folder / "val" / "cat" / "0.png"
+    empty.write_bytes(b"")
+    name = f"image_folder:{image_folder}"
+    verified = []
+    folders.verify([name], verified.append)
+    assert [line.split(": ")[0] for line in verified[0].damage] == [str(cut), str(empty)]
+    with pytest.raises(InputError, match=rf"{cut}: \S+.*, and 1 more"):
+        folders.check(name)
+
+
+def test_a_class_without_images_is_an_error(image_folder):
+    (image_folder / "train" / "bird").mkdir()
+    with pytest.raises(InputError, match="train/bird has no image"):
+        batches.load(f"image_folder:{image_folder}", 2, 0, None)
+    (image_folder / "train" / "bird" / "0.jpg").touch()
+    with pytest.raises(InputError, match="train and val have unlike classes: bird"):
+        batches.load(f"image_folder:{image_folder}", 2, 0, None)
+
+
 def test_a_folder_without_images_to_test_on_is_refused(image_folder):
     shutil.rmtree(image_folder / "val")
     with pytest.raises(InputError, match="expected folders train and test"):
@@ -147,7 +223,7 @@ def test_a_folder_without_images_to_test_on_is_refused(image_folder):
 
 def test_a_set_too_large_for_the_memory_is_not_kept_there(data_dir, monkeypatch):
     in_memory = batches.load("digits", 32, 0, data_dir)
-    room_for_1000_images = 1000 * 64 / psutil.virtual_memory().total
+    room_for_1000_images = 1000 * 64 / machine.memory_bytes()
     monkeypatch.setattr(batches, "LARGEST_SHARE_OF_MEMORY", room_for_1000_images)
     from_disk = batches.load("digits", 32, 0, data_dir)
     assert (len(in_memory.caches), len(from_disk.caches)) == (2, 0)

@@ -120,6 +120,20 @@ def test_the_commands(copy):
     )
 
 
+def test_a_folder_of_images_is_verified(tmp_path):
+    for path in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / path).mkdir(parents=True)
+        image = tf.io.encode_png(tf.zeros((4, 4, 1), tf.uint8)).numpy()
+        (tmp_path / path / "0.png").write_bytes(image)
+    (tmp_path / "test" / "b" / "0.png").write_bytes(b"no image")
+    done = run("verify", "--dataset", f"image_folder:{tmp_path}")
+    assert done.returncode == 1, done.stderr
+    damaged, readable, grey = done.stdout.splitlines()
+    assert damaged.startswith(f"{tmp_path}/test/b/0.png: ")
+    assert readable == f"image_folder:{tmp_path}: 3 of 4 images can be read"
+    assert grey.endswith("3 are greyscale, and become three colours")
+
+
 def test_bad_input_is_one_line(copy):
     for arguments, message in (
         (("verify", "--data-dir", "/nowhere"), "/nowhere: nothing is prepared"),

@@ -1,0 +1,143 @@
+"""A folder of images, TRAIN-OR-TEST/CLASS/IMAGE, as a data set."""
+
+import collections
+import concurrent.futures
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from benchmarks import machine
+from benchmarks.errors import InputError, one_line
+
+PREFIX = "image_folder:"
+"""Before the path of the folder, in the place of the name of a data set."""
+
+TEST = ("test", "validation", "val")
+"""Names of the folder with the images that are reported: the first that is there."""
+
+ENDINGS = (".jpg", ".jpeg", ".png")
+
+OTHER_COLOURS = {1: "greyscale", 2: "greyscale with alpha", 4: "colour with alpha"}
+"""By the number of channels: what becomes three colours."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFolder:
+    """The files, by name; none of them has been read."""
+
+    name: str
+    path: Path
+    classes: tuple[str, ...]
+    train: tuple[Path, ...]
+    test: tuple[Path, ...]
+
+    def image_shape(self) -> tuple[int | None, int | None, int]:
+        """Return the size of the first image of each class, if it is the same, and 3 channels."""
+        firsts = {path.parent.name: path for path in reversed(self.train)}.values()
+        try:
+            sizes = {tuple(_read(path).shape[:2]) for path in firsts}
+        except tf.errors.OpError:
+            check(self.name)
+            raise
+        height, width = sizes.pop() if len(sizes) == 1 else (None, None)
+        return height, width, 3
+
+    def records(self, files: Sequence[Path]) -> tf.data.Dataset:
+        """Return path and label of each of the files."""
+        labels = [self.classes.index(path.parent.name) for path in files]
+        paths = [str(path) for path in files]
+        return tf.data.Dataset.from_tensor_slices((paths, tf.constant(labels, tf.int64)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Verified:
+    """What reading every image of a folder has shown."""
+
+    name: str
+    images: int
+    damage: tuple[str, ...]
+    """A line each damaged file."""
+    converted: dict[str, int]
+    """How many images are not in three colours, by what they are."""
+
+
+def find(name: str) -> ImageFolder:
+    """List the images of `image_folder:PATH`.
+
+    Raises:
+        InputError: there is no such folder, or it is not in order.
+    """
+    folder = Path(name.removeprefix(PREFIX))
+    if not folder.is_dir():
+        raise InputError("no such folder", dataset=name)
+    tests = [folder / part for part in TEST if (folder / part).is_dir()]
+    if not (folder / "train").is_dir() or not tests:
+        raise InputError(
+            "expected folders train and test (or val), with a folder of .jpg or .png images for "
+            "each class in them",
+            dataset=name,
+        )
+    classes, train = _list(folder / "train", name)
+    test_classes, test = _list(tests[0], name)
+    if classes != test_classes:
+        unlike = ", ".join(sorted(set(classes) ^ set(test_classes)))
+        raise InputError(f"train and {tests[0].name} have unlike classes: {unlike}", dataset=name)
+    return ImageFolder(name, folder, classes, train, test)
+
+
+def decode(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Read an image, uint8; one in grey or with transparency becomes three colours, too."""
+    image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+    return image, label
+
+
+def verify(names: Sequence[str], send: Callable[[Verified], None]) -> None:
+    """Read every image of each folder; send what that shows, folder by folder."""
+    for name in names:
+        folder = find(name)
+        files = [*folder.train, *folder.test]
+        damage: list[str] = []
+        converted: collections.Counter[str] = collections.Counter()
+        with concurrent.futures.ThreadPoolExecutor(machine.usable_cores()) as threads:
+            for found in threads.map(_channels, files):
+                if isinstance(found, str):
+                    damage.append(found)
+                elif found in OTHER_COLOURS:
+                    converted[OTHER_COLOURS[found]] += 1
+        send(Verified(name, len(files), tuple(damage), dict(converted)))
+
+
+def check(name: str) -> None:
+    """Raise an `InputError` that names the files that cannot be read, if there are any."""
+    found: list[Verified] = []
+    verify([name], found.append)
+    if found[0].damage:
+        others = f", and {len(found[0].damage) - 1} more" if len(found[0].damage) > 1 else ""
+        raise InputError(f"{found[0].damage[0]}{others}", dataset=name)
+
+
+def _list(folder: Path, name: str) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+    classes = sorted(path for path in folder.iterdir() if path.is_dir())
+    if not classes:
+        raise InputError(f"{folder} has no folder for a class", dataset=name)
+    files: list[Path] = []
+    for one in classes:
+        found = sorted(path for path in one.iterdir() if path.suffix.lower() in ENDINGS)
+        if not found:
+            raise InputError(f"{one} has no image, {', '.join(ENDINGS)}", dataset=name)
+        files += found
+    return tuple(one.name for one in classes), tuple(files)
+
+
+def _read(path: Path) -> tf.Tensor:
+    return tf.io.decode_image(tf.io.read_file(str(path)), expand_animations=False)
+
+
+def _channels(path: Path) -> int | str:
+    """Return the number of channels of an image, or in words why it cannot be read."""
+    try:
+        return int(_read(path).shape[-1])
+    except tf.errors.OpError as error:
+        return f"{path}: {one_line(error)}"
