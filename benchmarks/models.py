@@ -304,7 +304,9 @@ def build(name: str, image_shape: Shape, classes: int, seed: int) -> Any:
     return model
 
 
-def compile_for_training(model: Any, optimizer: Any, jit_compile: bool | str = "auto") -> None:
+def compile_for_training(
+    model: Any, optimizer: Any, jit_compile: bool | str = "auto", steps_per_execution: int = 1
+) -> None:
     """Give a model from here, whose outputs are logits, its optimizer, loss and accuracy."""
     import keras
 
@@ -313,4 +315,5 @@ def compile_for_training(model: Any, optimizer: Any, jit_compile: bool | str = "
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=jit_compile,
+        steps_per_execution=steps_per_execution,
     )

@@ -68,9 +68,31 @@ SHARED = (
         "fifth after three epochs without a better validation loss.",
     ),
     click.option(
+        "--warmup-steps",
+        type=click.IntRange(min=0),
+        default=0,
+        help="In which the learning rate rises from 0, before the schedule begins; not with "
+        "reduce-on-plateau.",
+    ),
+    click.option(
         "--target-accuracy",
         type=click.FloatRange(0, 1, min_open=True),
-        help="Measure the steps and seconds until the test accuracy is that high after an epoch.",
+        help="Measure the steps and seconds until the accuracy is that high after an epoch: on the "
+        "images held out by --validation, or on the test images if none are.",
+    ),
+    click.option(
+        "--stop-at-target", is_flag=True, help="End a run when it has reached the target."
+    ),
+    click.option(
+        "--max-steps",
+        type=click.IntRange(min=1),
+        help="End a run after so many training steps, if it has so many.",
+    ),
+    click.option(
+        "--steps-per-execution",
+        type=click.IntRange(min=1),
+        default=1,
+        help="Training steps that one call of the compiled function makes.",
     ),
     click.option(
         "--augment", is_flag=True, help="Flip and shift the training images at random; colour only."
@@ -98,7 +120,7 @@ SHARED = (
         "--resume",
         is_flag=True,
         help="Go on in the folder --output: do the runs that have no result there, failed ones "
-        "again.",
+        "again; one that was interrupted goes on from its last backup, of an epoch's end.",
     ),
     click.option(
         "--timeout",

@@ -26,6 +26,16 @@ def check_names(
     checks.installed(backend)
 
 
+def check_options(
+    schedule: str, warmup_steps: int, target_accuracy: float | None, stop_at_target: bool
+) -> None:
+    """Find what is wrong with options together."""
+    if warmup_steps and schedule == "reduce-on-plateau":
+        raise InputError("not with reduce-on-plateau", warmup_steps=warmup_steps)
+    if stop_at_target and target_accuracy is None:
+        raise InputError("there is no target", stop_at_target=True, see=["target_accuracy"])
+
+
 def new_folder(command: str, output: Path | None, resume: bool) -> Path:
     """Return the folder for the reports, which holds none yet unless `resume`."""
     folder = output or checks.default_folder(command)

@@ -101,6 +101,8 @@ def train(
                 raise InputError("says that itself: leave it to the search", from_tune=from_tune)
     specs = [parse_optimizer(text) for text in optimizer_texts]
     common.check_names(datasets, models, specs, backend)
+    shared_checks = ("schedule", "warmup_steps", "target_accuracy", "stop_at_target")
+    common.check_options(**{name: fixed[name] for name in shared_checks})
     for option, needs_validation in (
         ({"schedule": fixed["schedule"]}, fixed["schedule"] == "reduce-on-plateau"),
         ({"save_weights": save_weights}, save_weights),

@@ -83,6 +83,8 @@ def tune(
     """
     specs = [parse_optimizer(text) for text in optimizer_texts]
     common.check_names(datasets, models, specs, backend)
+    shared_checks = ("schedule", "warmup_steps", "target_accuracy", "stop_at_target")
+    common.check_options(**{name: fixed[name] for name in shared_checks})
     for spec in specs:  # a learning rate that is not searched
         given = {k: v for k, v in spec.arguments.items() if not isinstance(v, list)}
         optimizers.learning_rate(OptimizerSpec(spec.name, given), 1.0)

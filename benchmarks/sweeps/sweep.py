@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -85,6 +86,8 @@ def run_all(
                 )
                 csv_file.append(epochs.path, schema.EPOCHS, epoch_rows)
                 csv_file.append(runs.path, schema.RUNS, [row])
+                if row["status"] in schema.RESULTS:
+                    shutil.rmtree(folder / f"{config.run_id}.backup", ignore_errors=True)
                 display.finish(row)
 
 
@@ -106,6 +109,7 @@ def _run(
         config,
         data_dir,
         folder / f"{config.run_id}.weights.h5" if save_weights else None,
+        folder / f"{config.run_id}.backup",
         backend=config.backend,
         device=config.device,
         log=log,

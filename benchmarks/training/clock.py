@@ -56,9 +56,15 @@ class TrainingClock:
         """Read the clock at the beginning of an epoch."""
         self._epochs.append(_Epoch(time.perf_counter(), self._waited()))
 
-    def end_step(self) -> None:
-        """Read the clock when the results of a step are there. Any thread may call this."""
-        self._epochs[-1].step_ends.append(time.perf_counter())
+    def end_step(self, step: int | None = None) -> None:
+        """Read the clock when the results of a step are there. Any thread may call this.
+
+        Args:
+            step: its number in the epoch, counted from 1; steps in between, for which the clock
+                was not read, took as long. None is the next one.
+        """
+        ends = self._epochs[-1].step_ends
+        ends.append((time.perf_counter(), len(ends) + 1 if step is None else step))
 
     def end_epoch(self) -> tuple[int, float]:
         """Wait for the device, read the clock, return the steps and seconds of the epoch."""
@@ -66,28 +72,32 @@ class TrainingClock:
         epoch = self._epochs[-1]
         epoch.end = time.perf_counter()
         epoch.waited = self._waited() - epoch.waited
-        epoch.step_ends.sort()  # threads may have overtaken each other
-        return len(epoch.step_ends), epoch.end - epoch.begin
+        # Threads may have overtaken each other.
+        ends = sorted(end for end, _ in epoch.step_ends)
+        epoch.step_ends = list(zip(ends, sorted(n for _, n in epoch.step_ends), strict=True))
+        return epoch.steps, epoch.end - epoch.begin
 
     def measurements(self, batch_size: int) -> dict[str, float]:
         """Return the timing columns of `runs.csv` for which there were steps enough."""
         first, *others = self._epochs
         measured = {"train_seconds": sum(epoch.end - epoch.begin for epoch in self._epochs)}
         if others:
-            steps = sum(len(epoch.step_ends) for epoch in others)
+            steps = sum(epoch.steps for epoch in others)
             seconds = sum(epoch.end - epoch.begin for epoch in others)
             step_seconds = [s for epoch in others for s in epoch.step_seconds()]
             if self._measures_waiting:
                 measured["data_wait_fraction"] = sum(epoch.waited for epoch in others) / seconds
         else:
-            steps = len(first.step_ends) - 1
-            seconds = first.end - first.step_ends[0]
+            warm_up_end, warm_up_steps = first.step_ends[0]
+            steps = first.steps - warm_up_steps
+            seconds = first.end - warm_up_end
             step_seconds = first.step_seconds()[1:]
         if steps:
             measured["images_per_second"] = steps * batch_size / seconds
         if step_seconds:
             measured |= percentiles_ms(step_seconds)
-            measured["compile_seconds"] = first.step_seconds()[0] - float(np.median(step_seconds))
+            end, count = first.step_ends[0]
+            measured["compile_seconds"] = end - first.begin - count * float(np.median(step_seconds))
         return measured
 
 
@@ -95,8 +105,14 @@ class _Epoch:
     def __init__(self, begin: float, waited: float) -> None:
         self.begin = begin
         self.waited = waited
-        self.step_ends: list[float] = []
+        self.step_ends: list[tuple[float, int]] = []
+        """When a step ended, and its number in the epoch."""
         self.end = float("nan")
 
+    @property
+    def steps(self) -> int:
+        return self.step_ends[-1][1] if self.step_ends else 0
+
     def step_seconds(self) -> list[float]:
-        return [b - a for a, b in itertools.pairwise([self.begin, *self.step_ends])]
+        ends = [(self.begin, 0), *self.step_ends]
+        return [(b - a) / (n - m) for (a, m), (b, n) in itertools.pairwise(ends)]

@@ -11,6 +11,7 @@ import keras
 
 from benchmarks.data.batches import Data
 from benchmarks.device import synchronize
+from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig
 from benchmarks.training.clock import TrainingClock
 from benchmarks.training.messages import Epoch, Progress
@@ -36,21 +37,29 @@ class Monitor(keras.callbacks.Callback):
             lambda: synchronize(self.model.variables),
             images.waiting.seconds if images.waiting else None,
         )
-        self.test_accuracies: list[float] = []
-        self.target: dict[str, float] = {}
-        """`steps_to_target` and `seconds_to_target`, once it is reached."""
+        self.rows: list[Row] = []
+        """Of `epochs.csv`, those of the epochs so far."""
         self.divergence = ""
         """In words, if the loss has become infinite or NaN."""
         self._config = config
         self._images = images
         self._best_weights = best_weights
-        self._best_accuracy = -math.inf
         self._trained_steps = 0
-        self._trained_seconds = 0.0
+        self._steps = images.steps_per_epoch
         self._send = send
         self._lock = threading.Lock()
         self._epoch = 0
         self._last_progress = -math.inf
+
+    def go_on(self, rows: list[Row]) -> None:
+        """Take over the epochs that the run had before it was interrupted.
+
+        The data have an order for each epoch, and a new one whenever they are read: those of
+        the epochs that were are passed over.
+        """
+        for row in rows:
+            iter(self._images.train)
+            self._end_epoch(row)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the clock of the epoch."""
@@ -58,12 +67,13 @@ class Monitor(keras.callbacks.Callback):
         self.clock.begin_epoch()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Stop after this step if the run has diverged.
+        """Stop after this step if it is the last or the run has diverged.
 
         From the thread that trains: on JAX, to stop from another leaves Keras with state that
         it has given away.
         """
-        if self.divergence:
+        last = batch + self._config.steps_per_execution
+        if self.divergence or self._trained_steps + last >= (self._config.max_steps or math.inf):
             self.model.stop_training = True
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -71,16 +81,17 @@ class Monitor(keras.callbacks.Callback):
 
         Before it calls this, Keras waits for the results of the step, of which `logs` are part.
         """
-        self.clock.end_step()
+        # Of the last call of several steps, Keras counts all, if there are data for them or not.
+        step = min(batch + 1, self._steps)
+        self.clock.end_step(step)
         logs = logs or {}
         with self._lock:
             if not math.isfinite(logs["loss"]):
-                self._diverged(logs["loss"], batch + 1)
+                self._diverged(logs["loss"], step)
             now = time.monotonic()
             if now - self._last_progress >= PROGRESS_SECONDS:
                 self._last_progress = now
-                steps = self._images.steps_per_epoch
-                self._send(Progress(self._epoch, batch + 1, steps, logs["loss"], logs["accuracy"]))
+                self._send(Progress(self._epoch, step, self._steps, logs["loss"], logs["accuracy"]))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Stop the clock of the epoch, measure on the other splits, send the epoch's row.
@@ -90,9 +101,7 @@ class Monitor(keras.callbacks.Callback):
         """
         logs = {} if logs is None else logs
         steps, seconds = self.clock.end_epoch()
-        self._trained_steps += steps
-        self._trained_seconds += seconds
-        row = {
+        row: Row = {
             "epoch": self._epoch,
             "steps": steps,
             "seconds": seconds,
@@ -100,26 +109,37 @@ class Monitor(keras.callbacks.Callback):
         }
         if not self.divergence and not math.isfinite(logs["loss"]):
             self._diverged(logs["loss"], steps)
-        if self.divergence:
-            self.model.stop_training = True
-        else:
+        if not self.divergence:
             if self._images.validation is not None:
                 row |= self._evaluate(self._images.validation, "val")
                 logs["val_loss"] = row["val_loss"]
                 self._keep_best(row["val_accuracy"])
             row |= self._evaluate(self._images.test, "test")
-            self.test_accuracies.append(row["test_accuracy"])
-            target = self._config.target_accuracy
-            if target is not None and not self.target and row["test_accuracy"] >= target:
-                self.target = {
-                    "steps_to_target": self._trained_steps,
-                    "seconds_to_target": self._trained_seconds,
-                }
             row |= {
                 "train_loss": logs["loss"],
                 "train_accuracy": logs["accuracy"],
                 "images_per_second": steps * self._config.batch_size / seconds,
             }
+        self._end_epoch(row)
+        if self.divergence or (self._config.stop_at_target and self.target()):
+            self.model.stop_training = True
+
+    def target(self) -> dict[str, float]:
+        """Return `steps_to_target` and `seconds_to_target`, if it has been reached."""
+        target = self._config.target_accuracy
+        column = "test_accuracy" if self._images.validation is None else "val_accuracy"
+        for number, row in enumerate(self.rows, start=1):
+            if target is not None and row.get(column, -math.inf) >= target:
+                until = self.rows[:number]
+                return {
+                    "steps_to_target": sum(row["steps"] for row in until),
+                    "seconds_to_target": sum(row["seconds"] for row in until),
+                }
+        return {}
+
+    def _end_epoch(self, row: Row) -> None:
+        self.rows.append(row)
+        self._trained_steps += row["steps"]
         self._send(Epoch(row))
 
     def _evaluate(self, images: Any, split: str) -> dict[str, float]:
@@ -127,9 +147,9 @@ class Monitor(keras.callbacks.Callback):
         return {f"{split}_{name}": measured[name] for name in ("loss", "accuracy")}
 
     def _keep_best(self, accuracy: float) -> None:
-        if self._best_weights is None or accuracy <= self._best_accuracy:
+        best = max((row["val_accuracy"] for row in self.rows), default=-math.inf)
+        if self._best_weights is None or accuracy <= best:
             return
-        self._best_accuracy = accuracy
         new = self._best_weights.with_name(f".new-{self._best_weights.name}")
         self.model.save_weights(new)
         new.replace(self._best_weights)  # the old one is whole until the new one is

@@ -10,9 +10,11 @@ import numpy as np
 
 from benchmarks import device as devices
 from benchmarks import environment, models, optimizers
-from benchmarks.data import batches, preparation
+from benchmarks.data import batches, image_folder, preparation
 from benchmarks.errors import InputError, one_line
+from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig, parse_optimizer
+from benchmarks.training.backup import Backup
 from benchmarks.training.clock import median_ms
 from benchmarks.training.messages import Finished
 from benchmarks.training.monitor import Monitor, Send
@@ -66,52 +68,111 @@ def check(
     send(environment.Checked(device, environment.environment(backend)))
 
 
-def run(config: RunConfig, data_dir: Path | None, best_weights: Path | None, send: Send) -> None:
+def run(
+    config: RunConfig,
+    data_dir: Path | None,
+    best_weights: Path | None,
+    backup: Path | None,
+    send: Send,
+) -> None:
     """Train one model; send `Progress` now and then, an `Epoch` each epoch, `Finished` at the end.
 
-    With a `best_weights`, the weights after the epoch with the best validation accuracy are
-    in that file when this returns.
-
     A loss that is not finite ends the run with status `diverged`; one that is
-    absurd in the last epoch gives it that status. What was measured is then no
-    measure of the optimizer, so throughput and test accuracy stay blank.
+    absurd after the last epoch gives it that status. What was measured is then
+    no measure of the optimizer, so throughput and test accuracy stay blank.
+
+    Args:
+        config: the run.
+        data_dir: where prepared data sets lie.
+        best_weights: file for the weights after the epoch with the best validation accuracy.
+        backup: folder to which epochs are backed up, and from which the run goes on if it
+            has one.
+        send: takes the messages.
+
+    Raises:
+        InputError: an image of a folder is damaged, or what `check` would have found.
     """
     keras.config.set_dtype_policy(config.precision)
+    keras.utils.set_random_seed(config.seed)  # which the order of the images depends on, too
     images = _images(config, data_dir)
+    try:
+        _train(config, images, best_weights, backup, send)
+    except Exception:
+        if config.dataset.startswith(image_folder.PREFIX):
+            image_folder.check(config.dataset)  # TensorFlow does not say which file it was
+        raise
+
+
+def _train(
+    config: RunConfig,
+    images: batches.Data,
+    best_weights: Path | None,
+    backup: Path | None,
+    send: Send,
+) -> None:
     images.fill_caches()
     model = _model(config, images)
-    optimizer = _optimizer(config, config.epochs * images.steps_per_epoch)
+    steps = config.epochs * images.steps_per_epoch
+    optimizer = _optimizer(config, min(steps, config.max_steps or steps))
     jit_compile = "auto" if config.jit_compile == "auto" else config.jit_compile == "true"
-    models.compile_for_training(model, optimizer, jit_compile)
+    models.compile_for_training(model, optimizer, jit_compile, config.steps_per_execution)
     # On JAX, the first evaluation makes Keras compile the training step again. Before `fit`
     # there is nothing yet to compile twice; after its first epoch it would be on the clock.
     model.evaluate(images.test.take(1), verbose=0)
     monitor = Monitor(config, images, best_weights, send)
     callbacks = [monitor]
+    plateau = None
     if config.schedule == "reduce-on-plateau":
-        callbacks.append(keras.callbacks.ReduceLROnPlateau(**PLATEAU))
-    history = model.fit(
-        images.train, epochs=config.epochs, shuffle=False, verbose=0, callbacks=callbacks
+        plateau = keras.callbacks.ReduceLROnPlateau(**PLATEAU)
+        callbacks.append(plateau)
+    if backup is not None:
+        keeper = Backup(backup, monitor, plateau, config.epochs)
+        keeper.restore_epochs()
+        callbacks.append(keeper)
+    model.fit(
+        images.train,
+        epochs=config.epochs,
+        # Without this, Keras begins to read the data twice an epoch, and each time they have a
+        # new order: a run that goes on could not know which.
+        steps_per_epoch=images.steps_per_epoch,
+        shuffle=False,
+        verbose=0,
+        callbacks=callbacks,
     )
-    last_loss, guessing = history.history["loss"][-1], math.log(max(images.classes, 2))
-    if not monitor.divergence and last_loss > TIMES_THE_LOSS_OF_GUESSING * guessing:
-        monitor.divergence = f"loss {last_loss:.4g} in the last epoch; guessing has {guessing:.4g}"
+    divergence = monitor.divergence or _divergence(monitor.rows[-1], images.classes)
 
     row = {
         "status": "ok",
         "jit_compile": bool(model.jit_compile),
         "params": model.count_params(),
         "peak_memory_mb": devices.peak_memory_mb(config.backend, config.device),
-        "best_test_accuracy": max(monitor.test_accuracies, default=None),
+        "best_test_accuracy": max(
+            (row["test_accuracy"] for row in monitor.rows if "test_accuracy" in row), default=None
+        ),
     }
-    if monitor.divergence:
-        row |= {"status": "diverged", "error": monitor.divergence}
+    if divergence:
+        row |= {"status": "diverged", "error": divergence}
     else:
         row |= monitor.clock.measurements(config.batch_size)
-        row |= monitor.target
-        row["test_accuracy"] = monitor.test_accuracies[-1]
+        row |= monitor.target()
+        row["train_seconds"] = sum(row["seconds"] for row in monitor.rows)
+        row["test_accuracy"] = monitor.rows[-1]["test_accuracy"]
         row["inference_ms_p50"] = _inference_ms(model, images)
     send(Finished(row))
+
+
+def _divergence(last: Row, classes: int) -> str:
+    """Say in words how absurd the last epoch is, if it is.
+
+    On the images that were trained on and on the others: the mean over a short
+    epoch may hold absurd first steps, and who knows the training images by
+    heart may be wrong about others with great confidence.
+    """
+    guessing = math.log(max(classes, 2))
+    loss = min(last["train_loss"], last["test_loss"])
+    if loss <= TIMES_THE_LOSS_OF_GUESSING * guessing and math.isfinite(last["test_loss"]):
+        return ""
+    return f"loss {last['test_loss']:.4g} after the last epoch; guessing has {guessing:.4g}"
 
 
 def _images(config: RunConfig, data_dir: Path | None) -> batches.Data:
@@ -143,8 +204,16 @@ def _model(config: RunConfig, images: batches.Data) -> Any:
 
 def _optimizer(config: RunConfig, steps: int) -> Any:
     rate: Any = config.learning_rate
+    schedules = keras.optimizers.schedules
+    warmup = config.warmup_steps
     if config.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+        decay = max(steps - warmup, 1)
+        if warmup:
+            rate = schedules.CosineDecay(0.0, decay, warmup_target=rate, warmup_steps=warmup)
+        else:
+            rate = schedules.CosineDecay(rate, decay)
+    elif warmup:
+        rate = schedules.PolynomialDecay(0.0, warmup, end_learning_rate=rate, power=1.0)
     return optimizers.build(parse_optimizer(config.optimizer), rate)
 
 

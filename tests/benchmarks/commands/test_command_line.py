@@ -114,6 +114,8 @@ def test_a_run_that_fails_is_a_row_and_the_sweep_goes_on(command, data_dir, tmp_
         ("tune --optimizer adam(learning_rate=0.1)", "nothing to search"),
         ("tune --learning-rate 1 0.1", "learning_rate: 1.0 to 0.1 is not a range"),
         ("tune --trials 0", "'--trials': 0 is not in the range"),
+        ("train --warmup-steps 9 --schedule reduce-on-plateau", "--warmup-steps 9: not with"),
+        ("train --stop-at-target", "--stop-at-target: there is no target; see --target-accuracy"),
         ("train --save-weights", "--save-weights: needs images to choose by"),
         (
             "train --schedule reduce-on-plateau",

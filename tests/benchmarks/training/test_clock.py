@@ -83,3 +83,17 @@ def test_an_epoch_ends_when_the_device_has_done_its_work(times):
     times.append(0)
     watched.begin_epoch()
     assert watched.end_epoch() == (0, 9)
+
+
+def test_steps_of_one_call_share_its_time(times):
+    watched = clock.TrainingClock(lambda: None)
+    for epoch in ([0, 8, 10, 11], [20, 24, 28, 29]):
+        times.extend(epoch)
+        watched.begin_epoch()
+        for last in (4, 6):  # four steps in the first call, two in the second
+            watched.end_step(last)
+        assert watched.end_epoch()[0] == 6
+    measured = watched.measurements(batch_size=8)
+    assert measured["images_per_second"] == 6 * 8 / 9
+    assert measured["step_ms_p50"] == 1500  # of 1 and 2 seconds
+    assert measured["compile_seconds"] == 8 - 4 * 1.5

@@ -10,13 +10,13 @@ from benchmarks.data import batches
 from benchmarks.environment import Checked
 from benchmarks.errors import InputError
 from benchmarks.reports import schema
-from benchmarks.training import one_run
+from benchmarks.training import backup, one_run
 from benchmarks.training.messages import Epoch, Finished, Progress
 
 
 def test_a_run_tells_its_progress_its_epochs_and_its_end(config, data_dir):
     messages = []
-    one_run.run(config, data_dir, None, messages.append)
+    one_run.run(config, data_dir, None, None, messages.append)
     progress, epoch, finished = messages[0], messages[-2], messages[-1]
     assert isinstance(progress, Progress)
     assert (progress.epoch, progress.steps) == (1, 44)
@@ -32,7 +32,7 @@ def test_a_run_tells_its_progress_its_epochs_and_its_end(config, data_dir):
 
 def epochs_and_end(config, data_dir, best_weights=None):
     messages = []
-    one_run.run(config, data_dir, best_weights, messages.append)
+    one_run.run(config, data_dir, best_weights, None, messages.append)
     return [m.row for m in messages if isinstance(m, Epoch)], messages[-1].row
 
 
@@ -102,7 +102,7 @@ def test_mixed_precision(config, data_dir):
     ("divergence", "words"),
     [
         (float("nan"), "loss nan in epoch 1, step 1"),
-        (1e9, r"loss \S+ in the last epoch; guessing has 2\.303"),
+        (1e9, r"loss \S+ after the last epoch; guessing has 2\.303"),
     ],
 )
 def test_a_diverged_run_leaves_blank_what_it_did_not_measure(
@@ -116,11 +116,106 @@ def test_a_diverged_run_leaves_blank_what_it_did_not_measure(
     monkeypatch.setattr(one_run.models, "build", build)
     monkeypatch.setattr(one_run.optimizers, "build", lambda *_: "sgd")
     messages = []
-    one_run.run(config, data_dir, None, messages.append)
+    one_run.run(config, data_dir, None, None, messages.append)
     row = messages[-1].row
     assert row["status"] == "diverged"
     assert re.fullmatch(words, row["error"])
     assert row.keys() & {"images_per_second", "step_ms_p50", "test_accuracy"} == set()
+
+
+def test_a_short_first_epoch_with_absurd_steps_is_no_divergence():
+    # Seven steps: the mean is absurd, what came of them is not.
+    last = {"train_loss": 31.0, "test_loss": 0.79}
+    assert one_run._divergence(last, classes=10) == ""
+    assert one_run._divergence(last | {"test_loss": 31.0}, classes=10) != ""
+    # Who knows the training images by heart is confident of others, and wrong.
+    assert one_run._divergence({"train_loss": 0.01, "test_loss": 31.0}, classes=10) == ""
+    assert one_run._divergence({"train_loss": 0.01, "test_loss": np.nan}, classes=10) != ""
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "reduce-on-plateau"])
+def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(
+    config, data_dir, tmp_path, monkeypatch, schedule
+):
+    monkeypatch.setattr(backup, "SECONDS", 0)
+    config = dataclasses.replace(
+        config, epochs=3, validation=0.1, schedule=schedule, target_accuracy=0.5
+    )
+    expected, expected_end = epochs_and_end(config, data_dir)
+
+    def interrupt(message):
+        if isinstance(message, Progress) and message.epoch == 3:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "run.backup"
+    with pytest.raises(KeyboardInterrupt):
+        one_run.run(config, data_dir, None, folder, interrupt)
+    messages = []
+    one_run.run(config, data_dir, None, folder, messages.append)
+    epochs = [m.row for m in messages if isinstance(m, Epoch)]
+    assert next(m.epoch for m in messages if isinstance(m, Progress)) == 3
+    assert [row["epoch"] for row in epochs] == [1, 2, 3]
+    for row, other in zip(epochs, expected, strict=True):
+        for column in ("train_loss", "val_loss", "test_accuracy", "learning_rate", "steps"):
+            assert row[column] == pytest.approx(other[column], rel=1e-3)
+    end = messages[-1].row
+    assert end["train_seconds"] == sum(row["seconds"] for row in epochs)
+    assert end["steps_to_target"] == expected_end["steps_to_target"]
+    assert [path.name for path in tmp_path.iterdir()] == ["run.backup"]
+
+
+def test_a_young_backup_is_enough(config, data_dir, tmp_path):
+    config = dataclasses.replace(config, epochs=2)
+    one_run.run(config, data_dir, None, tmp_path / "run.backup", lambda _: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_so_many_steps_and_no_more(config, data_dir):
+    config = dataclasses.replace(config, epochs=9, max_steps=60, schedule="cosine")
+    epochs, end = epochs_and_end(config, data_dir)
+    assert [row["steps"] for row in epochs] == [44, 16]
+    assert epochs[-1]["learning_rate"] == pytest.approx(0, abs=1e-9)
+    assert end["status"] == "ok"
+
+
+def test_training_stops_at_the_target_on_the_images_held_out(config, data_dir):
+    config = dataclasses.replace(
+        config, epochs=9, validation=0.1, target_accuracy=0.8, stop_at_target=True
+    )
+    epochs, end = epochs_and_end(config, data_dir)
+    assert [row["val_accuracy"] >= 0.8 for row in epochs] == [*[False] * (len(epochs) - 1), True]
+    assert len(epochs) < 9
+    assert end["steps_to_target"] == sum(row["steps"] for row in epochs)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"), [("constant", [0.001 * 44 / 66, 0.001]), ("cosine", None)]
+)
+def test_the_rate_rises_in_the_warm_up(config, data_dir, schedule, rates):
+    config = dataclasses.replace(config, epochs=2, warmup_steps=66, schedule=schedule)
+    epochs, _ = epochs_and_end(config, data_dir)
+    expected = rates or [0.001 * 44 / 66, 0.0]
+    assert [row["learning_rate"] for row in epochs] == pytest.approx(expected, abs=1e-8)
+
+
+def test_several_steps_in_one_call_are_the_same_training(config, data_dir):
+    one, end = epochs_and_end(config, data_dir)
+    ten, ten_end = epochs_and_end(dataclasses.replace(config, steps_per_execution=10), data_dir)
+    assert ten[0]["steps"] == 44
+    assert ten[0]["test_loss"] == pytest.approx(one[0]["test_loss"], rel=1e-3)
+    assert 0 < ten_end["step_ms_p50"] < 10 * end["step_ms_p50"]
+
+
+def test_a_damaged_image_is_named(config, tmp_path):
+    for path in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / path).mkdir(parents=True)
+        for number in range(4):
+            keras.utils.save_img(tmp_path / path / f"{number}.png", np.zeros((8, 8, 3)))
+    damaged = tmp_path / "train" / "b" / "2.png"
+    damaged.write_bytes(damaged.read_bytes()[:30])
+    config = dataclasses.replace(config, dataset=f"image_folder:{tmp_path}", batch_size=2)
+    with pytest.raises(InputError, match=str(damaged)):
+        one_run.run(config, None, None, None, lambda _: None)
 
 
 def test_the_check_prepares_the_data_and_says_where_it_runs(config, tmp_path):

@@ -1,0 +1,74 @@
+"""What lets a run that was interrupted go on from an epoch's end."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from benchmarks.training.monitor import Monitor
+
+SECONDS = 10.0
+"""Between two backups, at least."""
+
+STATE = "state.json"
+
+
+class Backup(keras.callbacks.BackupAndRestore):
+    """Keras's backup of weights, optimizer and epoch, and of what was measured until then.
+
+    It is the last callback: the clock of an epoch has stopped when it writes. A
+    backup is made in a new folder that then takes the place of the old one, so
+    that what is there belongs together, whatever kills the process.
+    """
+
+    def __init__(self, folder: Path, monitor: Monitor, plateau: Any, epochs: int) -> None:
+        """Take the `ReduceLROnPlateau` of the run, or None, and how many epochs it has."""
+        super().__init__(str(folder), delete_checkpoint=False)
+        self._folder = folder
+        self._monitor = monitor
+        self._plateau = plateau
+        self._epochs = epochs
+        self._last = time.monotonic()
+        file = folder / STATE
+        self._found = json.loads(file.read_text()) if file.exists() else None
+
+    def restore_epochs(self) -> None:
+        """Give the monitor the epochs that were. Before `fit`, which begins to read the data."""
+        if self._found is not None:
+            self._monitor.go_on(self._found["epochs"])
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Restore weights, optimizer and epoch, if there is a backup."""
+        super().on_train_begin(logs)
+        if self._found is not None and self._plateau is not None:
+            vars(self._plateau).update(self._found["plateau"])
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Make a backup, unless the run is at its end or the last one is young."""
+        at_end = epoch + 1 == self._epochs or self.model.stop_training
+        if not at_end and time.monotonic() - self._last >= SECONDS:
+            self._write(epoch)
+            self._last = time.monotonic()
+
+    def _write(self, epoch: int) -> None:
+        new, old = (self._folder.with_suffix(f".{word}") for word in ("new", "old"))
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
+        new.mkdir(parents=True)
+        plateau = {} if self._plateau is None else vars(self._plateau)
+        kept = ("best", "wait", "cooldown_counter")
+        state = {
+            "epochs": self._monitor.rows,
+            "plateau": {name: float(plateau[name]) for name in kept if name in plateau},
+        }
+        (new / STATE).write_text(json.dumps(state))
+        writer = keras.callbacks.BackupAndRestore(str(new))
+        writer.set_model(self.model)
+        writer.on_epoch_end(epoch)
+        if self._folder.exists():
+            self._folder.rename(old)
+        new.rename(self._folder)
+        shutil.rmtree(old, ignore_errors=True)
