@@ -33,3 +33,11 @@ def default_folder(command: str) -> Path:
 def command_line() -> str:
     """Return what the user typed, as it stands in `command.txt`."""
     return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+
+
+def command_to_resume(folder: Path) -> str:
+    """Return what the user may type to go on in `folder`."""
+    words = command_line()
+    if not any(word.partition("=")[0] == "--output" for word in sys.argv[1:]):
+        words += f" --output {shlex.quote(str(folder))}"
+    return words if "--resume" in sys.argv[1:] else f"{words} --resume"

@@ -1,5 +1,6 @@
 """What `train` and `tune` have in common: checks first, then a sweep of runs."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +84,14 @@ def run_sweep(
     to_do = results.unfinished(configs, folder)
     if len(to_do) < len(configs):
         console.print(f"{len(configs) - len(to_do)} of {len(configs)} runs have a result already.")
-    with Display(console, len(to_do)) as display:
-        sweep.run_all(to_do, folder, data_dir, checked.environment, display, timeout, save_weights)
+    try:
+        with Display(console, len(to_do)) as display:
+            sweep.run_all(
+                to_do, folder, data_dir, checked.environment, display, timeout, save_weights
+            )
+    except KeyboardInterrupt:
+        again = checks.command_to_resume(folder)
+        print(f"The results so far are in {folder}. To go on: {again}", file=sys.stderr)
+        raise
     runs = results.read_runs(folder)
     return runs[runs["run_id"].isin([config.run_id for config in configs])]

@@ -1,7 +1,10 @@
 """What the terminal shows while a sweep runs."""
 
+import time
+
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column
 
 from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig
@@ -19,16 +22,24 @@ class Display:
         self._runs = runs
         self._number = 0
         self._config: RunConfig | None = None
+        self._done = 0
+        self._begin = self._run_begin = time.monotonic()
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=16),
+            # What is too long is cut, so that the rest has its place.
+            TextColumn(
+                "{task.description}",
+                markup=False,
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
             console=console,
+            expand=True,
             disable=not console.is_terminal,
         )
-        self._all = self._bar.add_task("runs", total=runs)
-        self._one = self._bar.add_task("", total=None)
+        self._all = self._bar.add_task("runs", total=runs, left="")
+        self._one = self._bar.add_task("", total=None, left="")
 
     def __enter__(self) -> "Display":
         """Start the bar."""
@@ -43,31 +54,40 @@ class Display:
         """Show that a run begins."""
         self._config = config
         self._number += 1
+        self._run_begin = time.monotonic()
         self._bar.update(self._all, description=str(config))
-        self._bar.reset(self._one, description="starting", total=None)
+        self._bar.reset(self._one, description="starting", total=None, left="")
 
     def leave(self, config: RunConfig) -> None:
         """Show that another sweep does a run, or has done it."""
         self._config = config
         self._number += 1
         self._print("left to another sweep in this folder")
+        self._done += 1
         self._bar.advance(self._all)
 
     def progress(self, progress: messages.Progress) -> None:
         """Show how far the run is."""
         assert self._config is not None
+        steps = self._config.epochs * progress.steps
+        if self._config.max_steps is not None:
+            steps = min(steps, self._config.max_steps)
+        step = (progress.epoch - 1) * progress.steps + progress.step
         self._bar.update(
             self._one,
             description=f"epoch {progress.epoch}/{self._config.epochs}, "
             f"loss {progress.loss:.4f}, accuracy {progress.accuracy:.4f}",
-            completed=(progress.epoch - 1) * progress.steps + progress.step,
-            total=self._config.epochs * progress.steps,
+            completed=step,
+            total=steps,
+            left=time_left(time.monotonic() - self._run_begin, step / steps),
         )
+        share = (self._done + step / steps) / self._runs
+        self._bar.update(self._all, left=time_left(time.monotonic() - self._begin, share))
 
     def epoch(self, row: Row) -> None:
-        """Print the epoch, where there is no bar."""
+        """Print the epoch."""
         assert self._config is not None
-        if not self._console.is_terminal and "train_loss" in row:
+        if "train_loss" in row:
             self._print(
                 f"epoch {row['epoch']}/{self._config.epochs}, loss {row['train_loss']:.4f}, "
                 f"accuracy {row['train_accuracy']:.4f}, test accuracy {row['test_accuracy']:.4f}"
@@ -83,8 +103,18 @@ class Display:
             )
         else:
             self._print(f"{run['status']}: {run['error']}")
+        self._done += 1
         self._bar.advance(self._all)
 
     def _print(self, text: str) -> None:
         line = f"[{self._number}/{self._runs}] {self._config}: {text}"
         self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def time_left(seconds: float, share: float) -> str:
+    """Say how long the rest takes if `share` of it took so many seconds."""
+    if not share:
+        return ""
+    left = round(seconds * (1 - share) / share)
+    hours, minutes = divmod(left // 60, 60)
+    return f"{hours}:{minutes:02}:{left % 60:02} left"

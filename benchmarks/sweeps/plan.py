@@ -17,7 +17,8 @@ def configurations(
     """Every combination, one seed after the other.
 
     Within a seed the optimizers follow each other, so that what disturbs the
-    machine for a while disturbs them all alike.
+    machine for a while disturbs them all alike; there and back from seed to
+    seed, so that a drift of the machine favours none.
 
     Args:
         datasets: names.
@@ -26,7 +27,7 @@ def configurations(
         seeds: how many; they count from 0.
         **fixed: the other fields of `RunConfig`, the same for all.
     """
-    optimizers = list(optimizers)
+    there = list(optimizers)
     return [
         RunConfig(
             dataset=dataset,
@@ -36,9 +37,8 @@ def configurations(
             seed=seed,
             **fixed,  # type: ignore[arg-type]
         )
-        for dataset, model, seed, (optimizer, learning_rate) in itertools.product(
-            datasets, models, range(seeds), optimizers
-        )
+        for dataset, model, seed in itertools.product(datasets, models, range(seeds))
+        for optimizer, learning_rate in (reversed(there) if seed % 2 else there)
     ]
 
 

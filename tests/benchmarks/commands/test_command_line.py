@@ -29,9 +29,8 @@ def test_the_reports_of_a_sweep(report):
 
     optimizers = ["adam", "sgd(learning_rate=1e+30)"]
     assert list(zip(runs["seed"], runs["optimizer"], strict=True)) == [
-        (seed, optimizer)
-        for seed in (0, 1)
-        for optimizer in optimizers  # interleaved
+        *((0, optimizer) for optimizer in optimizers),  # interleaved, there and back
+        *((1, optimizer) for optimizer in reversed(optimizers)),
     ]
     assert runs["run_id"].is_unique
     assert set(epochs["run_id"]) == set(runs["run_id"])
