@@ -1,7 +1,7 @@
 """The plots of a report: data frames in, PNG files in memory out."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -165,6 +165,40 @@ def times(rows: pd.DataFrame, column: str, label: str, limit: float | None = Non
             limit, color="grey", linestyle=":", label="28 bytes a parameter at the bandwidth"
         )
     return _png(figure, axes)
+
+
+def grid(rows: pd.DataFrame, pairs: Mapping[str, str]) -> bytes:
+    """Draw for each optimizer and mode how many times as long its counterpart takes.
+
+    Args:
+        rows: of grid.csv.
+        pairs: an optimizer and its counterpart. Blue is faster, red slower; the least times count.
+    """
+    modes = list(dict.fromkeys(rows["mode"]))
+    size = (1.5 + 2.6 * len(pairs), 0.6 + 2.6 * len(modes))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = np.atleast_2d(figure.subplots(len(modes), len(pairs), sharex=True, sharey=True))
+    for i, mode in enumerate(modes):
+        for j, (ours, theirs) in enumerate(pairs.items()):
+            table = rows[rows["mode"] == mode].pivot(
+                index="variables", columns=["optimizer", "params_each"], values="update_ms_min"
+            )
+            ratios = (table[theirs] / table[ours]).astype(float)
+            axes = panels[i, j]
+            # A factor of four either way is as dark as it gets.
+            axes.imshow(np.log(ratios), cmap="RdBu", vmin=-np.log(4), vmax=np.log(4))
+            for row, column in np.argwhere(ratios.notna().to_numpy()):
+                text = f"{ratios.iloc[row, column]:.3g}"
+                axes.text(column, row, text, ha="center", va="center", fontsize=6)
+            axes.set_xticks(range(len(ratios.columns)), [f"{n:.0e}" for n in ratios.columns])
+            axes.set_yticks(range(len(ratios.index)), [str(n) for n in ratios.index])
+            axes.tick_params(labelsize=6)
+            axes.set_title(f"{theirs} / {ours}, {mode}", fontsize=7)
+            axes.set_xlabel("numbers in each variable", fontsize=7)
+            axes.set_ylabel("variables", fontsize=7)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return file.getvalue()
 
 
 def _axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:

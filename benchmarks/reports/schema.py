@@ -160,6 +160,16 @@ OVERHEAD: Schema = {
     "images_per_second": "Float64",
 }
 
+GRID: Schema = {
+    "variables": "Int64",
+    "params_each": "Int64",
+    "mode": "string",
+    "optimizer": "string",
+    "update_ms_min": "Float64",
+    "update_ms_p50": "Float64",
+    "repetitions": "Int64",
+}
+
 UPDATES_RAW: Schema = {
     "shapes": "string",
     "optimizer": "string",

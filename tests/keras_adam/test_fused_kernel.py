@@ -72,6 +72,20 @@ def test_half_precision_is_left_to_xla(dtype):
     assert kernels(keras_adam.Adam(), *ones(dtype)) == []
 
 
+def test_variables_that_the_kernel_would_split_for_nothing_share_a_program():
+    """Tiny and large ones have the kernel; a few between them are not worth a launch."""
+
+    def variables_of(sizes):
+        return [keras.Variable(np.ones(size), dtype="float32") for size in sizes]
+
+    def kernel_sizes(sizes):
+        gradients = [keras.ops.ones(size) for size in sizes]
+        return [n for (n,) in kernels(keras_adam.Adam(), variables_of(sizes), gradients)]
+
+    assert kernel_sizes([10, 1000, 1000, 1000, 20000]) == [10, 1000, 1000, 1000, 20000]
+    assert kernel_sizes([10, 1000, 1000, 1000, 1000, 20000]) == [10, 20000]
+
+
 def test_each_variable_is_looked_at_by_itself():
     import tensorflow as tf
 

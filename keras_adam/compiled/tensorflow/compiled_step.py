@@ -129,10 +129,12 @@ class CompiledStep:
     def _known(self, i: int, gradient: Any) -> Any:
         """Return a gradient as the pure functions know it: dense, or `Rows` if lazy."""
         variable = self._entries[i].slots.variable
-        if isinstance(gradient, tf.Tensor):
-            return tf.ensure_shape(gradient, variable.shape)
         if gradient is None:
             return None
+        if isinstance(gradient, tf.Tensor):
+            # What a graph does not know of a shape would be another program.
+            is_known = gradient.shape.is_fully_defined()
+            return gradient if is_known else tf.ensure_shape(gradient, variable.shape)
         rows = Rows(gradient.indices, gradient.values)
         return sparse.densify_or_sum(rows, variable.shape[0], self._options.lazy, self._dtypes[i])
 

@@ -1,0 +1,22 @@
+"""`python -m benchmarks.updates.grid`: a row each cell, mode and optimizer, and the picture."""
+
+import pandas as pd
+
+from benchmarks.reports import schema
+from benchmarks.updates import grid
+
+
+def test_every_cell_that_fits_has_a_row_of_each_optimizer(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(grid, "COUNTS", (2, 4))
+    monkeypatch.setattr(grid, "SIZES", (10, 30))
+    monkeypatch.setattr(grid, "MOST_PARAMETERS", 60)
+    grid.main(tmp_path / "report", rounds=2)
+    rows = pd.read_csv(tmp_path / "report" / "grid.csv")
+    assert list(rows.columns) == list(schema.GRID)
+    cells = set(zip(rows["variables"], rows["params_each"], strict=True))
+    assert cells == {(2, 10), (2, 30), (4, 10)}
+    assert len(rows) == len(cells) * len(grid.MODES) * 4
+    assert (rows["update_ms_min"] <= rows["update_ms_p50"]).all()
+    assert (rows["update_ms_min"] > 0).all()
+    assert (tmp_path / "report" / "grid.png").read_bytes().startswith(b"\x89PNG")
+    assert "graph 2 x 10, least: adam / keras_adam " in capsys.readouterr().out
