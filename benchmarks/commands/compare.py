@@ -88,7 +88,11 @@ def compare(
         from benchmarks.commands import compare_programs
 
         changes = compare_programs.changes(folders, baseline, subjects, metrics, any_environment)
-        return compare_programs.show(changes, size, as_json)
+        code = compare_programs.show(changes, size, as_json)
+        if len(folders) == 2 and not subjects:
+            for warning in programs.in_one_only(*folders):
+                print(f"Warning: {warning}", file=sys.stderr)
+        return code
     valid = [metric.column for metric in measured.METRICS]
     for metric in metrics:
         if metric not in valid:

@@ -42,13 +42,19 @@ def show(found: Sequence[Change], size: float | None, as_json: bool) -> int:
         _print(found)
     if size is None:
         return 0
+    file = sys.stderr if as_json else sys.stdout
     worse = [change for change in found if change.ratio > 1 + size]
     for change in worse:
         print(
             f"Regression: {change.metric} of {change.subject} against {change.baseline}: "
             f"{change.before:.6g} to {change.after:.6g} ({change.problem})",
-            file=sys.stderr if as_json else sys.stdout,
+            file=file,
         )
+    print(
+        f"A regression of more than {100 * size:g}% is {'shown' if worse else 'excluded'}: "
+        f"excluded in {len(found) - len(worse)} of {len(found)} comparisons.",
+        file=file,
+    )
     return int(bool(worse))
 
 

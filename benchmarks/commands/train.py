@@ -101,16 +101,8 @@ def train(
                 raise InputError("says that itself: leave it to the search", from_tune=from_tune)
     specs = [parse_optimizer(text) for text in optimizer_texts]
     common.check_names(datasets, models, specs, backend)
-    shared_checks = ("schedule", "warmup_steps", "target_accuracy", "stop_at_target")
-    common.check_options(**{name: fixed[name] for name in shared_checks})
-    for option, needs_validation in (
-        ({"schedule": fixed["schedule"]}, fixed["schedule"] == "reduce-on-plateau"),
-        ({"save_weights": save_weights}, save_weights),
-    ):
-        if needs_validation and not fixed["validation"]:
-            raise InputError(
-                "needs images to choose by; hold some out", see=["validation"], **option
-            )
+    if from_tune is None:  # else it is for the winners to say what the options come to
+        _check_options(save_weights, **fixed)
     rates = [optimizers.learning_rate(spec, learning_rate) for spec in specs]
     folder = common.new_folder("train", output, resume)
 
@@ -134,7 +126,9 @@ def train(
 
         given = {name: value for name, value in fixed.items() if _is_given(context, name)}
         configs = plan.again(winners(from_tune), seeds, **given)
-        backend = configs[0].backend
+        for config in configs:
+            options = {name: getattr(config, name) for name in fixed}
+            _check_options(save_weights, **options)
     console = terminal.console()
     checked = common.check(configs, device, data_dir, manual_dir, console)
     configs = [dataclasses.replace(config, device=checked.device) for config in configs]
@@ -143,6 +137,19 @@ def train(
     for name in ("runs.csv", "epochs.csv"):
         print(folder / name)
     return int(not runs["status"].isin(schema.RESULTS).all())
+
+
+def _check_options(save_weights: bool, **options: Any) -> None:
+    shared = ("schedule", "warmup_steps", "target_accuracy", "stop_at_target")
+    common.check_options(**{name: options[name] for name in shared})
+    for option, needs_validation in (
+        ({"schedule": options["schedule"]}, options["schedule"] == "reduce-on-plateau"),
+        ({"save_weights": save_weights}, save_weights),
+    ):
+        if needs_validation and not options["validation"]:
+            raise InputError(
+                "needs images to choose by; hold some out", see=["validation"], **option
+            )
 
 
 def _is_given(context: click.Context, name: str) -> bool:

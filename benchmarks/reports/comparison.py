@@ -127,7 +127,9 @@ def within_observations(
     if baseline is None:
         baseline = default_baseline(found)
     baseline = _find(baseline, subjects, where)
-    others = [_find(name, subjects, where) for name in optimizers] or subjects
+    others = list(dict.fromkeys(_find(name, subjects, where) for name in optimizers)) or subjects
+    if others == [baseline] and optimizers:
+        raise InputError("is the baseline itself; name another", optimizer=optimizers[0])
     sorted_series = series.sort(found)
     comparisons = [
         comparison
@@ -139,7 +141,12 @@ def within_observations(
     ]
     if not comparisons:
         raise InputError(f"{where}: nothing to compare with {baseline!r}{_apart(found)}")
-    return _corrected(comparisons), [*unknown, *series.warnings(sorted_series)]
+    without = [
+        f"{', '.join(its_series)}: not compared, without a run of {baseline!r} ({problem})"
+        for problem, its_series in sorted_series.items()
+        if baseline not in its_series
+    ]
+    return _corrected(comparisons), [*unknown, *without, *series.warnings(sorted_series)]
 
 
 def between(
@@ -158,6 +165,7 @@ def between(
         [observations.read(before).assign(folder=0), observations.read(after).assign(folder=1)],
         ignore_index=True,
     )
+    both = observations.of_two(both)
     if {"learning_rate", "optimizer"} <= set(both):  # one rate in each folder may be two in both
         both = _with_rates(both)
     unknown = (
@@ -168,7 +176,7 @@ def between(
     first, second = both[both["folder"] == 0], both[both["folder"] == 1]
     subjects = [name for name in dict.fromkeys(first["subject"]) if name in set(second["subject"])]
     where = f"{before} and {after}, both of them"
-    names = [_find(name, subjects, where) for name in optimizers] or subjects
+    names = list(dict.fromkeys(_find(name, subjects, where) for name in optimizers)) or subjects
     old, new = series.sort(first, f" in {before}"), series.sort(second, f" in {after}")
     comparisons = [
         comparison
@@ -228,9 +236,12 @@ def _find(name: str, subjects: Sequence[str], where: str) -> str:
 
 
 def _with_rates(both: pd.DataFrame) -> pd.DataFrame:
-    rates = both.groupby("subject")["learning_rate"].transform("nunique") > 1
-    names = both["subject"] + both["learning_rate"].map(" at {:g}".format).where(rates, "")
-    return both.assign(subject=names)
+    """Name the rates of an optimizer that has several in the two folders, or in one of them."""
+    at_rate = both["learning_rate"].map(" at {:g}".format, na_action="ignore").fillna("")
+    has_rate = both["subject"] == both["optimizer"] + at_rate
+    names = both["subject"].mask(has_rate, both["optimizer"])
+    several = both["learning_rate"].groupby(names).transform("nunique") > 1
+    return both.assign(subject=names + at_rate.where(several, ""))
 
 
 def _environment() -> list[str]:
@@ -276,7 +287,7 @@ def _compare(old: Series, new: Series, metrics: Sequence[str]) -> Iterator[Compa
         if metric.column not in old.columns or (metrics and metric.column not in metrics):
             continue
         a, b = old.columns[metric.column][at_old], new.columns[metric.column][at_new]
-        has_a, has_b = np.isfinite(a), np.isfinite(b)
+        has_a, has_b = metric.is_value(a), metric.is_value(b)
         if not (has_a | has_b).any():
             continue
         both = has_a & has_b
@@ -291,7 +302,7 @@ def _compare(old: Series, new: Series, metrics: Sequence[str]) -> Iterator[Compa
             mean_subject=_mean(metric, b[both]),
             effect=measure(a[both], b[both], floor),
             lost=Counter(
-                "target missed" if status == "ok" else str(status)
+                metric.without_value if status == "ok" else str(status)
                 for status in new.statuses[at_new[has_a & ~has_b]]
             ),
             gained=int((has_b & ~has_a).sum()),

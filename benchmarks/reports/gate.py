@@ -21,8 +21,8 @@ State = Literal["excluded", "shown", "inconclusive"]
 EXIT_CODES: dict[State, int] = {"excluded": 0, "shown": 1, "inconclusive": 3}
 """Of a command; 2 is that of bad input."""
 
-OF_TRAINING = ("target missed", "diverged")
-"""What chance can bring about; a run that is lost otherwise has failed."""
+OF_TRAINING = ("target missed", "diverged", "not measured")
+"""What is no failure: chance can bring it about. A run that is lost otherwise has failed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +48,9 @@ def judge(comparisons: Sequence[Comparison], size: float) -> list[Outcome]:
             for compared, limit in zip(comparisons, limits, strict=True)
         ]
     )
+    p_of_losses = _p_of_losses(comparisons)
     return [
-        _judge(compared, limit, float(p))
+        _judge(compared, limit, float(p), p_of_losses.get(_losses(compared), 1.0))
         for compared, limit, p in zip(comparisons, limits, p_values, strict=True)
     ]
 
@@ -70,15 +71,31 @@ def _limit(compared: Comparison, size: float) -> float | None:
     return limit if limit > 0 else None
 
 
-def _judge(compared: Comparison, limit: float | None, p: float) -> Outcome:
+_Losses = tuple[str, str, str, int, int]
+
+
+def _losses(compared: Comparison) -> _Losses:
+    """Return what was lost and gained where: the same for all metrics of runs that diverged."""
+    missed = sum(compared.lost.values())
+    return compared.problem, compared.baseline, compared.subject, missed, compared.gained
+
+
+def _p_of_losses(comparisons: Sequence[Comparison]) -> dict[_Losses, float]:
+    """Return p of the sign test where more was lost than gained, corrected by Holm's method."""
+    found = dict.fromkeys(map(_losses, comparisons))
+    uneven = [losses for losses in found if losses[-2] > losses[-1]]
+    p_values = holm([sign_test(*losses[-2:]) for losses in uneven])
+    return dict(zip(uneven, p_values.tolist(), strict=True))
+
+
+def _judge(compared: Comparison, limit: float | None, p: float, p_of_losses: float) -> Outcome:
     failed = sum(count for what, count in compared.lost.items() if what not in OF_TRAINING)
     if failed:
         return Outcome(compared, "shown", f"{failed} runs failed that did not before")
     missed = sum(compared.lost.values())
     if missed > compared.gained:
         words = f"{missed} runs without a value, {compared.gained} the other way"
-        by_chance = sign_test(missed, compared.gained) >= 1 - CONFIDENCE
-        if not by_chance:
+        if p_of_losses < 1 - CONFIDENCE:
             return Outcome(compared, "shown", words)
         if compared.effect.n < 2 or _is_excluded(compared, limit):
             return Outcome(compared, "inconclusive", f"{words}: may be chance")

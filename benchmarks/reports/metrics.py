@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
@@ -20,6 +23,15 @@ class Metric:
     step: str | None = None
     """Column that says how finely the values are rounded; None: as timings are."""
     is_timing: bool = False
+
+    def is_value(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Say which of the values can be compared: of ratios, 0 and below have no logarithm."""
+        return np.isfinite(values) & ((values > 0) | (self.scale == "difference"))
+
+    @property
+    def without_value(self) -> str:
+        """What became of a run that is ok and has no value."""
+        return "target missed" if self.column.endswith("_to_target") else "not measured"
 
 
 METRICS = (

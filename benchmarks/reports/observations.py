@@ -24,6 +24,9 @@ PROBLEM = tuple(
 """The columns of runs.csv in which two runs must agree to be compared. The learning rate belongs
 to the optimizer."""
 
+NEVER_BLANK = ("run_id", "status", "dataset", "model", "optimizer", "seed")
+"""In a row of runs.csv."""
+
 MOST_IMAGES = 100_000
 FEWEST_IMAGES = 300
 """In a test split, when their number is guessed from the accuracies; that of the digits is 360."""
@@ -74,19 +77,40 @@ def _read(folder: Path) -> Iterator[pd.DataFrame]:
 
 
 def from_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """Say of each run what it is a run of, and how finely its metrics are rounded."""
-    runs = runs.copy()
-    # A run that failed does not know what `auto` came to: it would have been as in the others.
-    jit_compile = runs.groupby(["dataset", "model", "backend", "device"], dropna=False)[
-        "jit_compile"
-    ]
-    runs["jit_compile"] = runs["jit_compile"].fillna(jit_compile.transform("first"))
+    """Say of each run what it is a run of, and how finely its metrics are rounded.
+
+    Raises:
+        InputError: a row does not say what it is a run of.
+    """
+    for column in NEVER_BLANK:
+        if runs[column].isna().any():
+            raise InputError(f"runs.csv: row {runs[column].isna().argmax() + 1} has no {column}")
+    runs = runs.assign(jit_compile=_compilation(runs))
     runs["problem"] = _problems(runs)
     several = runs.groupby("optimizer")["learning_rate"].transform("nunique") > 1
     rate = runs["learning_rate"].map(" at {:g}".format)
     runs["subject"] = runs["optimizer"] + rate.where(several, "")
     runs["pair"] = runs["seed"]
     return _with_rounding(runs)
+
+
+def of_two(both: pd.DataFrame) -> pd.DataFrame:
+    """Let what is known of one of two folders count for the runs that failed in the other."""
+    if "jit_compile" not in both:
+        return both
+    compilation = _compilation(both)
+    is_new = both["jit_compile"].isna() & compilation.notna()
+    both = both.assign(jit_compile=compilation)
+    if is_new.any():
+        both.loc[is_new, "problem"] = _problems(both[is_new])
+    return both
+
+
+def _compilation(runs: pd.DataFrame) -> pd.Series:
+    """Return `jit_compile`. A run that failed does not know what `auto` came to: as in others."""
+    likes = ["dataset", "model", "backend", "device"]
+    found = runs.groupby(likes, dropna=False)["jit_compile"]
+    return runs["jit_compile"].fillna(found.transform("first"))
 
 
 def from_search(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:

@@ -81,7 +81,7 @@ def within(
     if baseline is None:
         baseline = "adam" if "adam" in names else names[0]
     _check(names, [baseline, *optimizers], folder)
-    subjects = [name for name in optimizers or names if name != baseline]
+    subjects = [name for name in dict.fromkeys(optimizers or names) if name != baseline]
     pairs = [(baseline, subject) for subject in subjects]
     return _changes(rows, rows, pairs, ("", ""), metrics, any_environment)
 
@@ -97,9 +97,19 @@ def between(
     old, new = read(before), read(after)
     names = [name for name in dict.fromkeys(old["optimizer"]) if name in set(new["optimizer"])]
     _check(names, optimizers, after)
-    pairs = [(name, name) for name in optimizers or names]
+    pairs = [(name, name) for name in dict.fromkeys(optimizers or names)]
     where = f" in {before}", f" in {after}"
     return _changes(old, new, pairs, where, metrics, any_environment)
+
+
+def in_one_only(before: Path, after: Path) -> Iterator[str]:
+    """Say which programs only one of two folders has: XLA may have refused one."""
+    found = {folder: read(folder)[["optimizer", "problem"]] for folder in (before, after)}
+    rows = {folder: dict.fromkeys(one.itertuples(index=False)) for folder, one in found.items()}
+    for folder, other in ((before, after), (after, before)):
+        for row in rows[folder]:
+            if row not in rows[other]:
+                yield f"{row.optimizer} in {folder}: nothing to compare with ({row.problem})"
 
 
 def section(folder: Path) -> Iterator[Block]:

@@ -2,12 +2,14 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from benchmarks.errors import InputError
-from benchmarks.reports import comparison, csv_file, gate, schema
+from benchmarks.reports import comparison, csv_file, gate, schema, statistics
+from benchmarks.reports.metrics import METRICS
 from benchmarks.reports.observations import PROBLEM
 from tests.benchmarks.conftest import ROOT
 
@@ -495,6 +497,85 @@ def test_the_columns_carry_the_names_of_what_is_compared(tmp_path):
     write(tmp_path, "sgd", [1000, 1010, 1020])
     lines = run(tmp_path).stdout.splitlines()
     assert lines[1].split()[:3] == ["metric", "adam", "sgd"]
+
+
+def test_runs_that_all_failed_after_are_a_regression_when_xla_compiles(tmp_path):
+    """They do not know that XLA would have compiled them: they were left out, and the gate 0."""
+    before = write(tmp_path / "before", "adam", [500, 505, 510])
+    write(before, "adam", [100, 101, 102], model="2c2d", jit_compile=True)
+    after = write(tmp_path / "after", "adam", [500, 505, 510])
+    failed = {"status": "error", "jit_compile": None, "model": "2c2d"}
+    write(after, "adam", [None] * 3, [None] * 3, **failed)
+    for one, other, state in ((before, after, "shown"), (before, before, "excluded")):
+        comparisons, warnings = comparison.between(one, other)
+        assert len(comparisons) == 4
+        assert gate.overall(gate.judge(comparisons, 0.05)) == state
+        assert not any("nothing to compare with" in warning for warning in warnings)
+
+
+def test_a_rate_that_only_one_of_two_folders_has_hides_no_other(tmp_path):
+    before = write(tmp_path / "before", "adam", [500, 505, 510])
+    write(before, "adam", [600, 605, 610], learning_rate=0.01, run_id=["x", "y", "z"])
+    after = write(tmp_path / "after", "adam", [500, 505, 510])
+    for one, other in ((before, after), (after, before)):
+        found, warnings = between(one, other)
+        assert found["images_per_second"].subject == f"adam at 0.001 in {other}"
+        assert found["images_per_second"].effect.estimate == 1
+        assert any(warning.startswith(f"adam at 0.01 in {before}") for warning in warnings)
+
+
+def test_problems_without_the_baseline_are_said(tmp_path):
+    for optimizer in ("adam", "sgd"):
+        write(tmp_path, optimizer, [500, 505, 510])
+    for optimizer in ("keras_adam", "sgd"):
+        write(tmp_path, optimizer, [500, 505, 510], model="2c2d")
+    (warning,) = within(tmp_path)[1]
+    assert warning.startswith("keras_adam, sgd: not compared, without a run of 'adam' (digits, 2c")
+
+
+def test_an_optimizer_that_is_named_twice_counts_once(tmp_path):
+    write(tmp_path, "adam", [500, 505, 510])
+    write(tmp_path, "sgd", [500, 505, 510])
+    assert len(comparison.within(tmp_path, optimizers=["sgd", "sgd"])[0]) == 2
+    assert len(comparison.between(tmp_path, tmp_path, optimizers=["sgd", "sgd"])[0]) == 2
+    with pytest.raises(InputError, match="'adam': is the baseline itself"):
+        comparison.within(tmp_path, optimizers=["adam"])
+
+
+@pytest.mark.parametrize("column", ["status", "seed", "dataset"])
+def test_a_row_without_what_a_run_is_is_named(tmp_path, column):
+    value = "ok" if column == "status" else "digits" if column == "dataset" else 0
+    write(tmp_path, "adam", [500, 505, 510], **{column: [value, None, value]})
+    with pytest.raises(InputError, match=f"runs.csv: row 2 has no {column}"):
+        within(tmp_path)
+
+
+def test_a_ratio_to_nothing_is_none(tmp_path):
+    """A throughput of 0 was "faster, x 1e304"."""
+    write(tmp_path, "adam", [500, 505, 510])
+    write(tmp_path, "sgd", [500, 0, 510])
+    speed = within(tmp_path)[0]["images_per_second"]
+    assert (speed.effect.n, dict(speed.lost)) == (2, {"not measured": 1})
+
+
+def test_losses_by_chance_are_corrected_for_the_number_of_comparisons():
+    """Of 20 comparisons with 40 seeds each, a quarter showed targets missed oftener by chance."""
+    random = np.random.default_rng(0)
+    effect = statistics.difference([0.9, 0.9], [0.9, 0.9], 1e-4)
+    metric = next(m for m in METRICS if m.column == "test_accuracy")
+    shown = 0
+    for _ in range(400):
+        reached = random.random((20, 2, 40)) < 0.5
+        lost, gained = ((reached[:, k] & ~reached[:, 1 - k]).sum(1) for k in (0, 1))
+        comparisons = [
+            comparison.Comparison(
+                *(str(number), "adam", "sgd", metric, 0.9, 0.9, effect),
+                *(Counter({"target missed": int(lost[number])}), int(gained[number]), 0, False),
+            )
+            for number in range(20)
+        ]
+        shown += gate.overall(gate.judge(comparisons, 0.05)) == "shown"
+    assert shown / 400 < 0.05
 
 
 def test_json_is_a_list_of_objects(tmp_path):

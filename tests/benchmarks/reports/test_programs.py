@@ -117,6 +117,17 @@ def test_compare_reads_the_folder(command, folder, tmp_path):
     assert "--metric 'step_ms_p50': valid are: kernels," in done.stderr
 
 
+def test_a_program_that_is_gone_is_said(command, folder, tmp_path):
+    """XLA may have refused it."""
+    after = write(tmp_path / "after", {"optimizer": "adam"})
+    done = command("compare", folder, after, "--max-regression", "5%")
+    assert done.returncode == 0, done.stderr
+    assert "A regression of more than 5% is excluded: excluded in 4 of 4" in done.stdout
+    gone = f"adam in {folder}: nothing to compare with (resnet50 step on h100, float32, batches"
+    assert gone in done.stderr
+    assert done.stderr.count("Warning: ") == 2
+
+
 def test_report_shows_the_folder(command, folder):
     done = command("report", folder)
     assert done.returncode == 0, done.stderr
