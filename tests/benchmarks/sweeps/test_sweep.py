@@ -18,8 +18,11 @@ from benchmarks.sweeps import plan, results, sweep
 from benchmarks.training.messages import Epoch, Finished
 from tests.benchmarks.conftest import ROOT, run_command
 
-LONGEST_SECONDS = 6.0
+LONGEST_SECONDS = 3.0
 """Between the start of a sweep and its end by force: some runs come to their end before it."""
+
+RUN_SECONDS = 0.3
+"""Of a run in a sweep that is killed through the command line."""
 
 
 def configurations(seeds):
@@ -94,15 +97,36 @@ def test_two_sweeps_killed_while_they_write_lose_tear_and_double_nothing(tmp_pat
     assert_every_row_is_there_once(tmp_path, [config.run_id for config in configs])
 
 
-def test_sweeps_killed_at_random_moments_and_resumed(data_dir, tmp_path):
+SWEEP = """
+import sys, time
+from benchmarks import worker
+from benchmarks.__main__ import main
+from benchmarks.environment import Checked
+from tests.benchmarks.sweeps import test_sweep
+
+def run(function, *arguments, **_):
+    if function.endswith(":check"):
+        yield Checked("cpu", {})
+    else:
+        for message in test_sweep.instant_run(function, *arguments):
+            time.sleep(test_sweep.RUN_SECONDS / 3)
+            yield message
+
+worker.run = run
+sys.exit(main())
+"""
+"""The command line without training."""
+
+
+def test_sweeps_killed_at_random_moments_and_resumed(tmp_path):
     """Twenty kills through the command line; at every moment two sweeps share the folder."""
     folder = tmp_path / "report"
     arguments = (
-        *("train", "--model", "mlp", "--epochs", 2, "--seeds", 3, "--optimizer", "adam"),
-        *("--device", "cpu", "--data-dir", data_dir, "--output", folder, "--resume"),
+        *("train", "--model", "mlp", "--epochs", 2, "--seeds", 12, "--optimizer", "adam"),
+        *("--device", "cpu", "--output", folder, "--resume"),
     )
     moments = random.Random(0)
-    command_line = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
+    command_line = [sys.executable, "-c", SWEEP, *map(str, arguments)]
     for _ in range(10):
         sweeps = [
             subprocess.Popen(command_line, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(2)
@@ -111,10 +135,10 @@ def test_sweeps_killed_at_random_moments_and_resumed(data_dir, tmp_path):
             time.sleep(moments.uniform(0, LONGEST_SECONDS))
             sweep_process.kill()
             assert sweep_process.wait() in (0, -signal.SIGKILL)
-    done = run_command(*arguments)
+    done = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     run_ids = pd.read_csv(folder / "runs.csv")["run_id"]
-    assert len(run_ids) == 3
+    assert len(run_ids) == 12
     assert_every_row_is_there_once(folder, set(run_ids))
 
 
