@@ -3,12 +3,14 @@
 import collections
 import concurrent.futures
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
 from benchmarks import machine
+from benchmarks.data.verified import Verified
 from benchmarks.errors import InputError, one_line
 
 PREFIX = "image_folder:"
@@ -49,18 +51,6 @@ class ImageFolder:
         labels = [self.classes.index(path.parent.name) for path in files]
         paths = [str(path) for path in files]
         return tf.data.Dataset.from_tensor_slices((paths, tf.constant(labels, tf.int64)))
-
-
-@dataclasses.dataclass(frozen=True)
-class Verified:
-    """What reading every image of a folder has shown."""
-
-    name: str
-    images: int
-    damage: tuple[str, ...]
-    """A line each damaged file."""
-    converted: dict[str, int]
-    """How many images are not in three colours, by what they are."""
 
 
 def find(name: str) -> ImageFolder:
@@ -140,4 +130,6 @@ def _channels(path: Path) -> int | str:
     try:
         return int(_read(path).shape[-1])
     except tf.errors.OpError as error:
-        return f"{path}: {one_line(error)}"
+        # Without TensorFlow's names of the kernel, which would hide the words.
+        words = re.sub(r"\{\{function_node .*?\}\} | \[Op:.*", "", one_line(error))
+        return f"{path}: {words}"
