@@ -136,6 +136,9 @@ def _enter(
         module, _, name = function.partition(":")
         getattr(importlib.import_module(module), name)(*arguments, sender.send)
     except InputError as error:
+        # A data set's library lets exceptions be pickled with their causes: the parent would have
+        # to import TensorFlow to read one.
+        error.__cause__ = error.__context__ = error.__traceback__ = None
         sender.send(Failure("error", str(error), error))
     except Exception as error:
         traceback.print_exc()

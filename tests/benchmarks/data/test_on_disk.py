@@ -10,7 +10,7 @@ import tensorflow as tf
 from benchmarks.commands.data import _remedy
 from benchmarks.data import on_disk
 from benchmarks.errors import InputError
-from tests.benchmarks.conftest import ROOT
+from tests.benchmarks.conftest import ROOT, run_command
 
 
 @pytest.fixture
@@ -132,6 +132,11 @@ def test_a_folder_of_images_is_verified(tmp_path):
     words = "InvalidArgumentError: Unknown image file format."  # and no names of kernels
     assert damaged.startswith(f"{tmp_path}/test/b/0.png: {words}")
     assert "[Op:" not in damaged
+    train = ("train", "--dataset", f"image_folder:{tmp_path}", "--model", "mlp")
+    (tmp_path / "train" / "b" / "0.png").write_bytes(b"no image")
+    refused = run_command(*train, "--output", tmp_path / "report")
+    assert refused.stderr.count("\n") == 1
+    assert f"{tmp_path}/train/b/0.png: {words}" in refused.stderr
     assert done.stderr == ""  # the parent imported TensorFlow, which said so in five lines
     assert readable == f"image_folder:{tmp_path}: 3 of 4 images can be read"
     assert grey.endswith("3 are greyscale, and become three colours")
