@@ -22,6 +22,7 @@ SWITCHES = {
     "use_ema": [False, True],
     "gradient_accumulation_steps": [None, 3],
     "loss_scale_factor": [None, 8.0],
+    "skip_nonfinite": [False, True],
 }
 CLIPS = [{}, {"clipnorm": 0.5}, {"clipvalue": 0.3}, {"global_clipnorm": 0.5}]
 MOVING = {"beta_1": (0.5, 0.95), "beta_2": (0.9, 0.999), "epsilon": (1e-7, 1e-3)}
@@ -44,6 +45,11 @@ def draw_gradient(generator, shape, dtype):
         return make_sparse(rows, values, shape), exact
     value = keras.ops.cast(generator.normal(size=shape), dtype)
     return value, keras.ops.convert_to_numpy(keras.ops.cast(value, "float32")).astype("float64")
+
+
+def poisoned(shape, dtype):
+    value = np.full(shape, np.nan)
+    return keras.ops.cast(value, dtype), value
 
 
 def make_sparse(rows, values, shape):
@@ -91,6 +97,8 @@ def test_random_play(game):
                 value = float(generator.uniform(low, high))
                 setattr(optimizer, name, value)
                 setattr(reference, name, value)
+        if options["skip_nonfinite"] and generator.random() < 0.2:
+            drawn[int(np.argmax(present))] = poisoned(shapes[int(np.argmax(present))], dtype)
         if options["weight_decay"]:
             optimizer.weight_decay = reference.weight_decay = float(generator.uniform(0, 0.2))
         with warnings.catch_warnings():

@@ -83,7 +83,7 @@ class CompiledStep:
 
         finite = None
         if options.skip_nonfinite:
-            flags = [group.all_finite(dense) for group in groups]
+            flags = [group.all_finite(dense) for group in groups if group.has_any(dense)]
             flags += [step.all_finite([gradients[i]]) for i in lazy]
             finite = tf.reduce_all(tf.stack(flags))
 

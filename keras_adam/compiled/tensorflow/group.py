@@ -54,5 +54,9 @@ class Group:
         with tf.device(self._device):
             return self._programs.all_finite(self._own(gradients))
 
+    def has_any(self, gradients: Sequence[Any]) -> bool:
+        """Say whether a gradient of this group's is there."""
+        return any(gradient is not None for gradient in self._own(gradients))
+
     def _own(self, gradients: Sequence[Any]) -> list[Any]:
         return [gradients[i] for i in self._members]
