@@ -1,7 +1,7 @@
 """A step over the variables of one replica with fixed options."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -14,6 +14,15 @@ from keras_adam.compiled.tensorflow.programs import Programs
 from keras_adam.options import Options
 from keras_adam.rule import Numbers, Scalars
 from keras_adam.sparse import Rows
+
+
+class Work(NamedTuple):
+    """The gradients of one step, as the routes take them."""
+
+    dense: Sequence[Any]
+    """A tensor for each variable, or `None`."""
+    rows: Mapping[int, Rows]
+    """The positions of lazy sparse gradients, and those."""
 
 
 class CompiledStep:
@@ -32,10 +41,10 @@ class CompiledStep:
         self._assign = assign
         self._dtypes = [rule.compute_dtype(e.slots.variable.dtype.name) for e in entries]
         optimized = [i for i, e in enumerate(entries) if e.slots.momentum is not None]
-        self._for_kernel = frozenset(
-            routes.choose_kernel(entries, optimized, options) if kernel_is_exact else ()
-        )
-        self._for_groups = [i for i in optimized if i not in self._for_kernel]
+        self._for_kernel: Sequence[int] = []
+        if kernel_is_exact:
+            self._for_kernel = routes.choose_kernel(entries, optimized, options)
+        self._for_groups = [i for i in optimized if i not in set(self._for_kernel)]
         self._launched = Patterns()
         self._grouped = Patterns()
         self._programs = Programs(options, assign)
@@ -66,65 +75,79 @@ class CompiledStep:
     def _run(
         self, gradients: Sequence[Any], packed: Any, learning_rate: Any, iterations: Any
     ) -> Any:
-        options = self._options
         gradients = [self._known(i, gradient) for i, gradient in enumerate(gradients)]
-        lazy = [i for i, gradient in enumerate(gradients) if isinstance(gradient, Rows)]
-        dense = [None if i in lazy else gradient for i, gradient in enumerate(gradients)]
-        groups = self._groups_of(dense)
-
+        work = Work(
+            dense=[None if isinstance(g, Rows) else g for g in gradients],
+            rows={i: g for i, g in enumerate(gradients) if isinstance(g, Rows)},
+        )
+        groups = self._groups_of(work.dense)
         numbers = Numbers(tf.cast(learning_rate, tf.float64), *tf.unstack(packed))
+        finite = self._finite(work, groups) if self._options.skip_nonfinite else None
+        if not self._options.accumulation:
+            self._update(work, groups, numbers, iterations, finite)
+            return finite
         steps = tf.cast(numbers.accumulation_steps, iterations.dtype)
-        calls = iterations
-        if options.accumulation:
-            iterations //= steps
-        updates = tf.cast(iterations, tf.float64)
-        scalars = tf.stack(rule.scalars(numbers, updates))
-        by_dtype = {dtype: tf.cast(scalars, dtype) for dtype in set(self._dtypes)}
-
-        finite = None
-        if options.skip_nonfinite:
-            flags = [group.all_finite(dense) for group in groups if group.has_any(dense)]
-            flags += [step.all_finite([gradients[i]]) for i in lazy]
-            finite = tf.reduce_all(tf.stack(flags))
-
-        def update() -> None:
-            clip_scale = None
-            if options.clip == "global_clipnorm":
-                sums = [group.square_sum(dense, by_dtype) for group in groups]
-                sums += [self._square_sum(i, gradients[i], by_dtype) for i in lazy]
-                total = tf.add_n([tf.cast(square_sum, tf.float64) for square_sum in sums])
-                clip_scale = step.global_clip_scale(total, numbers.clip_bound)
-            kernel.update(
-                [
-                    (self._entries[i].slots, gradient)
-                    for i, gradient in enumerate(dense)
-                    if gradient is not None and i in self._for_kernel
-                ],
-                numbers,
-                updates,
-            )
-            for group in groups:
-                group.update(dense, by_dtype, clip_scale, finite)
-            for i in lazy:
-                lazy_rows.update(
-                    self._entries[i],
-                    gradients[i],
-                    Scalars(*tf.unstack(by_dtype[self._dtypes[i]])),
-                    options,
-                    clip_scale,
-                    finite,
-                    self._assign,
-                )
-
-        def accumulate() -> None:
-            for group in groups:
-                group.accumulate(dense, by_dtype, finite)
-
-        if options.accumulation:
-            tf.cond(tf.equal((calls + 1) % steps, 0), update, accumulate)
-        else:
-            update()
+        tf.cond(
+            tf.equal((iterations + 1) % steps, 0),
+            lambda: self._update(work, groups, numbers, iterations // steps, finite),
+            lambda: self._accumulate(work, groups, numbers, finite),
+        )
         return finite
+
+    def _finite(self, work: Work, groups: Sequence[Group]) -> Any:
+        flags = [group.all_finite(work.dense) for group in groups if group.has_any(work.dense)]
+        flags += [step.all_finite([rows]) for rows in work.rows.values()]
+        return tf.reduce_all(tf.stack(flags))
+
+    def _update(
+        self, work: Work, groups: Sequence[Group], numbers: Numbers, updates: Any, finite: Any
+    ) -> None:
+        """Take the step that follows `updates` earlier ones."""
+        updates = tf.cast(updates, tf.float64)
+        scalars = self._in_all_dtypes(rule.scalars(numbers, updates))
+        clip_scale = None
+        if self._options.clip == "global_clipnorm":
+            square_sum = self._square_sum(work, groups, scalars)
+            clip_scale = step.global_clip_scale(square_sum, numbers.clip_bound)
+        for_kernel = [
+            (self._entries[i].slots, work.dense[i])
+            for i in self._for_kernel
+            if work.dense[i] is not None
+        ]
+        kernel.update(for_kernel, numbers, updates)
+        for group in groups:
+            group.update(work.dense, scalars, clip_scale, finite)
+        for i, rows in work.rows.items():
+            lazy_rows.update(
+                self._entries[i],
+                rows,
+                Scalars(*tf.unstack(scalars[self._dtypes[i]])),
+                self._options,
+                clip_scale,
+                finite,
+                self._assign,
+            )
+
+    def _accumulate(
+        self, work: Work, groups: Sequence[Group], numbers: Numbers, finite: Any
+    ) -> None:
+        scalars = self._in_all_dtypes(rule.scalars(numbers, tf.zeros((), tf.float64)))
+        for group in groups:
+            group.accumulate(work.dense, scalars, finite)
+
+    def _square_sum(self, work: Work, groups: Sequence[Group], scalars: dict[str, Any]) -> Any:
+        """Return the square sum of all mean gradients, a float64 scalar."""
+        square_sums = [group.square_sum(work.dense, scalars) for group in groups]
+        for i, rows in work.rows.items():
+            own = Scalars(*tf.unstack(scalars[self._dtypes[i]]))
+            mean = step.mean_gradient(rows, self._entries[i].slots, own, self._options)
+            square_sums.append(sparse.square_sum(mean))
+        return tf.add_n([tf.cast(square_sum, tf.float64) for square_sum in square_sums])
+
+    def _in_all_dtypes(self, scalars: Scalars) -> dict[str, Any]:
+        """Return the scalars as a vector of each compute dtype, which programs take."""
+        vector = tf.stack(scalars)
+        return {dtype: tf.cast(vector, dtype) for dtype in set(self._dtypes)}
 
     def _known(self, i: int, gradient: Any) -> Any:
         """Return a gradient as the pure functions know it: dense, or `Rows` if lazy."""
@@ -153,8 +176,3 @@ class CompiledStep:
                 for members in routes.split(self._entries, positions)
             ]
         return self._groups[pattern]
-
-    def _square_sum(self, i: int, rows: Rows, by_dtype: dict[str, Any]) -> Any:
-        scalars = Scalars(*tf.unstack(by_dtype[self._dtypes[i]]))
-        slots = self._entries[i].slots
-        return sparse.square_sum(step.mean_gradient(rows, slots, scalars, self._options))
