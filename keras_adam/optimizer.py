@@ -10,14 +10,14 @@ from keras import ops
 
 from keras_adam import state, validate
 from keras_adam.built import BuiltVariables
-from keras_adam.compiled import Entry, updater_class
+from keras_adam.compiled import Entry, updater_class, without_autograph
 from keras_adam.options import read_numbers, read_options
 from keras_adam.rule import Slots
 
-# What we use of Keras that is not public, all of it in this file but for one function in
-# compiled/jax.py: the helpers of `BaseOptimizer.apply`, which this class replaces to update
-# all variables at once, and the lists that `build` fills with every option on. A test
-# names what a new Keras release has moved.
+# What we use of Keras that is not public, all of it in this file: the helpers of
+# `BaseOptimizer.apply`, which this class replaces to update all variables at once,
+# and the lists that `build` fills with every option on. A test names what a new
+# Keras release has moved.
 KERAS_PRIVATE = (
     "_accumulated_gradients",
     "_check_variables_are_known",
@@ -47,6 +47,8 @@ KERAS_HOOKS = (
     "_clip_gradients",
     "_overwrite_model_variables_with_average_value",
     "_update_model_variables_moving_average",
+    "assign_add",
+    "assign_sub",
 )
 
 
@@ -170,9 +172,6 @@ class Adam(keras.optimizers.Adam):
             name=name,
             **kwargs,
         )
-        self._overridden_hooks = [
-            hook for hook in KERAS_HOOKS if getattr(type(self), hook) is not getattr(Adam, hook)
-        ]
         self._excluded_names: Sequence[str] = ()
         self._lazy = False
         self._skip_nonfinite = False
@@ -181,6 +180,7 @@ class Adam(keras.optimizers.Adam):
         self.skip_nonfinite = skip_nonfinite
         self._updater_class = updater_class()
         self._updater: Any = None
+        self._slots_in_use: Any = None
         self._built_variables: Any = None
         self._skipped_steps: Any = None
         # State that was loaded before there were variables to put it in.
@@ -213,7 +213,7 @@ class Adam(keras.optimizers.Adam):
     def lazy(self, lazy: bool) -> None:
         validate.booleans(lazy=lazy)
         validate.lazy_alone(lazy, self.use_ema, self.gradient_accumulation_steps)
-        validate.not_with_hooks("lazy", lazy, self._overridden_hooks)
+        validate.not_with_hooks("lazy", lazy, self._overridden_hooks())
         self._lazy = lazy
 
     @property
@@ -224,7 +224,7 @@ class Adam(keras.optimizers.Adam):
     @skip_nonfinite.setter
     def skip_nonfinite(self, skip_nonfinite: bool) -> None:
         validate.booleans(skip_nonfinite=skip_nonfinite)
-        validate.not_with_hooks("skip_nonfinite", skip_nonfinite, self._overridden_hooks)
+        validate.not_with_hooks("skip_nonfinite", skip_nonfinite, self._overridden_hooks())
         if skip_nonfinite and self.built and self._skipped_steps is None:
             raise ValueError(
                 "`skip_nonfinite` must be True before the optimizer is built, that is, before its "
@@ -238,6 +238,7 @@ class Adam(keras.optimizers.Adam):
         """How many calls of `apply` changed nothing since a gradient was not finite."""
         return 0 if self._skipped_steps is None else self._skipped_steps
 
+    @without_autograph
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
         """Update the variables, one gradient each.
 
@@ -256,7 +257,7 @@ class Adam(keras.optimizers.Adam):
         grads = list(grads)
         if not grads:
             return
-        if self._overridden_hooks:
+        if self._overridden_hooks():
             super().apply(grads, trainable_variables)
             return
         variables = self._variables_of(grads, trainable_variables)
@@ -272,6 +273,15 @@ class Adam(keras.optimizers.Adam):
             finite = self._update(grads, variables) if grads else None
             self._constrain(variables, finite)
         self._count(finite)
+
+    def _overridden_hooks(self) -> list[str]:
+        """Return the hooks that the class or the object has of its own."""
+        own = vars(self)
+        return [
+            hook
+            for hook in KERAS_HOOKS
+            if hook in own or getattr(type(self), hook) is not getattr(Adam, hook)
+        ]
 
     def _variables_of(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None) -> Any:
         """Return the variables that the gradients are of, one each."""
@@ -292,8 +302,10 @@ class Adam(keras.optimizers.Adam):
 
     def _update(self, grads: Sequence[Any], variables: Sequence[Any]) -> Any:
         """Take the compiled step; return whether it was finite, or `None` where nobody asks."""
-        if self._updater is None:
+        slots_in_use = self.amsgrad, self.use_ema, bool(self.gradient_accumulation_steps)
+        if self._updater is None or self._slots_in_use != slots_in_use:
             self._updater = self._updater_class(self._entries(), self.assign)
+            self._slots_in_use = slots_in_use
         positions = self._positions_of(variables)
         gradients: list[Any] = [None] * len(self._trainable_variables)
         for position, gradient in zip(positions, grads, strict=True):
@@ -332,15 +344,31 @@ class Adam(keras.optimizers.Adam):
         return positions
 
     def _entries(self) -> list[Entry]:
-        """Gather the slots of each variable; one that its gradient overwrites has no state."""
-        empty = [None] * len(self._trainable_variables)
+        """Gather the slots of each variable; one that its gradient overwrites has no state.
+
+        Raises:
+            ValueError: an option needs slots that were not made when the optimizer was built.
+
+        """
+
+        def slots_of(option: str, attribute: str) -> Sequence[Any]:
+            if not getattr(self, option):
+                return [None] * len(self._trainable_variables)
+            slots = getattr(self, attribute, None)
+            if not slots:
+                raise ValueError(
+                    f"`{option}` must be set before the optimizer is built, that is, before its "
+                    f"first step: it needs state of its own. Received: {getattr(self, option)!r}."
+                )
+            return slots
+
         slots = zip(
             self._trainable_variables,
             self._momentums,
             self._velocities,
-            self._velocity_hats if self.amsgrad else empty,
-            self._model_variables_moving_average if self.use_ema else empty,
-            self._accumulated_gradients if self.gradient_accumulation_steps else empty,
+            slots_of("amsgrad", "_velocity_hats"),
+            slots_of("use_ema", "_model_variables_moving_average"),
+            slots_of("gradient_accumulation_steps", "_accumulated_gradients"),
             strict=True,
         )
         return [Entry(Slots(*each), self._decays(each[0])) for each in slots]

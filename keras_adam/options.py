@@ -75,7 +75,7 @@ def _is_on(value: Any) -> bool:
     """Say whether a number switches its option on: `None` and zero do not; what varies does."""
     if value is None:
         return False
-    return float(value) > 0 if isinstance(value, numbers.Real) else True
+    return float(value) != 0 if isinstance(value, numbers.Real) else True
 
 
 def _value(name: str, value: Any, iterations: Any) -> Any:

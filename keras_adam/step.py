@@ -57,7 +57,10 @@ def global_clip_scale(square_sum: Array, bound: Array) -> Array:
     A global norm that is not finite makes the whole step NaN, as in Keras: it has
     no direction.
     """
-    return rule.clip_scale(square_sum, bound) + (square_sum - square_sum)
+    # Everything from the root: XLA does not compute a root twice. Of `square_sum` itself it would
+    # compute all square sums anew for each variable, and compile for half a minute.
+    norm = ops.sqrt(square_sum)
+    return bound / ops.maximum(norm, bound) + (norm - norm)
 
 
 def clip(

@@ -2,12 +2,14 @@
 
 import collections
 import importlib
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
 import keras
 
 from keras_adam.rule import Slots
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Entry(NamedTuple):
@@ -51,6 +53,18 @@ class Patterns:
 def missing(gradients: Sequence[Any]) -> tuple[bool, ...]:
     """Return the pattern of the gradients that are missing."""
     return tuple(gradient is None for gradient in gradients)
+
+
+def without_autograph(function: Function) -> Function:
+    """Keep TensorFlow's AutoGraph from rewriting `function` and all that it calls.
+
+    It spares Keras, but not what is outside of it, and would take seconds at the first trace.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    return cast(Function, tf.autograph.experimental.do_not_convert(function))
 
 
 def updater_class() -> Any:

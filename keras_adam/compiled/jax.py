@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import sparse as jax_sparse
 from keras import ops
-from keras.src.backend.common.stateless_scope import in_stateless_scope
 
 from keras_adam import rule, sparse, step
 from keras_adam.compiled import Entry, Patterns
@@ -40,13 +39,9 @@ class Updater:
         self.entries = list(entries)
         self._assign = assign
         self._patterns = Patterns()
-        static = ("options", "decays")
-        self._take_step = jax.jit(_take_step, static_argnames=static)
-        # The state is given away to be overwritten, where nobody but the optimizer holds it.
-        # The weights are not: who reads `variable.value` before a step may use it after it.
-        self._take_step_in_place = jax.jit(
-            _take_step, static_argnames=static, donate_argnames="state"
-        )
+        # Nothing is donated: users hold arrays of the state, or have one array in two variables
+        # (Keras itself does, when a fit with averages ends).
+        self._take_step = jax.jit(_take_step, static_argnames=("options", "decays"))
         self._total = jax.jit(_total, static_argnames="options")
 
     def __call__(
@@ -59,7 +54,7 @@ class Updater:
         Returns a boolean scalar array: whether the gradients were finite, or `None`
         where that was not asked for.
         """
-        gradients = [_pad(g) if isinstance(g, jax_sparse.BCOO) else g for g in gradients]
+        gradients = [_of_rows(g) if isinstance(g, jax_sparse.BCOO) else g for g in gradients]
         moves_all = options.accumulation or any(e.slots.average is not None for e in self.entries)
         moving = [
             i
@@ -79,7 +74,7 @@ class Updater:
         return finite
 
     def _split(self, moving: Sequence[int], gradients: Sequence[Any]) -> list[list[int]]:
-        """Split the variables that move into parts, each of which has a program.
+        """Split the variables that move into parts on the same devices, each with a program.
 
         Sparse gradients have a part each: together, there would be a program for every
         combination of their numbers of rows. In a trace there is only one of them.
@@ -90,11 +85,13 @@ class Updater:
         sparse_ones = [i for i in moving if isinstance(gradients[i], jax_sparse.BCOO)]
         rest = [i for i in moving if i not in sparse_ones]
         pattern = tuple(g is None or i in sparse_ones for i, g in enumerate(gradients))
-        if self._patterns.has_own_programs(pattern, is_traced=False):
-            parts = [rest] if rest else []
-        else:
-            parts = [[i] for i in rest]
-        return parts + [[i] for i in sparse_ones]
+        if not self._patterns.has_own_programs(pattern, is_traced=False):
+            return [[i] for i in moving]
+        by_devices: dict[Any, list[int]] = {}
+        for i in rest:
+            devices = frozenset(self.entries[i].slots.variable.value.devices())
+            by_devices.setdefault(devices, []).append(i)
+        return [*by_devices.values(), *([i] for i in sparse_ones)]
 
     def _totals(
         self,
@@ -115,7 +112,9 @@ class Updater:
             ),
             strict=True,
         )
-        return sum(square_sums), jnp.all(jnp.stack(finite))
+        # By way of the host: the parts may lie on several devices.
+        square_sums, finite = jax.device_get((square_sums, finite))
+        return sum(square_sums), np.all(finite)
 
     def _step(
         self,
@@ -126,9 +125,7 @@ class Updater:
         options: Options,
     ) -> Any:
         """Take the step of the variables at `positions`; return whether it was finite."""
-        run: Callable[..., Any] = _take_step
-        if options.jit_compile:
-            run = self._take_step if in_stateless_scope() else self._take_step_in_place
+        run = self._take_step if options.jit_compile else _take_step
         decays = tuple(self.entries[i].decays for i in positions)
         weights, state = self._values(positions)
         own = [gradients[i] for i in positions]
@@ -148,6 +145,11 @@ class Updater:
 
 def _value(variable: Any) -> Any:
     return None if variable is None else variable.value
+
+
+def _of_rows(gradient: Any) -> Any:
+    """Return a sparse gradient of whole rows, padded; one of single elements as a dense one."""
+    return _pad(gradient) if gradient.n_sparse == 1 else gradient.todense()
 
 
 def _pad(gradient: Any) -> Any:
@@ -183,10 +185,8 @@ def _total(
     scalars = _scalars(slots, numbers, iterations, options)
     means: list[Any] = _means(slots, gradients, scalars, options)
     widest = "float64" if "float64" in scalars else "float32"
-    square_sum = jnp.zeros((), widest)
-    for mean in means:
-        if mean is not None:
-            square_sum += sparse.square_sum(mean).astype(widest)
+    square_sums = [sparse.square_sum(mean) for mean in means if mean is not None]
+    square_sum = jnp.sum(jnp.stack([s.astype(widest) for s in square_sums]))
     return square_sum, step.all_finite([g for g in gradients if g is not None])
 
 

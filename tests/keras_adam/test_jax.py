@@ -30,6 +30,41 @@ def test_the_suite_passes_on_jax():
     assert " passed" in run.stdout
 
 
+TWO_DEVICES = """
+import jax, jax.numpy as jnp, keras, numpy as np
+import keras_adam
+
+ends = []
+for module in (keras_adam, keras.optimizers):
+    variables = [keras.Variable(np.ones(2, "float32")) for _ in range(2)]
+    for variable, device in zip(variables, jax.devices(), strict=True):
+        variable.assign(jax.device_put(variable.value, device))
+    gradients = [jax.device_put(jnp.ones(2), device) for device in jax.devices()]
+    optimizer = module.Adam(0.01)
+    for _ in range(3):
+        optimizer.apply(gradients, variables)
+    ends.append([np.asarray(v.value) for v in variables])
+np.testing.assert_allclose(*ends, rtol=1e-5)
+"""
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
+def test_variables_on_two_devices():
+    run = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES],
+        cwd=Path(__file__).parents[2],
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+
+
 @pytest.mark.parametrize("backend", ["torch", "numpy"])
 def test_other_backends_are_refused_at_construction(backend, monkeypatch):
     import keras_adam

@@ -23,14 +23,6 @@ def test_keras_still_has_the_hooks_that_we_honour(name):
     )
 
 
-def test_keras_still_says_whether_a_scope_is_stateless():
-    from keras.src.backend.common.stateless_scope import in_stateless_scope
-
-    assert not in_stateless_scope()
-    with keras.StatelessScope():
-        assert in_stateless_scope()
-
-
 def test_state_has_names_and_order_of_keras():
     options = {"amsgrad": True, "use_ema": True, "gradient_accumulation_steps": 2}
     variables = [keras.Variable([1.0], name="a"), keras.Variable([[1.0]], name="b")]

@@ -159,6 +159,14 @@ def test_a_hook_that_a_subclass_overrides_is_called():
     np.testing.assert_array_equal(*ends)
 
 
+def test_a_hook_that_an_object_has_of_its_own_is_called():
+    variable = keras.Variable([1.0])
+    optimizer = keras_adam.Adam(0.1)
+    optimizer._clip_gradients = lambda gradients: [gradient * 0 for gradient in gradients]
+    optimizer.apply([keras.ops.ones(1)], [variable])
+    assert float(variable[0]) == 1.0
+
+
 @pytest.mark.parametrize("option", ["lazy", "skip_nonfinite"])
 def test_what_only_the_compiled_update_does_is_refused_beside_such_a_hook(option):
     with pytest.raises(ValueError, match=rf"`{option}=True` .* `update_step`"):

@@ -215,15 +215,56 @@ def test_a_float16_accumulator_recovers_from_its_overflow():
     assert (variable.numpy() < 1.0).all()
 
 
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="TensorFlow updates in place")
-def test_the_state_is_overwritten_in_place_and_the_weights_are_not():
+def test_arrays_of_the_state_that_a_user_holds_or_shares_stay_whole():
     variable = keras.Variable(np.ones(4, "float32"))
+    optimizers = [keras_adam.Adam(0.1, use_ema=True) for _ in range(2)]
+    for optimizer in optimizers:
+        optimizer.build([variable])
+    gradient = keras.ops.ones(4)
+    optimizers[0].apply([gradient], [variable])
+    held = [v.value for v in optimizers[0].variables]
+    for theirs, value in zip(optimizers[1].variables, held, strict=True):
+        theirs.assign(value)
+    optimizers[0].finalize_variable_values([variable])  # the average's array is the variable's now
+    for optimizer in optimizers:
+        optimizer.apply([gradient], [variable])
+    assert all(np.isfinite(keras.ops.convert_to_numpy(value)).all() for value in held)
+
+
+def test_slots_may_be_put_out_of_use_as_in_keras():
+    ends = []
+    for module in (keras_adam, keras.optimizers):
+        variable = keras.Variable([1.0, 2.0])
+        optimizer = module.Adam(0.01, beta_2=0.5, epsilon=1e-2, amsgrad=True)
+        for i in range(6):
+            optimizer.amsgrad = i < 3
+            gradient = [10.0, 10.0] if i < 3 else [0.1, 0.1]
+            optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        ends.append(keras.ops.convert_to_numpy(variable.value))
+    np.testing.assert_allclose(*ends, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("amsgrad", True), ("use_ema", True), ("gradient_accumulation_steps", 2)]
+)
+def test_slots_that_were_not_made_are_asked_for_too_late(option, value):
+    variable = keras.Variable([1.0])
     optimizer = keras_adam.Adam(0.1)
-    optimizer.build([variable])
-    weights, momentum = variable.value, optimizer._momentums[0].value
-    optimizer.apply([keras.ops.ones(4)], [variable])
-    assert momentum.is_deleted()
-    np.testing.assert_array_equal(np.asarray(weights), np.ones(4))
+    optimizer.apply([keras.ops.ones(1)], [variable])
+    setattr(optimizer, option, value)
+    with pytest.raises(ValueError, match=f"`{option}` must be set before the optimizer is built"):
+        optimizer.apply([keras.ops.ones(1)], [variable])
+
+
+def test_a_negative_weight_decay_set_later_grows_the_weights_as_in_keras():
+    ends = []
+    for module in (keras_adam, keras.optimizers):
+        variable = keras.Variable([1.0, 2.0])
+        optimizer = module.Adam(0.01, epsilon=1.0)
+        optimizer.weight_decay = -1.0
+        optimizer.apply([keras.ops.ones(2)], [variable])
+        ends.append(keras.ops.convert_to_numpy(variable.value))
+    np.testing.assert_allclose(*ends, rtol=1e-5)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="`stateless_apply` is for JAX")

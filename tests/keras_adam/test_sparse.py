@@ -203,3 +203,14 @@ def test_any_rows(indices, width, lazy):
     make_step(keras_adam.Adam(0.01, lazy=lazy), [variable])([sparse_gradient(indices, values)])
     theirs.apply([dense(indices, values)])
     np.testing.assert_allclose(variable.numpy(), theirs.variables[0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="a form of JAX's")
+def test_a_gradient_of_single_elements():
+    from jax.experimental import sparse
+
+    variable = keras.Variable(np.ones((4, 3), "float32"))
+    gradient = sparse.BCOO.fromdense(keras.ops.eye(4, 3))
+    keras_adam.Adam(0.1).apply([gradient], [variable])
+    expected = np.ones((4, 3)) - 0.1 * np.eye(4, 3)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(variable.value), expected, atol=1e-5)
