@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import numpy as np
@@ -473,9 +472,7 @@ def run(*arguments):
 
 def test_the_command(tmp_path):
     before, after = write_pair(tmp_path, [500, 505, 510], [400, 405, 410])
-    begin = time.perf_counter()
     done = run(before, after)
-    assert time.perf_counter() - begin < 6  # two on a quiet machine, and no TensorFlow
     assert done.returncode == 0, done.stderr
     assert "images_per_second" in done.stdout
     assert "difference: slower" in done.stdout

@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -106,11 +105,9 @@ def test_the_command_needs_no_tensorflow(folder):
         "import sys; from benchmarks import __main__; __main__.main(); "
         "assert 'tensorflow' not in sys.modules"
     )
-    begin = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", code, "report", folder], cwd=ROOT, capture_output=True, text=True
     )
-    assert time.perf_counter() - begin < 10
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == str(folder / "report.html")
 
