@@ -243,7 +243,7 @@ def test_more_than_fits_into_the_memory_is_refused(monkeypatch):
     monkeypatch.setattr(competitors.machine, "free_memory_bytes", lambda: 8e9)
     found, _ = competitors.combine(["adam", "sgd"], ["eager", "graph", "xla"], "tensorflow")
     competitors.check_memory({"small": [(10,)]}, len(found), "cpu")
-    with pytest.raises(InputError, match=r"'vit_b16': 6 competitors need about 14 GB .* 8 GB are"):
+    with pytest.raises(InputError, match=r"'vit_b16': 6 competitors need about 16 GB .* 8 GB are"):
         competitors.check_memory({"vit_b16": shapes.SHAPES["vit_b16"]()}, len(found), "cpu")
 
 
