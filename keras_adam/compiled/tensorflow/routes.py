@@ -10,9 +10,10 @@ from keras_adam import rule
 from keras_adam.compiled import Entry
 from keras_adam.options import Options
 
-# The kernel updates a variable of few numbers at once, in 5 to 7 microseconds. It splits more of
-# them over the threads, and waking a thread takes 20 microseconds: that pays for large ones. What
-# lies between is better off in a group, if the group is large enough to be worth a launch.
+# The kernel updates a variable of few numbers at once. It splits more of them over the threads,
+# and to wake a thread takes longer than to update a thousand numbers: that pays for large ones.
+# What lies between is better off in a group, if that is large enough to be worth a launch.
+# `python -m benchmarks.updates.grid` measures what follows.
 MOST_NUMBERS_AT_ONCE = 256
 LEAST_NUMBERS_TO_SPLIT = 16384
 LEAST_GROUP_VARIABLES = 4
