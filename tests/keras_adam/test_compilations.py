@@ -42,20 +42,25 @@ for optimizer in [
 """
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "compiled"])
-def test_learning_rate_schedule_and_step_compile_nothing(mode, tmp_path):
-    if keras.backend.backend() == "jax" and mode == "graph":
-        pytest.skip("JAX has no graph mode")
+def counts_of(script, dump, *arguments):
+    """Run a script with XLA dumping into the folder `dump`; return the numbers of each line."""
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path), mode],
+        [sys.executable, "-c", script, str(dump), *arguments],
         cwd=Path(__file__).parents[2],
-        env={**os.environ, "XLA_FLAGS": f"--xla_dump_to={tmp_path}", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={**os.environ, "XLA_FLAGS": f"--xla_dump_to={dump}", "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3000:]
-    counts = [tuple(map(int, line.split())) for line in run.stdout.splitlines()]
+    return [tuple(map(int, line.split())) for line in run.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "compiled"])
+def test_learning_rate_schedule_and_step_compile_nothing(mode, tmp_path):
+    if keras.backend.backend() == "jax" and mode == "graph":
+        pytest.skip("JAX has no graph mode")
+    counts = counts_of(SCRIPT, tmp_path, mode)
     assert len(counts) == 4
     # The last one has a kernel, and XLA nothing to do but in a step that it compiles.
     programs = (1, 1, 1, 1) if mode == "compiled" else (2, 1, 1, 0)
@@ -97,16 +102,7 @@ for options in [{"clipnorm": 1.0}, {"lazy": True, "weight_decay": 0.1}, {"use_em
 
 def test_whatever_comes_the_programs_are_few(tmp_path):
     """Eight variables have 255 patterns of gradients, and each sparse one nine numbers of rows."""
-    run = subprocess.run(
-        [sys.executable, "-c", RANDOM_SCRIPT, str(tmp_path)],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "XLA_FLAGS": f"--xla_dump_to={tmp_path}", "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    counts = [tuple(map(int, line.split())) for line in run.stdout.splitlines()]
+    counts = counts_of(RANDOM_SCRIPT, tmp_path)
     assert len(counts) == 3
     for half, whole in counts:
         # Of a pattern that comes back, one; a variable at a time, one a shape, with a gradient and
