@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_adam import rule, sparse, step
 from keras_adam.compiled import Entry, Patterns, missing
-from keras_adam.compiled.tensorflow import kernel, lazy_rows, routes
+from keras_adam.compiled.tensorflow import lazy_rows, plain_adam, routes
 from keras_adam.compiled.tensorflow.group import Group
 from keras_adam.compiled.tensorflow.launcher import Launcher
 from keras_adam.compiled.tensorflow.programs import Programs
@@ -32,19 +32,19 @@ class CompiledStep:
         self,
         entries: Sequence[Entry],
         options: Options,
-        kernel_is_exact: bool,
+        plain_is_exact: bool,
         assign: Callable[[Any, Any], None],
     ) -> None:
-        """Prepare for `entries`; `kernel_is_exact` says it of the kernel with these betas."""
+        """Prepare for `entries`; `plain_is_exact` says it of `plain_adam` with these betas."""
         self._entries = entries
         self._options = options
         self._assign = assign
         self._dtypes = [rule.compute_dtype(e.slots.variable.dtype.name) for e in entries]
         optimized = [i for i, e in enumerate(entries) if e.slots.momentum is not None]
-        self._for_kernel: Sequence[int] = []
-        if kernel_is_exact:
-            self._for_kernel = routes.choose_kernel(entries, optimized, options)
-        self._for_groups = [i for i in optimized if i not in set(self._for_kernel)]
+        self._plain: Sequence[int] = []
+        if plain_is_exact:
+            self._plain = routes.choose_plain_adam(entries, optimized, options)
+        self._for_groups = [i for i in optimized if i not in set(self._plain)]
         self._launched = Patterns()
         self._grouped = Patterns()
         self._programs = Programs(options, assign)
@@ -109,12 +109,12 @@ class CompiledStep:
         if self._options.clip == "global_clipnorm":
             square_sum = self._square_sum(work, groups, scalars)
             clip_scale = step.global_clip_scale(square_sum, numbers.clip_bound)
-        for_kernel = [
+        plain = [
             (self._entries[i].slots, work.dense[i])
-            for i in self._for_kernel
+            for i in self._plain
             if work.dense[i] is not None
         ]
-        kernel.update(for_kernel, numbers, updates)
+        plain_adam.update(plain, numbers, updates)
         for group in groups:
             group.update(work.dense, scalars, clip_scale, finite)
         for i, rows in work.rows.items():

@@ -1,22 +1,22 @@
-"""Which route updates a variable: TensorFlow's own kernel, or a group's XLA program.
+"""Which route updates a variable: TensorFlow's own operations, or a group's XLA program.
 
 Neither changes what is computed, only how fast. A step that is compiled as a whole, by
 `jit_compile=True` of `fit` or of the function around it, is one XLA program by any route.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from keras_adam import rule
 from keras_adam.compiled import Entry
 from keras_adam.options import Options
 
-# The kernel updates a variable of few numbers at once. It splits more of them over the threads,
-# and to wake a thread takes longer than to update a thousand numbers: that pays for large ones.
-# What lies between is better off in a group, if that is large enough to be worth a launch.
+# TensorFlow's kernel updates a variable of few numbers at once. It splits more of them over the
+# threads, and to wake a thread takes longer than to update a thousand numbers: that pays for
+# large ones. For what lies between, a dozen operations in place take less than one such kernel.
 # `python -m benchmarks.updates.grid` measures what follows.
-MOST_NUMBERS_AT_ONCE = 256
+MOST_NUMBERS_AT_ONCE = 32
 LEAST_NUMBERS_TO_SPLIT = 16384
-LEAST_GROUP_VARIABLES = 4
 
 # One program over all variables starts only when the last gradient is there, and
 # its launch cost grows faster than linearly with its arguments; one program a
@@ -25,13 +25,13 @@ MAX_GROUP_VARIABLES = 32
 MAX_GROUP_BYTES = 4 << 20
 
 
-def choose_kernel(
+def choose_plain_adam(
     entries: Sequence[Entry], positions: Sequence[int], options: Options
 ) -> list[int]:
-    """Return the positions of the variables that the kernel updates; groups have the others.
+    """Return the positions of the variables that TensorFlow's own operations update.
 
-    The kernel does all that a step does only for a variable that needs nothing but Adam.
-    On a GPU a kernel a variable is a launch each, which groups save.
+    They do all that a step does only for a variable that needs nothing but Adam; the others
+    share the programs of groups. On a GPU each operation is a launch, which groups save.
     """
     more_than_adam = (
         options.clip
@@ -40,16 +40,12 @@ def choose_kernel(
         or options.skip_nonfinite
         or not options.jit_compile
     )
-    if more_than_adam:
-        return []
-    fit = [i for i in positions if _needs_only_adam(entries[i], options)]
-    others = [i for i in fit if not _suits_the_kernel(entries[i])]
-    return fit if len(others) < LEAST_GROUP_VARIABLES else sorted(set(fit) - set(others))
+    return [] if more_than_adam else [i for i in positions if _needs_only_adam(entries[i], options)]
 
 
-def _suits_the_kernel(entry: Entry) -> bool:
-    count = entry.slots.variable.shape.num_elements()
-    return not MOST_NUMBERS_AT_ONCE < count < LEAST_NUMBERS_TO_SPLIT
+def has_kernel(variable: Any) -> bool:
+    """Say whether TensorFlow's Adam kernel updates the variable, or operations in place do."""
+    return not MOST_NUMBERS_AT_ONCE < variable.shape.num_elements() < LEAST_NUMBERS_TO_SPLIT
 
 
 def _needs_only_adam(entry: Entry, options: Options) -> bool:

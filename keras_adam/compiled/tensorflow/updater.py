@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_adam.compiled import Entry
-from keras_adam.compiled.tensorflow import kernel
+from keras_adam.compiled.tensorflow import plain_adam
 from keras_adam.compiled.tensorflow.compiled_step import CompiledStep
 from keras_adam.compiled.tensorflow.replicas import (
     local_entry,
@@ -52,16 +52,16 @@ class Updater:
         packed = self._pack(numbers)
         learning_rate = tf.convert_to_tensor(numbers.learning_rate)
         iterations = tf.convert_to_tensor(iterations)
-        kernel_is_exact = kernel.is_exact(numbers)
+        plain_is_exact = plain_adam.is_exact(numbers)
         finite = None
         for replica in local_replicas(self.entries[0].slots.variable):
-            step = self._step(options, kernel_is_exact, replica)
+            step = self._step(options, plain_is_exact, replica)
             finite = step.take(gradients, packed, learning_rate, iterations)
         return finite
 
-    def _make_step(self, options: Options, kernel_is_exact: bool, replica: int) -> CompiledStep:
+    def _make_step(self, options: Options, plain_is_exact: bool, replica: int) -> CompiledStep:
         entries = [local_entry(entry, replica) for entry in self.entries]
-        return CompiledStep(entries, options, kernel_is_exact, self._assign)
+        return CompiledStep(entries, options, plain_is_exact, self._assign)
 
     def _pack(self, numbers: Numbers) -> Any:
         """Return all numbers but the learning rate as one float64 tensor."""
