@@ -49,7 +49,6 @@ def test_a_variable_that_needs_nothing_but_adam_has_the_kernel(dtype):
         {"beta_2": 0.9999},
         {"beta_1": lambda: 0.9},
         {"amsgrad": True},
-        {"weight_decay": 0.1},
         {"clipnorm": 1.0},
         {"clipvalue": 1.0},
         {"global_clipnorm": 1.0},
@@ -81,10 +80,11 @@ def test_what_the_kernel_would_split_for_nothing_takes_operations_in_place():
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "compiled"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_size_takes_the_same_steps(mode, dtype):
-    optimizer, reference, variables = train_both(
-        {"learning_rate": 0.01}, [(5,), (13, 5), (130, 130)], mode, steps=30, dtype=dtype
-    )
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.1}], ids=["adam", "decay"])
+def test_every_size_takes_the_same_steps(mode, dtype, options):
+    options = {"learning_rate": 0.01, **options}
+    shapes = [(5,), (13, 5), (130, 130)]
+    optimizer, reference, variables = train_both(options, shapes, mode, steps=30, dtype=dtype)
     assert_same_training(optimizer, reference, variables)
 
 

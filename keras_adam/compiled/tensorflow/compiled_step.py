@@ -36,6 +36,7 @@ class CompiledStep:
         assign: Callable[[Any, Any], None],
     ) -> None:
         """Prepare for `entries`; `plain_is_exact` says it of `plain_adam` with these betas."""
+        entries = [e._replace(decays=e.decays and options.weight_decay) for e in entries]
         self._entries = entries
         self._options = options
         self._assign = assign
@@ -43,7 +44,7 @@ class CompiledStep:
         optimized = [i for i, e in enumerate(entries) if e.slots.momentum is not None]
         self._plain: Sequence[int] = []
         if plain_is_exact:
-            self._plain = routes.choose_plain_adam(entries, optimized, options)
+            self._plain = routes.choose_plain(entries, optimized, options)
         self._for_groups = [i for i in optimized if i not in set(self._plain)]
         self._launched = Patterns()
         self._grouped = Patterns()
@@ -110,9 +111,7 @@ class CompiledStep:
             square_sum = self._square_sum(work, groups, scalars)
             clip_scale = step.global_clip_scale(square_sum, numbers.clip_bound)
         plain = [
-            (self._entries[i].slots, work.dense[i])
-            for i in self._plain
-            if work.dense[i] is not None
+            (self._entries[i], work.dense[i]) for i in self._plain if work.dense[i] is not None
         ]
         plain_adam.update(plain, numbers, updates)
         for group in groups:

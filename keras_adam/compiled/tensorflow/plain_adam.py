@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_adam import rule
+from keras_adam.compiled import Entry
 from keras_adam.compiled.tensorflow import routes
-from keras_adam.rule import Numbers, Slots
+from keras_adam.rule import Numbers, Scalars
 
 # Both compute average + (value - average) * (1 - beta). With a small beta that
 # cancels where the value is much smaller than the average, and may end at zero.
@@ -40,55 +41,57 @@ def _is_exact(one_minus_beta: Any) -> bool:
 
 
 def update(
-    slots_and_gradients: Sequence[tuple[Slots, Any]], numbers: Numbers, updates: Any
+    entries_and_gradients: Sequence[tuple[Entry, Any]], numbers: Numbers, updates: Any
 ) -> None:
     """Take the step that follows `updates` earlier ones.
 
     `numbers` and `updates` are float64 scalars; a gradient of another dtype is cast.
     """
-    dtypes = {slots.variable.dtype for slots, _ in slots_and_gradients}
-    arguments = {dtype: _arguments(numbers, updates, dtype) for dtype in dtypes}
-    for slots, gradient in slots_and_gradients:
-        dtype = slots.variable.dtype
-        take = _by_kernel if routes.has_kernel(slots.variable) else _by_operations
-        take(slots, tf.cast(gradient, dtype), arguments[dtype])
+    dtypes = {entry.slots.variable.dtype for entry, _ in entries_and_gradients}
+    scalars = {dtype: _scalars(numbers, updates, dtype) for dtype in dtypes}
+    for entry, gradient in entries_and_gradients:
+        dtype = entry.slots.variable.dtype
+        take = _by_kernel if routes.has_kernel(entry) else _by_operations
+        take(entry, tf.cast(gradient, dtype), scalars[dtype])
 
 
-def _by_kernel(slots: Slots, gradient: Any, arguments: dict[str, Any]) -> None:
-    # Its own bias correction is switched off, by powers of zero: `rule` knows it without
-    # the cancellation.
+def _by_kernel(entry: Entry, gradient: Any, scalars: Scalars) -> None:
     zero = tf.zeros((), gradient.dtype)
     tf.raw_ops.ResourceApplyAdam(
-        var=slots.variable.handle,
-        m=slots.momentum.handle,
-        v=slots.velocity.handle,
-        grad=gradient,
+        var=entry.slots.variable.handle,
+        m=entry.slots.momentum.handle,
+        v=entry.slots.velocity.handle,
+        # Its own bias correction is switched off, by powers of zero: `rule` knows it without
+        # the cancellation.
         beta1_power=zero,
         beta2_power=zero,
-        **arguments,
+        lr=scalars.step_size,
+        beta1=1 - scalars.one_minus_beta_1,
+        beta2=1 - scalars.one_minus_beta_2,
+        epsilon=scalars.epsilon,
+        grad=gradient,
     )
 
 
-def _by_operations(slots: Slots, gradient: Any, arguments: dict[str, Any]) -> None:
-    """Compute what the kernel computes, in the same order."""
-    one_minus_beta_1, one_minus_beta_2 = 1 - arguments["beta1"], 1 - arguments["beta2"]
-    momentum = slots.momentum.assign_add((gradient - slots.momentum) * one_minus_beta_1)
-    velocity = slots.velocity.assign_add((tf.square(gradient) - slots.velocity) * one_minus_beta_2)
-    step = arguments["lr"] * momentum / (tf.sqrt(velocity) + arguments["epsilon"])
-    slots.variable.assign_sub(step)
+def _by_operations(entry: Entry, gradient: Any, scalars: Scalars) -> None:
+    """Compute what the kernel computes, in the same order, with decay."""
+    variable, momentum, velocity = entry.slots[:3]
+    momentum = momentum.assign_add((gradient - momentum) * scalars.one_minus_beta_1)
+    velocity = velocity.assign_add((tf.square(gradient) - velocity) * scalars.one_minus_beta_2)
+    change = scalars.step_size * momentum / (tf.sqrt(velocity) + scalars.epsilon)
+    if entry.decays:
+        change += variable * scalars.decay
+    variable.assign_sub(change)
 
 
-def _arguments(numbers: Numbers, updates: Any, dtype: Any) -> dict[str, Any]:
+def _scalars(numbers: Numbers, updates: Any, dtype: Any) -> Scalars:
     # The bias correction must be that of the betas as the kernel sees them.
-    beta_1 = tf.cast(1 - numbers.one_minus_beta_1, dtype)
-    beta_2 = tf.cast(1 - numbers.one_minus_beta_2, dtype)
     rounded = numbers._replace(
-        one_minus_beta_1=1 - tf.cast(beta_1, tf.float64),
-        one_minus_beta_2=1 - tf.cast(beta_2, tf.float64),
+        one_minus_beta_1=_as_seen(numbers.one_minus_beta_1, dtype),
+        one_minus_beta_2=_as_seen(numbers.one_minus_beta_2, dtype),
     )
-    return {
-        "lr": tf.cast(rule.scalars(rounded, updates).step_size, dtype),
-        "beta1": beta_1,
-        "beta2": beta_2,
-        "epsilon": tf.cast(numbers.epsilon, dtype),
-    }
+    return Scalars(*(tf.cast(scalar, dtype) for scalar in rule.scalars(rounded, updates)))
+
+
+def _as_seen(one_minus_beta: Any, dtype: Any) -> Any:
+    return 1 - tf.cast(tf.cast(1 - one_minus_beta, dtype), tf.float64)

@@ -5,7 +5,6 @@ Neither changes what is computed, only how fast. A step that is compiled as a wh
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from keras_adam import rule
 from keras_adam.compiled import Entry
@@ -25,13 +24,12 @@ MAX_GROUP_VARIABLES = 32
 MAX_GROUP_BYTES = 4 << 20
 
 
-def choose_plain_adam(
-    entries: Sequence[Entry], positions: Sequence[int], options: Options
-) -> list[int]:
+def choose_plain(entries: Sequence[Entry], positions: Sequence[int], options: Options) -> list[int]:
     """Return the positions of the variables that TensorFlow's own operations update.
 
-    They do all that a step does only for a variable that needs nothing but Adam; the others
-    share the programs of groups. On a GPU each operation is a launch, which groups save.
+    They do all that a step does only for a variable that needs nothing but Adam, and decay if
+    it is not large; the others share the programs of groups. An entry says in `decays` whether
+    it does with these options. On a GPU each operation is a launch, which groups save.
     """
     more_than_adam = (
         options.clip
@@ -40,20 +38,22 @@ def choose_plain_adam(
         or options.skip_nonfinite
         or not options.jit_compile
     )
-    return [] if more_than_adam else [i for i in positions if _needs_only_adam(entries[i], options)]
+    return [] if more_than_adam else [i for i in positions if _is_plain(entries[i])]
 
 
-def has_kernel(variable: Any) -> bool:
-    """Say whether TensorFlow's Adam kernel updates the variable, or operations in place do."""
-    return not MOST_NUMBERS_AT_ONCE < variable.shape.num_elements() < LEAST_NUMBERS_TO_SPLIT
+def has_kernel(entry: Entry) -> bool:
+    """Say whether TensorFlow's Adam kernel updates a plain variable, or operations in place."""
+    count = entry.slots.variable.shape.num_elements()
+    return not (entry.decays or MOST_NUMBERS_AT_ONCE < count < LEAST_NUMBERS_TO_SPLIT)
 
 
-def _needs_only_adam(entry: Entry, options: Options) -> bool:
+def _is_plain(entry: Entry) -> bool:
     slots, dtype = entry.slots, entry.slots.variable.dtype.name
+    is_large = slots.variable.shape.num_elements() >= LEAST_NUMBERS_TO_SPLIT
     return (
         slots.velocity_hat is slots.average is slots.accumulator is None
         and dtype == rule.compute_dtype(dtype)
-        and not (entry.decays and options.weight_decay)
+        and not (entry.decays and is_large)
         and "GPU" not in slots.variable.device
     )
 
