@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_adam import state, validate
+from keras_adam import rule, saving, state, validate
 from keras_adam.built import BuiltVariables
 from keras_adam.compiled import Entry, updater_class, without_autograph
 from keras_adam.options import read_numbers, read_options
@@ -50,6 +50,17 @@ KERAS_HOOKS = (
     "assign_add",
     "assign_sub",
 )
+
+
+class _Reference:
+    """A variable for Keras to make another one like, but of another dtype."""
+
+    def __init__(self, variable: Any, dtype: str) -> None:
+        self._variable = variable
+        self.dtype = dtype
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._variable, name)
 
 
 @keras.saving.register_keras_serializable(package="keras_adam")
@@ -101,10 +112,20 @@ class Adam(keras.optimizers.Adam):
             is another algorithm than Adam; the cost follows the rows, not the table.
         skip_nonfinite: Boolean. If any gradient is not finite, nothing changes but
             `skipped_steps`.
+        state_dtype: `None`, `"float32"`, `"bfloat16"` or `"int8"`. How momentum and velocity
+            are stored; `None` is the variable's dtype. In bfloat16 they are rounded at random,
+            so that small changes count on average: 4 bytes a parameter in place of 8. `"int8"`
+            has codes with a scale for each block of 256 numbers: 2.03 bytes; variables of less
+            than 4,096 numbers keep float32 there, and `lazy` is refused.
+        master_weights: `False`, `True` or `"stochastic"`. For variables of half precision, whose
+            spacing swallows small steps: `True` keeps a copy of each in float32, which takes the
+            steps, with its average and accumulator in float32; `"stochastic"` rounds bfloat16
+            variables at random in place of a copy. Other variables need neither.
 
     References:
     - Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, section 2
     - Reddi et al. 2018, https://openreview.net/pdf?id=ryQu7f-RZ, for `amsgrad`
+    - Dettmers et al. 2022, https://arxiv.org/abs/2110.02861, for eight-bit states in blocks
 
     Example:
     >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
@@ -132,6 +153,8 @@ class Adam(keras.optimizers.Adam):
         jit_compile: bool = True,
         lazy: bool = False,
         skip_nonfinite: bool = False,
+        state_dtype: str | None = None,
+        master_weights: bool | str = False,
         **kwargs: Any,
     ) -> None:
         validate.numbers(
@@ -153,7 +176,12 @@ class Adam(keras.optimizers.Adam):
             lazy=lazy,
             skip_nonfinite=skip_nonfinite,
         )
-        validate.lazy_alone(lazy, use_ema, gradient_accumulation_steps)
+        validate.choice("state_dtype", state_dtype, (None, "float32", "bfloat16", "int8"))
+        validate.choice("master_weights", master_weights, (False, True, "stochastic"))
+        validate.lazy_alone(
+            lazy, use_ema=use_ema, gradient_accumulation_steps=gradient_accumulation_steps
+        )
+        validate.not_lazy_in_blocks(lazy, state_dtype)
         super().__init__(
             learning_rate=learning_rate,
             beta_1=beta_1,
@@ -173,6 +201,10 @@ class Adam(keras.optimizers.Adam):
             **kwargs,
         )
         self._excluded_names: Sequence[str] = ()
+        validate.not_with_hooks("state_dtype", state_dtype, self._overridden_hooks())
+        validate.not_with_hooks("master_weights", master_weights, self._overridden_hooks())
+        self._state_dtype = state_dtype
+        self._master_weights = master_weights
         self._lazy = False
         self._skip_nonfinite = False
         self.jit_compile = jit_compile
@@ -183,8 +215,12 @@ class Adam(keras.optimizers.Adam):
         self._slots_in_use: Any = None
         self._built_variables: Any = None
         self._skipped_steps: Any = None
+        # What the state has beside Keras's: scales by the id of their codes; master weights by
+        # that of their variable.
+        self._scales: dict[int, Any] = {}
+        self._masters: dict[int, Any] = {}
         # State that was loaded before there were variables to put it in.
-        self._loaded_state: tuple[Any, ...] | None = None
+        self._loaded_state: saving.Saved | None = None
 
     def build(self, variables: Sequence[Any]) -> None:
         """Create the state of `variables`, in Keras's order: momentum, velocity, ..."""
@@ -195,14 +231,63 @@ class Adam(keras.optimizers.Adam):
             self._trainable_variables, self._updater_class.sparse_gradient
         )
         self._warn_of_names_that_exclude_nothing()
+        self._add_scales_and_masters()
         if self.skip_nonfinite:
             self._skipped_steps = self.add_variable(
                 (), dtype="int", name="skipped_steps", aggregation="only_first_replica"
             )
         if self._loaded_state is not None:
             with self._updater_class.outside_of_graphs():
-                state.set_values(self.name, self._saved_variables(), self._loaded_state)
+                saving.set_values(self.name, self._saved_variables(), self._loaded_state)
             self._loaded_state = None
+
+    def add_variable_from_reference(
+        self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
+    ) -> Any:
+        """Add a variable of the state as Keras does, in the dtype that `state_dtype` asks for."""
+        variable = reference_variable
+        dtype = keras.backend.standardize_dtype(variable.dtype)
+        has_master = bool(self.master_weights) and dtype != rule.compute_dtype(dtype)
+        dtype = state.slot_dtype(name or "", variable.shape, dtype, self.state_dtype, has_master)
+        reference = variable if dtype == variable.dtype else _Reference(variable, dtype)
+        return super().add_variable_from_reference(reference, name, initializer)
+
+    def _add_scales_and_masters(self) -> None:
+        for variable in self.variables:
+            if variable.dtype in ("int8", "uint8"):
+                self._scales[id(variable)] = self.add_variable(
+                    (state.block_count(variable.shape),),
+                    dtype="float32",
+                    name=f"{variable.name}_scale",
+                )
+        if not self.master_weights:
+            return
+        for variable in self._trainable_variables:
+            dtype = keras.backend.standardize_dtype(variable.dtype)
+            if dtype == rule.compute_dtype(dtype) or getattr(
+                variable, "overwrite_with_gradient", False
+            ):
+                continue
+            if self.master_weights is True:
+                # Zeros are nobody's master: the first step takes the variable.
+                master = self.add_variable_from_reference(variable, "master")
+                self._masters[id(variable)] = master
+            elif dtype != "bfloat16":
+                raise ValueError(
+                    "`master_weights='stochastic'` rounds bfloat16 variables at random; "
+                    f"{getattr(variable, 'path', variable.name)!r} is of {dtype}. Use "
+                    "master_weights=True."
+                )
+
+    @property
+    def state_dtype(self) -> str | None:
+        """The dtype in which momentum and velocity are stored; `None` is the variable's."""
+        return self._state_dtype
+
+    @property
+    def master_weights(self) -> bool | str:
+        """Whether variables of half precision have a float32 copy, or are rounded at random."""
+        return self._master_weights
 
     @property
     def lazy(self) -> bool:
@@ -212,7 +297,12 @@ class Adam(keras.optimizers.Adam):
     @lazy.setter
     def lazy(self, lazy: bool) -> None:
         validate.booleans(lazy=lazy)
-        validate.lazy_alone(lazy, self.use_ema, self.gradient_accumulation_steps)
+        validate.lazy_alone(
+            lazy,
+            use_ema=self.use_ema,
+            gradient_accumulation_steps=self.gradient_accumulation_steps,
+        )
+        validate.not_lazy_in_blocks(lazy, self.state_dtype)
         validate.not_with_hooks("lazy", lazy, self._overridden_hooks())
         self._lazy = lazy
 
@@ -371,7 +461,17 @@ class Adam(keras.optimizers.Adam):
             slots_of("gradient_accumulation_steps", "_accumulated_gradients"),
             strict=True,
         )
-        return [Entry(Slots(*each), self._decays(each[0])) for each in slots]
+        return [
+            Entry(
+                Slots(*map(self._with_scale, each), master=self._masters.get(id(each[0]))),
+                self._decays(each[0]),
+            )
+            for each in slots
+        ]
+
+    def _with_scale(self, variable: Any) -> Any:
+        scale = self._scales.get(id(variable))
+        return variable if scale is None else state.Quantized(variable, scale)
 
     def _decays(self, variable: Any) -> bool:
         """Say whether weight decay applies to the variable.
@@ -415,9 +515,13 @@ class Adam(keras.optimizers.Adam):
                     stacklevel=3,
                 )
 
-    def _saved_variables(self) -> list[Any]:
-        """Return the variables that a file holds: those of `keras.optimizers.Adam`, in order."""
-        return [v for v in self.variables if v is not self._skipped_steps]
+    def _saved_variables(self) -> saving.Saved:
+        """Return the variables that a file holds."""
+        own = [*self._scales.values(), *self._masters.values(), self._skipped_steps]
+        others = {id(variable) for variable in own}
+        keras_variables = [v for v in self.variables if id(v) not in others]
+        scales = [self._scales[id(v)] for v in keras_variables if id(v) in self._scales]
+        return saving.Saved(keras_variables, scales, list(self._masters.values()))
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set all state of a built optimizer, in the order of `variables`.
@@ -440,8 +544,9 @@ class Adam(keras.optimizers.Adam):
         """
         values = self._loaded_state
         if values is None:
-            values = tuple(variable.numpy() for variable in self._saved_variables())
-        state.write(store, values)
+            saved = self._saved_variables()
+            values = saving.Saved(*([v.numpy() for v in variables] for variables in saved))
+        saving.write(store, values)
 
     def load_own_variables(self, store: Any) -> None:
         """Read state that this class or its counterpart in Keras wrote.
@@ -452,9 +557,9 @@ class Adam(keras.optimizers.Adam):
             ValueError: if the state is of other variables.
 
         """
-        values = state.read(store)
+        values = saving.read(store)
         if self.built:
-            state.set_values(self.name, self._saved_variables(), values)
+            saving.set_values(self.name, self._saved_variables(), values)
         else:
             self._loaded_state = values
 
@@ -465,8 +570,10 @@ class Adam(keras.optimizers.Adam):
             "jit_compile": self.jit_compile,
             "lazy": self.lazy,
             "skip_nonfinite": self.skip_nonfinite,
+            "state_dtype": self.state_dtype,
+            "master_weights": self.master_weights,
         }
-        return {name: state.to_config(value) for name, value in config.items()}
+        return {name: saving.to_config(value) for name, value in config.items()}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
@@ -523,6 +630,8 @@ class AdamW(Adam, keras.optimizers.AdamW):
         jit_compile: bool = True,
         lazy: bool = False,
         skip_nonfinite: bool = False,
+        state_dtype: str | None = None,
+        master_weights: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -544,5 +653,7 @@ class AdamW(Adam, keras.optimizers.AdamW):
             jit_compile=jit_compile,
             lazy=lazy,
             skip_nonfinite=skip_nonfinite,
+            state_dtype=state_dtype,
+            master_weights=master_weights,
             **kwargs,
         )

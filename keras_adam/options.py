@@ -28,6 +28,8 @@ class Options:
     lazy: bool = False
     skip_nonfinite: bool = False
     jit_compile: bool = True
+    state_dtype: str | None = None
+    rounds_weights_at_random: bool = False
 
 
 def read_options(optimizer: Any) -> Options:
@@ -42,6 +44,8 @@ def read_options(optimizer: Any) -> Options:
         lazy=optimizer.lazy,
         skip_nonfinite=optimizer.skip_nonfinite,
         jit_compile=optimizer.jit_compile,
+        state_dtype=optimizer.state_dtype,
+        rounds_weights_at_random=optimizer.master_weights == "stochastic",
     )
 
 

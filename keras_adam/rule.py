@@ -17,8 +17,9 @@ Array = Any
 class Slots(NamedTuple):
     """One trainable variable and what the optimizer keeps for it.
 
-    The fields are all variables or all arrays, of the same shape. A field that
-    the options in force do not need is `None`.
+    The fields are all variables or all arrays, of the same shape; but momentum, velocity and
+    velocity_hat may be stored in blocks (`state.Quantized`). A field that the options in force
+    do not need is `None`.
     """
 
     variable: Any
@@ -27,6 +28,8 @@ class Slots(NamedTuple):
     velocity_hat: Any = None
     average: Any = None
     accumulator: Any = None
+    master: Any = None
+    """The variable in float32, of which it is the rounded copy."""
 
 
 class Numbers(NamedTuple):
@@ -65,6 +68,8 @@ class Scalars(NamedTuple):
     one_minus_ema_momentum: Array
     overwrite_with_average: Array
     """One in the steps that set variables to their averages, else zero."""
+    step: Array
+    """The number of this step, from one, for what is rounded at random."""
 
 
 def compute_dtype(dtype: str) -> str:
@@ -111,6 +116,7 @@ def scalars(numbers: Numbers, updates: Array) -> Scalars:
         numbers.accumulation_steps,
         one_minus_ema_momentum,
         ops.cast(ops.equal(step % numbers.ema_overwrite_frequency, 0), ops.dtype(step)),
+        step,
     )
 
 
@@ -129,33 +135,42 @@ def moving_average(average: Array, value: Array, one_minus_beta: Array) -> Array
     return (average - average * one_minus_beta) + value * one_minus_beta
 
 
-def adam(slots: Slots, gradient: Array, decays: bool, scalars: Scalars) -> Slots:
-    """Return the slots after one Adam step.
+def moments(slots: Slots, gradient: Array, scalars: Scalars) -> Slots:
+    """Return the slots with momentum and velocity after one Adam step.
 
         momentum <- beta_1 * momentum + (1 - beta_1) * gradient
         velocity <- beta_2 * velocity + (1 - beta_2) * gradient**2
-        variable <- (1 - learning_rate * weight_decay) * variable
-                    - step_size * momentum / (sqrt(velocity) + epsilon)
 
-    `decays` says whether weight decay applies to this variable at all.
-
-    Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, section 2, with the "epsilon
-    hat" of its last formula; decoupled weight decay after Loshchilov & Hutter 2019,
-    https://arxiv.org/abs/1711.05101, algorithm 2; with `velocity_hat`, the running
-    maximum of the velocity takes its place (AMSGrad; Reddi et al. 2018, algorithm 2).
+    Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, algorithm 1; `velocity_hat`, if there is
+    one, is the running maximum of the velocity (AMSGrad; Reddi et al. 2018, algorithm 2).
     """
     momentum = moving_average(slots.momentum, gradient, scalars.one_minus_beta_1)
     velocity = moving_average(slots.velocity, ops.square(gradient), scalars.one_minus_beta_2)
-    scale, velocity_hat = velocity, slots.velocity_hat
+    velocity_hat = slots.velocity_hat
     if velocity_hat is not None:
-        scale = velocity_hat = ops.maximum(velocity_hat, velocity)
+        velocity_hat = ops.maximum(velocity_hat, velocity)
+    return slots._replace(momentum=momentum, velocity=velocity, velocity_hat=velocity_hat)
+
+
+def move(slots: Slots, decays: bool, scalars: Scalars) -> Slots:
+    """Return the slots with the variable moved by its new momentum and velocity.
+
+        variable <- (1 - learning_rate * weight_decay) * variable
+                    - step_size * momentum / (sqrt(velocity) + epsilon)
+
+    `decays` says whether weight decay applies to this variable at all; `velocity_hat`, if there
+    is one, stands for the velocity.
+
+    Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, section 2, with the "epsilon
+    hat" of its last formula; decoupled weight decay after Loshchilov & Hutter 2019,
+    https://arxiv.org/abs/1711.05101, algorithm 2.
+    """
+    velocity = slots.velocity if slots.velocity_hat is None else slots.velocity_hat
     variable = slots.variable
     if decays:
         variable = variable - variable * scalars.decay
-    variable = variable - scalars.step_size * momentum / (ops.sqrt(scale) + scalars.epsilon)
-    return slots._replace(
-        variable=variable, momentum=momentum, velocity=velocity, velocity_hat=velocity_hat
-    )
+    change = scalars.step_size * slots.momentum / (ops.sqrt(velocity) + scalars.epsilon)
+    return slots._replace(variable=variable - change)
 
 
 def average(slots: Slots, overwrites: bool, scalars: Scalars) -> Slots:

@@ -9,12 +9,10 @@ from collections.abc import Sequence
 
 from keras import ops
 
-from keras_adam import rule
+from keras_adam import rule, state
 from keras_adam.options import Options
 from keras_adam.rule import Array, Scalars, Slots
 from keras_adam.sparse import Rows, map_values, square_sum
-
-LARGEST_FLOAT16 = 65504.0
 
 
 def mean_gradient(
@@ -40,7 +38,8 @@ def next_accumulator(
     """Return the accumulator with one more micro-batch in it, in its own dtype."""
     gradient = mean_gradient(gradient, slots._replace(accumulator=None), scalars, options)
     accumulator = ops.cast(slots.accumulator, ops.dtype(gradient)) + gradient
-    return _narrow(accumulator, slots.accumulator, finite)
+    new = state.cast_like(accumulator, slots.accumulator, options)
+    return new if finite is None else ops.where(finite, new, slots.accumulator)
 
 
 def all_finite(gradients: Sequence[Array | Rows]) -> Array:
@@ -85,36 +84,24 @@ def next_slots(
     options: Options,
     finite: Array | None,
 ) -> Slots:
-    """Return the slots after one step, each rounded once to the dtype that it came in.
+    """Return the slots after one step, each stored as it came in.
 
     `slots` and `gradient` (unscaled and clipped) have one shape, that of the variable or
     of some of its rows. Without a gradient only the average moves and the accumulator
     empties. Where `finite` is false, everything stays as it was.
     """
-    dtype = rule.compute_dtype(ops.dtype(slots.variable))
-    new = Slots(*(None if value is None else ops.cast(value, dtype) for value in slots))
+    values, stored = state.decode(slots), slots
     if gradient is not None:
-        new = rule.adam(new, gradient, decays and options.weight_decay, scalars)
-    if new.accumulator is not None:
-        new = new._replace(accumulator=ops.zeros_like(new.accumulator))
-    new = rule.average(new, options.overwrites_with_average, scalars)
-    return Slots(
-        *(
-            None if value is None else _narrow(value, was, finite)
-            for value, was in zip(new, slots, strict=True)
-        )
-    )
-
-
-def _narrow(new: Array, old: Array, finite: Array | None) -> Array:
-    """Round `new` to the dtype of `old`, or keep `old` if the step is to be skipped.
-
-    With `skip_nonfinite`, what leaves the range of float16 (an accumulator, a velocity) stays
-    at its end: an infinity would turn into NaN at the next step, and never leave.
-    """
-    dtype = ops.dtype(old)
+        values = rule.moments(values, gradient, scalars)
+        stored = state.encode_moments(values, slots, gradient, scalars, options)
+        if options.state_dtype == "bfloat16":
+            # The variable then needs no pass over the old state, which XLA would copy for it.
+            values = state.decode_moments(values, stored)
+        values = rule.move(values, decays and options.weight_decay, scalars)
+    if values.accumulator is not None:
+        values = values._replace(accumulator=ops.zeros_like(values.accumulator))
+    values = rule.average(values, options.overwrites_with_average, scalars)
+    stored = state.encode_weights(values, stored, gradient, scalars, options)
     if finite is None:
-        return ops.cast(new, dtype)
-    if dtype == "float16":
-        new = ops.clip(new, -LARGEST_FLOAT16, LARGEST_FLOAT16)
-    return ops.where(finite, ops.cast(new, dtype), old)
+        return stored
+    return state.choose(finite, stored, slots)

@@ -86,12 +86,16 @@ def booleans(**arguments: Any) -> None:
             raise TypeError(f"`{name}` must be True or False; received {value!r}.")
 
 
-def lazy_alone(lazy: bool, use_ema: bool, gradient_accumulation_steps: int | None) -> None:
+def choice(name: str, value: Any, choices: Sequence[Any]) -> None:
+    """Raise ValueError if an argument is none of the choices."""
+    if not any(value is c or (isinstance(c, str) and value == c) for c in choices):
+        *first, last = map(repr, choices)
+        raise ValueError(f"`{name}` must be {', '.join(first)} or {last}; received {value!r}.")
+
+
+def lazy_alone(lazy: bool, **others: Any) -> None:
     """Raise ValueError if `lazy` meets an option that touches every row at every step."""
-    for name, value in {
-        "use_ema": use_ema,
-        "gradient_accumulation_steps": gradient_accumulation_steps,
-    }.items():
+    for name, value in others.items():
         if lazy and value:
             raise ValueError(
                 f"`lazy=True` touches only the rows that a gradient names, and `{name}={value}` "
@@ -99,10 +103,20 @@ def lazy_alone(lazy: bool, use_ema: bool, gradient_accumulation_steps: int | Non
             )
 
 
-def not_with_hooks(name: str, value: bool, hooks: Sequence[str]) -> None:
+def not_lazy_in_blocks(lazy: bool, state_dtype: str | None) -> None:
+    """Raise ValueError if rows are to be updated alone of a state whose blocks they share."""
+    if lazy and state_dtype == "int8":
+        raise ValueError(
+            "`lazy=True` updates single rows, and with `state_dtype='int8'` rows share the scale "
+            "of a block: use state_dtype='bfloat16', or lazy=False."
+        )
+
+
+def not_with_hooks(name: str, value: Any, hooks: Sequence[str]) -> None:
     """Raise ValueError if the compiled update is asked for and Keras's has to run."""
     if value and hooks:
         raise ValueError(
-            f"`{name}=True` is part of the compiled update, which does not call "
-            f"`{hooks[0]}`; this class overrides it. Override `apply` instead, or use {name}=False."
+            f"`{name}={value!r}` is part of the compiled update, which does not call "
+            f"`{hooks[0]}`; this class overrides it. Override `apply` instead, or leave "
+            f"`{name}` out."
         )

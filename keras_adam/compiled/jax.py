@@ -10,7 +10,7 @@ import numpy as np
 from jax.experimental import sparse as jax_sparse
 from keras import ops
 
-from keras_adam import rule, sparse, step
+from keras_adam import rule, sparse, state, step
 from keras_adam.compiled import Entry, Patterns
 from keras_adam.options import Options
 from keras_adam.rule import Numbers, Scalars, Slots
@@ -127,24 +127,21 @@ class Updater:
         """Take the step of the variables at `positions`; return whether it was finite."""
         run = self._take_step if options.jit_compile else _take_step
         decays = tuple(self.entries[i].decays for i in positions)
-        weights, state = self._values(positions)
+        weights, rests = self._values(positions)
         own = [gradients[i] for i in positions]
-        weights, state, finite = run(
-            weights, state, own, *common, totals, options=options, decays=decays
+        weights, rests, finite = run(
+            weights, rests, own, *common, totals, options=options, decays=decays
         )
-        for i, weight, rest in zip(positions, weights, state, strict=True):
-            for variable, value in zip(self.entries[i].slots, (weight, *rest), strict=True):
-                if variable is not None:
-                    self._assign(variable, value)
+        for i, weight, rest in zip(positions, weights, rests, strict=True):
+            variables = state.arrays(self.entries[i].slots)
+            values = state.arrays(Slots(weight, *rest))
+            for variable, value in zip(variables, values, strict=True):
+                self._assign(variable, value)
         return finite
 
     def _values(self, positions: Sequence[int]) -> tuple[list[Any], State]:
-        slots = [[_value(v) for v in self.entries[i].slots] for i in positions]
-        return [each[0] for each in slots], [tuple(each[1:]) for each in slots]
-
-
-def _value(variable: Any) -> Any:
-    return None if variable is None else variable.value
+        slots = [state.map_arrays(lambda v: v.value, self.entries[i].slots) for i in positions]
+        return [each.variable for each in slots], [tuple(each[1:]) for each in slots]
 
 
 def _of_rows(gradient: Any) -> Any:
@@ -301,11 +298,7 @@ def _next(
     if not isinstance(gradient, Rows):
         return step.next_slots(slots, gradient, decays, scalars, options, finite)
     indices, values = gradient
-    rows = Slots(*(None if v is None else v.at[indices].get(mode="clip") for v in slots))
+    rows = state.map_arrays(lambda v: v.at[indices].get(mode="clip"), slots)
     new = step.next_slots(rows, values, decays, scalars, options, finite)
-    return Slots(
-        *(
-            None if v is None else v.at[indices].set(row, mode="drop")
-            for v, row in zip(slots, new, strict=True)
-        )
-    )
+    new_rows = iter(state.arrays(new))
+    return state.map_arrays(lambda v: v.at[indices].set(next(new_rows), mode="drop"), slots)

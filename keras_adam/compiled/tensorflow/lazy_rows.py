@@ -9,10 +9,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_adam import step
+from keras_adam import state, step
 from keras_adam.compiled import Entry
 from keras_adam.options import Options
-from keras_adam.rule import Scalars, Slots
+from keras_adam.rule import Scalars
 from keras_adam.sparse import Rows
 
 
@@ -28,8 +28,7 @@ def update(
     """Take a step with the rows of `gradient`, of which repeated ones carry their whole sum."""
     gradient = step.mean_gradient(gradient, entry.slots, scalars, options)
     indices, values = step.clip(gradient, scalars, options, clip_scale)
-    slots = Slots(*(None if v is None else tf.gather(v, indices) for v in entry.slots))
+    slots = state.map_arrays(lambda variable: tf.gather(variable, indices), entry.slots)
     new = step.next_slots(slots, values, entry.decays, scalars, options, finite)
-    for variable, value in zip(entry.slots, new, strict=True):
-        if variable is not None:
-            assign(variable, tf.IndexedSlices(value, indices))
+    for variable, value in zip(state.arrays(entry.slots), state.arrays(new), strict=True):
+        assign(variable, tf.IndexedSlices(value, indices))

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_adam import sparse, step
+from keras_adam import sparse, state, step
 from keras_adam.options import Options
 from keras_adam.rule import Scalars, Slots
 
@@ -48,9 +48,8 @@ class Programs:
                 gradient = step.mean_gradient(gradient, slots, scalars, self._options)
                 gradient = step.clip(gradient, scalars, self._options, clip_scale)
             new = step.next_slots(slots, gradient, decay, scalars, self._options, finite)
-            for variable, value in zip(each, new, strict=True):
-                if variable is not None:
-                    self._assign(variable, value)
+            for variable, value in zip(state.arrays(each), state.arrays(new), strict=True):
+                self._assign(variable, value)
 
     def _accumulate(
         self,
@@ -83,4 +82,4 @@ class Programs:
 
 
 def _read(slots: Slots) -> Slots:
-    return Slots(*(None if v is None else v.read_value() for v in slots))
+    return state.map_arrays(lambda variable: variable.read_value(), slots)
