@@ -463,7 +463,7 @@ class Adam(keras.optimizers.Adam):
         )
         return [
             Entry(
-                Slots(*map(self._with_scale, each), master=self._masters.get(id(each[0]))),
+                Slots(*map(self._with_scale, each))._replace(master=self._masters.get(id(each[0]))),
                 self._decays(each[0]),
             )
             for each in slots

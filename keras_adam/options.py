@@ -31,6 +31,15 @@ class Options:
     state_dtype: str | None = None
     rounds_weights_at_random: bool = False
 
+    @property
+    def moves_by_stored(self) -> bool:
+        """Whether the variable moves by the momentum and velocity that were stored, rounded.
+
+        In bfloat16 they are as good, and XLA on a CPU then reads fewer bytes. Else those before
+        the rounding serve: those in codes are coarse, and a velocity in float16 may be zero.
+        """
+        return self.state_dtype == "bfloat16"
+
 
 def read_options(optimizer: Any) -> Options:
     """Read off an optimizer which parts of a step are switched on now."""

@@ -81,8 +81,10 @@ def arrays(slots: Slots) -> list[Any]:
     return found
 
 
-def choose(condition: Array, new: Slots, old: Slots) -> Slots:
-    """Return `new` where the boolean scalar `condition` holds, else `old`."""
+def choose(condition: Array | None, new: Slots, old: Slots) -> Slots:
+    """Return `new` if the boolean scalar `condition` holds or is `None`, else `old`."""
+    if condition is None:
+        return new
     left = iter(arrays(old))
     return map_arrays(lambda array: ops.where(condition, array, next(left)), new)
 
@@ -140,12 +142,14 @@ def encode_moments(
 
 
 def encode_weights(
-    values: Slots, old: Slots, gradient: Array | None, scalars: Scalars, options: Options
+    values: Slots, old: Slots, moves: bool, scalars: Scalars, options: Options
 ) -> Slots:
     """Return `old` with the variable, its average and its accumulator set to `values`."""
     variable = cast_like(values.variable, old.variable, options)
-    if options.rounds_weights_at_random and gradient is not None and _is_bfloat16(old.variable):
-        variable = round_at_random(values.variable, random_bits(gradient, scalars, len(MOMENTS)))
+    if options.rounds_weights_at_random and moves and _is_bfloat16(old.variable):
+        variable = round_at_random(
+            values.variable, random_bits(values.momentum, scalars, len(MOMENTS))
+        )
 
     def cast(name: str) -> Any:
         was = getattr(old, name)
@@ -172,10 +176,10 @@ def _is_bfloat16(array: Array) -> bool:
     return ops.dtype(array) == "bfloat16"
 
 
-def random_bits(gradient: Array, scalars: Scalars, salt: int) -> Array:
-    """Return 32 random bits for each number of the gradient, the same whenever it is computed.
+def random_bits(source: Array, scalars: Scalars, salt: int) -> Array:
+    """Return 32 random bits for each number of `source`, the same whenever they are computed.
 
-    A hash of the step and of `salt` shifts what a multiplication makes of the gradient's own
+    A hash of the step and of `salt` shifts what a multiplication makes of the source's own
     bits. Whatever these are, over the steps the sum is equally distributed. Unlike a hash of the
     position, this costs XLA on a CPU no time, and is the same on every device and for every
     mention of a row.
@@ -185,7 +189,7 @@ def random_bits(gradient: Array, scalars: Scalars, salt: int) -> Array:
         key = ops.bitwise_xor(key, ops.right_shift(key, np.uint32(shift))) * np.uint32(factor)
     key = ops.bitwise_xor(key, ops.right_shift(key, np.uint32(16)))
     odd = np.uint32((0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F)[salt])
-    return bitcast(ops.cast(gradient, "float32"), "uint32") * odd + key
+    return bitcast(ops.cast(source, "float32"), "uint32") * odd + key
 
 
 def round_at_random(values: Array, bits: Array) -> Array:
@@ -195,11 +199,10 @@ def round_at_random(values: Array, bits: Array) -> Array:
     probability that is due.
     """
     values = ops.cast(values, "float32")
-    carried = bitcast(values, "uint32") + ops.right_shift(bits, np.uint32(16))
-    upper = ops.cast(ops.right_shift(carried, np.uint32(16)), "uint16")
     # An addition to the bits of NaN could make a number of it.
-    is_finite = ops.isfinite(values)
-    return ops.where(is_finite, bitcast(upper, "bfloat16"), ops.cast(values, "bfloat16"))
+    lower = ops.where(ops.isfinite(values), ops.right_shift(bits, np.uint32(16)), np.uint32(0))
+    upper = ops.right_shift(bitcast(values, "uint32") + lower, np.uint32(16))
+    return bitcast(ops.cast(upper, "uint16"), "bfloat16")
 
 
 def _encode_blocks(values: Slots, old: Slots, gradient: Array, scalars: Scalars) -> Slots:

@@ -92,16 +92,53 @@ def next_slots(
     """
     values, stored = state.decode(slots), slots
     if gradient is not None:
-        values = rule.moments(values, gradient, scalars)
-        stored = state.encode_moments(values, slots, gradient, scalars, options)
-        if options.state_dtype == "bfloat16":
-            # The variable then needs no pass over the old state, which XLA would copy for it.
-            values = state.decode_moments(values, stored)
+        values, stored = _moments(values, slots, gradient, scalars, options)
+    stored = _weights(values, stored, gradient is not None, decays, scalars, options)
+    return state.choose(finite, stored, slots)
+
+
+def next_moments(
+    slots: Slots, gradient: Array, scalars: Scalars, options: Options, finite: Array | None
+) -> Slots:
+    """Return the slots with only momentum and velocity after the step: its first half."""
+    _, stored = _moments(state.decode(slots), slots, gradient, scalars, options)
+    return state.choose(finite, stored, slots)
+
+
+def next_weights(
+    slots: Slots,
+    moves: bool,
+    decays: bool,
+    scalars: Scalars,
+    options: Options,
+    finite: Array | None,
+) -> Slots:
+    """Return the slots after the other half of a step.
+
+    `moves` says whether there was a gradient. Together both halves do what `next_slots` does
+    where the variable moves by the momentum and velocity that were stored.
+    """
+    stored = _weights(state.decode(slots), slots, moves, decays, scalars, options)
+    return state.choose(finite, stored, slots)
+
+
+def _moments(
+    values: Slots, slots: Slots, gradient: Array, scalars: Scalars, options: Options
+) -> tuple[Slots, Slots]:
+    """Return momentum and velocity after the step, as the variable sees them and as stored."""
+    values = rule.moments(values, gradient, scalars)
+    stored = state.encode_moments(values, slots, gradient, scalars, options)
+    if options.moves_by_stored:
+        values = state.decode_moments(values, stored)
+    return values, stored
+
+
+def _weights(
+    values: Slots, stored: Slots, moves: bool, decays: bool, scalars: Scalars, options: Options
+) -> Slots:
+    if moves:
         values = rule.move(values, decays and options.weight_decay, scalars)
     if values.accumulator is not None:
         values = values._replace(accumulator=ops.zeros_like(values.accumulator))
     values = rule.average(values, options.overwrites_with_average, scalars)
-    stored = state.encode_weights(values, stored, gradient, scalars, options)
-    if finite is None:
-        return stored
-    return state.choose(finite, stored, slots)
+    return state.encode_weights(values, stored, moves, scalars, options)

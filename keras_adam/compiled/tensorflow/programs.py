@@ -21,7 +21,9 @@ class Programs:
         """Prepare; trace and compile nothing yet. `assign` sets a variable."""
         self._options = options
         self._assign = assign
-        self.update = self._compiled(self._update)
+        self._step = self._compiled(self._take_step)
+        self._moments = self._compiled(self._update_moments)
+        self._weights = self._compiled(self._update_weights)
         self.accumulate = self._compiled(self._accumulate)
         self.square_sum = self._compiled(self._square_sum)
         self.all_finite = self._compiled(self._all_finite)
@@ -31,7 +33,7 @@ class Programs:
             return method
         return tf.function(method, autograph=False, jit_compile=True)
 
-    def _update(
+    def update(
         self,
         variables: Sequence[Slots],
         gradients: Sequence[Any],
@@ -41,15 +43,72 @@ class Programs:
         finite: Any | None,
     ) -> None:
         """Take a step."""
+        on_gpu = "GPU" in variables[0].variable.device
+        if on_gpu or not self._options.moves_by_stored:
+            self._step(variables, gradients, decays, vector, clip_scale, finite)
+            return
+        # In one program XLA on a CPU would compute momentum and velocity once more for the
+        # variable, from copies of the old ones.
+        self._moments(variables, gradients, vector, clip_scale, finite)
+        moves = tuple(gradient is not None for gradient in gradients)
+        self._weights(variables, moves, decays, vector, finite)
+
+    def _take_step(
+        self,
+        variables: Sequence[Slots],
+        gradients: Sequence[Any],
+        decays: Sequence[bool],
+        vector: Any,
+        clip_scale: Any | None,
+        finite: Any | None,
+    ) -> None:
         scalars = Scalars(*tf.unstack(vector))
         for each, gradient, decay in zip(variables, gradients, decays, strict=True):
             slots = _read(each)
+            mean = self._clipped_mean(gradient, slots, scalars, clip_scale)
+            self._set(each, step.next_slots(slots, mean, decay, scalars, self._options, finite))
+
+    def _update_moments(
+        self,
+        variables: Sequence[Slots],
+        gradients: Sequence[Any],
+        vector: Any,
+        clip_scale: Any | None,
+        finite: Any | None,
+    ) -> None:
+        scalars = Scalars(*tf.unstack(vector))
+        for each, gradient in zip(variables, gradients, strict=True):
             if gradient is not None:
-                gradient = step.mean_gradient(gradient, slots, scalars, self._options)
-                gradient = step.clip(gradient, scalars, self._options, clip_scale)
-            new = step.next_slots(slots, gradient, decay, scalars, self._options, finite)
-            for variable, value in zip(state.arrays(each), state.arrays(new), strict=True):
-                self._assign(variable, value)
+                slots = _read(each)
+                mean = self._clipped_mean(gradient, slots, scalars, clip_scale)
+                new = step.next_moments(slots, mean, scalars, self._options, finite)
+                self._set(_moments_of(each), _moments_of(new))
+
+    def _update_weights(
+        self,
+        variables: Sequence[Slots],
+        moves: Sequence[bool],
+        decays: Sequence[bool],
+        vector: Any,
+        finite: Any | None,
+    ) -> None:
+        scalars = Scalars(*tf.unstack(vector))
+        for each, move, decay in zip(variables, moves, decays, strict=True):
+            new = step.next_weights(_read(each), move, decay, scalars, self._options, finite)
+            without = dict.fromkeys(state.MOMENTS)
+            self._set(each._replace(**without), new._replace(**without))
+
+    def _clipped_mean(
+        self, gradient: Any, slots: Slots, scalars: Scalars, clip_scale: Any | None
+    ) -> Any:
+        if gradient is None:
+            return None
+        mean = step.mean_gradient(gradient, slots, scalars, self._options)
+        return step.clip(mean, scalars, self._options, clip_scale)
+
+    def _set(self, variables: Slots, values: Slots) -> None:
+        for variable, value in zip(state.arrays(variables), state.arrays(values), strict=True):
+            self._assign(variable, value)
 
     def _accumulate(
         self,
@@ -79,6 +138,10 @@ class Programs:
     def _all_finite(self, gradients: Sequence[Any]) -> Any:
         """Say in a boolean scalar tensor whether all elements of the gradients are finite."""
         return step.all_finite([gradient for gradient in gradients if gradient is not None])
+
+
+def _moments_of(slots: Slots) -> Slots:
+    return Slots(None, *slots[1:4])
 
 
 def _read(slots: Slots) -> Slots:
