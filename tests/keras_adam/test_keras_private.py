@@ -52,4 +52,6 @@ def test_arguments_are_those_of_keras_with_ours_behind(name):
         ("jit_compile", True),
         ("lazy", False),
         ("skip_nonfinite", False),
+        ("state_dtype", None),
+        ("master_weights", False),
     ]
