@@ -52,17 +52,6 @@ KERAS_HOOKS = (
 )
 
 
-class _Reference:
-    """A variable for Keras to make another one like, but of another dtype."""
-
-    def __init__(self, variable: Any, dtype: str) -> None:
-        self._variable = variable
-        self.dtype = dtype
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._variable, name)
-
-
 @keras.saving.register_keras_serializable(package="keras_adam")
 class Adam(keras.optimizers.Adam):
     """Adam with a compiled update: fused kernels, or XLA programs over groups of variables.
@@ -241,6 +230,9 @@ class Adam(keras.optimizers.Adam):
                 saving.set_values(self.name, self._saved_variables(), self._loaded_state)
             self._loaded_state = None
 
+    # In which dtype `add_variable` makes the slot that `add_variable_from_reference` asks for.
+    _slot_dtype: str | None = None
+
     def add_variable_from_reference(
         self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
     ) -> Any:
@@ -249,8 +241,17 @@ class Adam(keras.optimizers.Adam):
         dtype = keras.backend.standardize_dtype(variable.dtype)
         has_master = bool(self.master_weights) and dtype != rule.compute_dtype(dtype)
         dtype = state.slot_dtype(name or "", variable.shape, dtype, self.state_dtype, has_master)
-        reference = variable if dtype == variable.dtype else _Reference(variable, dtype)
-        return super().add_variable_from_reference(reference, name, initializer)
+        self._slot_dtype = dtype
+        try:
+            return super().add_variable_from_reference(variable, name, initializer)
+        finally:
+            self._slot_dtype = None
+
+    def add_variable(self, *arguments: Any, **others: Any) -> Any:
+        """Add a variable of the state, as Keras does."""
+        if self._slot_dtype is not None:
+            others["dtype"] = self._slot_dtype
+        return super().add_variable(*arguments, **others)
 
     def _add_scales_and_masters(self) -> None:
         for variable in self.variables:

@@ -147,9 +147,9 @@ def encode_weights(
     """Return `old` with the variable, its average and its accumulator set to `values`."""
     variable = cast_like(values.variable, old.variable, options)
     if options.rounds_weights_at_random and moves and _is_bfloat16(old.variable):
-        variable = round_at_random(
-            values.variable, random_bits(values.momentum, scalars, len(MOMENTS))
-        )
+        # Of the two at least one has many different bits, in whatever the state is stored.
+        bits = random_bits(values.variable, scalars, 3) + _scrambled(values.momentum, 4)
+        variable = round_at_random(values.variable, bits)
 
     def cast(name: str) -> Any:
         was = getattr(old, name)
@@ -182,14 +182,18 @@ def random_bits(source: Array, scalars: Scalars, salt: int) -> Array:
     A hash of the step and of `salt` shifts what a multiplication makes of the source's own
     bits. Whatever these are, over the steps the sum is equally distributed. Unlike a hash of the
     position, this costs XLA on a CPU no time, and is the same on every device and for every
-    mention of a row.
+    mention of a row. Numbers of one source are rounded alike.
     """
     key = ops.cast(scalars.step, "uint32") + np.uint32(salt * 0x51ED270B % 2**32)
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
         key = ops.bitwise_xor(key, ops.right_shift(key, np.uint32(shift))) * np.uint32(factor)
     key = ops.bitwise_xor(key, ops.right_shift(key, np.uint32(16)))
-    odd = np.uint32((0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F)[salt])
-    return bitcast(ops.cast(source, "float32"), "uint32") * odd + key
+    return _scrambled(source, salt) + key
+
+
+def _scrambled(source: Array, salt: int) -> Array:
+    odd = np.uint32((0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F, 0x165667B1)[salt])
+    return bitcast(ops.cast(source, "float32"), "uint32") * odd
 
 
 def round_at_random(values: Array, bits: Array) -> Array:

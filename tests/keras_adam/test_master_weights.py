@@ -1,0 +1,138 @@
+"""Variables of half precision whose small steps add up: in a float32 copy, or on average."""
+
+import keras
+import ml_dtypes
+import numpy as np
+import pytest
+
+import keras_adam
+from tests.keras_adam.training import BACKEND, MODES, make_step, random_arrays
+
+DTYPES = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16}
+SHAPES = [(3, 4), (5,), (64, 65)]
+OPTIONS = [
+    {},
+    {"amsgrad": True, "weight_decay": 0.1},
+    {"use_ema": True, "ema_overwrite_frequency": 3},
+    {"gradient_accumulation_steps": 2, "global_clipnorm": 1.0},
+    {"skip_nonfinite": True},
+]
+
+
+def masters(optimizer):
+    return [v for v in optimizer.variables if v.name.endswith("_master")]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "plain")
+def test_master_weights_train_as_float32_variables_do(options, dtype, mode):
+    initial = [a.astype(DTYPES[dtype]) for a in random_arrays(SHAPES, 1)]
+    wide = [keras.Variable(a, dtype="float32") for a in initial]
+    half = [keras.Variable(a, dtype=dtype) for a in initial]
+    options = {"learning_rate": 1e-4, "state_dtype": "float32", **options}
+    plain = keras_adam.Adam(**options)
+    optimizer = keras_adam.Adam(**options, master_weights=True)
+    step_wide, step_half = make_step(plain, wide, mode), make_step(optimizer, half, mode)
+    for i in range(12):
+        gradients = [a.astype(DTYPES[dtype]) for a in random_arrays(SHAPES, 100 + i)]
+        step_wide([keras.ops.convert_to_tensor(g, "float32") for g in gradients])
+        step_half([keras.ops.convert_to_tensor(g) for g in gradients])
+    for master, other, variable in zip(masters(optimizer), wide, half, strict=True):
+        assert master.dtype == "float32"
+        # A step is 1e-4; the two differ by float32 roundings of other programs.
+        np.testing.assert_allclose(master.numpy(), other.numpy(), rtol=0, atol=2e-6)
+        np.testing.assert_array_equal(variable.numpy(), master.numpy().astype(DTYPES[dtype]))
+    for variable in optimizer.variables:
+        if variable.name.endswith(("_average", "_gradient_accumulator")):
+            assert variable.dtype == "float32"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("master_weights", "moves"), [(False, False), (True, True), ("stochastic", True)]
+)
+def test_steps_below_the_spacing_add_up(master_weights, moves, mode):
+    """Near 1, bfloat16 has steps of 2**-7; a step here is 1e-4, and a hundred of them 1e-2."""
+    variable = keras.Variable(np.full(4000, 1.5), dtype="bfloat16")
+    optimizer = keras_adam.Adam(1e-4, master_weights=master_weights, state_dtype="float32")
+    step = make_step(optimizer, [variable], mode)
+    generator = np.random.default_rng(0)
+    for _ in range(100):
+        gradient = 1 + 0.01 * generator.standard_normal(4000)
+        step([keras.ops.convert_to_tensor(gradient, "bfloat16")])
+    mean = variable.numpy().astype("float64").mean()
+    assert mean == pytest.approx(1.49 if moves else 1.5, abs=5e-3 if moves else 0)
+
+
+def test_random_rounding_of_weights_is_right_on_average():
+    variable = keras.Variable(np.full(20000, 1.5), dtype="bfloat16")
+    optimizer = keras_adam.Adam(1e-4, master_weights="stochastic", state_dtype="float32")
+    step = make_step(optimizer, [variable], "compiled")
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        gradient = 1 + 0.01 * generator.standard_normal(20000)
+        step([keras.ops.convert_to_tensor(gradient, "float32")])
+    # 200 steps of 1e-4; each weight scatters by about 0.012, the mean of 20,000 by 1e-4.
+    assert variable.numpy().astype("float64").mean() == pytest.approx(1.48, abs=1e-3)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_variable_that_somebody_sets_counts(mode):
+    variable = keras.Variable([1.0, 2.0], dtype="bfloat16")
+    optimizer = keras_adam.Adam(1e-4, master_weights=True)
+    step = make_step(optimizer, [variable], mode)
+    gradient = keras.ops.ones(2, "bfloat16")
+    for _ in range(3):
+        step([gradient])
+    kept = masters(optimizer)[0].numpy()[1]
+    variable.assign(keras.ops.convert_to_tensor([5.0, 2.0], "bfloat16"))
+    step([gradient])
+    found = masters(optimizer)[0].numpy()
+    np.testing.assert_allclose(found, [5 - 1e-4, kept - 1e-4], rtol=0, atol=1e-5)
+
+
+def test_no_copy_where_none_is_needed():
+    optimizer = keras_adam.Adam(master_weights=True)
+    optimizer.build([keras.Variable([1.0], dtype=d) for d in ("float32", "bfloat16", "float16")])
+    assert len(masters(optimizer)) == 2
+    optimizer = keras_adam.Adam(master_weights="stochastic")
+    optimizer.build([keras.Variable([1.0], dtype=d) for d in ("float32", "bfloat16")])
+    assert masters(optimizer) == []
+
+
+def test_random_rounding_of_float16_weights_is_refused():
+    optimizer = keras_adam.Adam(master_weights="stochastic")
+    with pytest.raises(ValueError, match=r"is of float16\. Use master_weights=True"):
+        optimizer.build([keras.Variable([1.0], dtype="float16")])
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="IndexedSlices are TensorFlow's")
+@pytest.mark.parametrize("arguments", [{"state_dtype": "bfloat16"}, {"master_weights": True}])
+def test_lazy_rows(arguments):
+    """Only the rows that are named move, and a row that is named twice moves once."""
+    import tensorflow as tf
+
+    dtype = "bfloat16" if "master_weights" in arguments else "float32"
+    table = keras.Variable(np.ones((6, 3)), dtype=dtype)
+    optimizer = keras_adam.Adam(0.01, lazy=True, **arguments)
+    for _ in range(4):
+        values = tf.cast(tf.constant([[0.5] * 3, [1.0] * 3, [0.5] * 3]), dtype)
+        gradient = tf.IndexedSlices(values, tf.constant([4, 1, 4]), tf.constant([6, 3]))
+        optimizer.apply([gradient], [table])
+    found = table.numpy().astype("float64")
+    np.testing.assert_array_equal(found[[0, 2, 3, 5]], np.ones((4, 3)))
+    np.testing.assert_allclose(found[[1, 4]], 0.96, atol=5e-3)
+
+
+def test_bfloat16_model_trains_in_fit():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((8,), dtype="bfloat16"), keras.layers.Dense(1, dtype="bfloat16")]
+    )
+    x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+    y = x.sum(1, keepdims=True) / 4
+    model.compile(keras_adam.Adam(1e-2, state_dtype="bfloat16", master_weights=True), "mse")
+    first = model.evaluate(x, y, verbose=0)
+    model.fit(x, y, epochs=40, batch_size=16, verbose=0)
+    assert model.evaluate(x, y, verbose=0) < 0.1 * first
