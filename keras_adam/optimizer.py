@@ -3,12 +3,13 @@
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_adam import rule, saving, state, validate
+from keras_adam import distribution, rule, saving, state, validate
 from keras_adam.built import BuiltVariables
 from keras_adam.compiled import Entry, updater_class, without_autograph
 from keras_adam.options import read_numbers, read_options
@@ -230,28 +231,31 @@ class Adam(keras.optimizers.Adam):
                 saving.set_values(self.name, self._saved_variables(), self._loaded_state)
             self._loaded_state = None
 
-    # In which dtype `add_variable` makes the slot that `add_variable_from_reference` asks for.
-    _slot_dtype: str | None = None
+    # What `add_variable` shall make otherwise of the slot that `add_variable_from_reference` asks
+    # for: Keras takes dtype and layout from the variable.
+    _slot_arguments: Mapping[str, Any] = MappingProxyType({})
 
     def add_variable_from_reference(
         self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
     ) -> Any:
-        """Add a variable of the state as Keras does, in the dtype that `state_dtype` asks for."""
+        """Add a slot as Keras does, in the dtype that `state_dtype` asks for.
+
+        Under a `keras_adam.distribution.DataParallel` it may be split over the devices.
+        """
         variable = reference_variable
         dtype = keras.backend.standardize_dtype(variable.dtype)
         has_master = bool(self.master_weights) and dtype != rule.compute_dtype(dtype)
         dtype = state.slot_dtype(name or "", variable.shape, dtype, self.state_dtype, has_master)
-        self._slot_dtype = dtype
+        layout = distribution.slot_layout(variable.shape)
+        self._slot_arguments = {"dtype": dtype, **({"layout": layout} if layout else {})}
         try:
             return super().add_variable_from_reference(variable, name, initializer)
         finally:
-            self._slot_dtype = None
+            self._slot_arguments = {}
 
     def add_variable(self, *arguments: Any, **others: Any) -> Any:
         """Add a variable of the state, as Keras does."""
-        if self._slot_dtype is not None:
-            others["dtype"] = self._slot_dtype
-        return super().add_variable(*arguments, **others)
+        return super().add_variable(*arguments, **{**others, **self._slot_arguments})
 
     def _add_scales_and_masters(self) -> None:
         for variable in self.variables:
