@@ -48,6 +48,7 @@ def run(
     *arguments: Any,
     backend: str,
     device: str | None,
+    devices: int = 1,
     log: Path | None = None,
     timeout: float | None = None,
 ) -> Generator[Any, None, None]:
@@ -59,6 +60,7 @@ def run(
         *arguments: passed on; they must be picklable, as must what is sent.
         backend: the Keras backend of the process, "tensorflow" or "jax".
         device: "cpu" hides the GPUs from the process.
+        devices: how many devices XLA is to make of the CPU, if there is no GPU.
         log: file for what the process and the libraries in it print; None
             leaves that on the terminal.
         timeout: seconds after which the process is killed; None lets it run.
@@ -70,6 +72,9 @@ def run(
     settings = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     if device == "cpu":
         settings |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+    if devices > 1:
+        flag = f"--xla_force_host_platform_device_count={devices}"
+        settings["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(

@@ -54,6 +54,13 @@ SHARED = (
     DEVICE,
     BACKEND,
     click.option(
+        "--devices",
+        type=click.IntRange(min=1),
+        default=1,
+        help="On how many devices of this machine to train one model; each takes its share of a "
+        "batch. On a CPU they share its cores, to try it out.",
+    ),
+    click.option(
         "--jit-compile",
         type=click.Choice(["auto", "true", "false"]),
         default="auto",

@@ -38,6 +38,7 @@ def check(
         manual_dir,
         backend=configs[0].backend,
         device=device,
+        devices=configs[0].devices,
     )
     for message in messages:
         if isinstance(message, worker.Failure):
@@ -112,6 +113,7 @@ def _run(
         folder / f"{config.run_id}.backup",
         backend=config.backend,
         device=config.device,
+        devices=config.devices,
         log=log,
         timeout=timeout,
     )

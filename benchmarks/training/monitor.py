@@ -105,7 +105,7 @@ class Monitor(keras.callbacks.Callback):
             "epoch": self._epoch,
             "steps": steps,
             "seconds": seconds,
-            "learning_rate": float(self.model.optimizer.learning_rate),
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
         }
         if not self.divergence and not math.isfinite(logs["loss"]):
             self._diverged(logs["loss"], steps)

@@ -1,5 +1,6 @@
 """One training run: a configuration in, measurements out. Runs in a worker process."""
 
+import contextlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from benchmarks.data import batches, image_folder, preparation
 from benchmarks.errors import InputError, one_line
 from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig, parse_optimizer
+from benchmarks.training import replicas
 from benchmarks.training.backup import Backup
 from benchmarks.training.clock import median_ms
 from benchmarks.training.messages import Finished
@@ -53,6 +55,7 @@ def check(
     """
     backend = configs[0].backend
     device = devices.find(backend, device)
+    replicas.check(configs[0], device)
     for config in {(c.optimizer, c.learning_rate): c for c in configs}.values():
         optimizer = _optimizer(config, steps=1)
         try:  # a value of the wrong kind shows only in an update
@@ -92,11 +95,12 @@ def run(
     Raises:
         InputError: an image of a folder is damaged, or what `check` would have found.
     """
+    scope = replicas.replicate(config)  # before anything touches a device
     keras.config.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(config.seed)  # which the order of the images depends on, too
     images = _images(config, data_dir)
     try:
-        _train(config, images, best_weights, backup, send)
+        _train(config, images, scope, best_weights, backup, send)
     except Exception:
         if config.dataset.startswith(image_folder.PREFIX):
             image_folder.check(config.dataset)  # TensorFlow does not say which file it was
@@ -106,16 +110,18 @@ def run(
 def _train(
     config: RunConfig,
     images: batches.Data,
+    scope: contextlib.AbstractContextManager[Any],
     best_weights: Path | None,
     backup: Path | None,
     send: Send,
 ) -> None:
     images.fill_caches()
-    model = _model(config, images)
     steps = config.epochs * images.steps_per_epoch
-    optimizer = _optimizer(config, min(steps, config.max_steps or steps))
     jit_compile = "auto" if config.jit_compile == "auto" else config.jit_compile == "true"
-    models.compile_for_training(model, optimizer, jit_compile, config.steps_per_execution)
+    with scope:
+        model = _model(config, images)
+        optimizer = _optimizer(config, min(steps, config.max_steps or steps))
+        models.compile_for_training(model, optimizer, jit_compile, config.steps_per_execution)
     # On JAX, the first evaluation makes Keras compile the training step again. Before `fit`
     # there is nothing yet to compile twice; after its first epoch it would be on the clock.
     model.evaluate(images.test.take(1), verbose=0)
