@@ -1,15 +1,26 @@
 """The command line: `python -m benchmarks COMMAND`."""
 
+import platform
 import sys
 
 import click
 
+from benchmarks import environment
 from benchmarks.commands import compare, data, program, report, train, tune, update, versions
 from benchmarks.commands.options import option
 from benchmarks.errors import InputError
 
 
+def versions_in_use() -> str:
+    """Return what a report of a bug should say."""
+    packages = ("keras_adam", "keras", "tensorflow", "jax")
+    found = {package: environment.version(package) or "not installed" for package in packages}
+    found["python"] = platform.python_version()
+    return ", ".join(f"{name} {version}" for name, version in found.items())
+
+
 @click.group(context_settings={"show_default": True, "max_content_width": 100})
+@click.version_option(versions_in_use(), message="%(version)s")
 def cli() -> None:
     """Compare Keras optimizers on real image data; the reports are CSV files."""
 

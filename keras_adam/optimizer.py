@@ -12,6 +12,7 @@ from keras import ops
 from keras_adam import distribution, rule, saving, state, validate
 from keras_adam.built import BuiltVariables
 from keras_adam.compiled import Entry, updater_class, without_autograph
+from keras_adam.describe import describe
 from keras_adam.options import read_numbers, read_options
 from keras_adam.rule import Slots
 
@@ -25,6 +26,7 @@ KERAS_PRIVATE = (
     "_filter_empty_gradients",
     "_get_variable_index",
     "_iterations",
+    "_learning_rate",
     "_model_variables_moving_average",
     "_momentums",
     "_overwrite_variables_directly_with_gradients",
@@ -579,6 +581,10 @@ class Adam(keras.optimizers.Adam):
             "master_weights": self.master_weights,
         }
         return {name: saving.to_config(value) for name, value in config.items()}
+
+    def __repr__(self) -> str:
+        """Return the class with its learning rate and what is not the default."""
+        return describe(self, self._learning_rate)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Any:

@@ -1,6 +1,7 @@
 """End to end: the commands as a user calls them, the reports as pandas reads them."""
 
 import json
+import re
 import shutil
 
 import pandas as pd
@@ -165,3 +166,11 @@ def test_every_command_explains_itself(command, words):
     done = command(*words, "--help")
     assert done.returncode == 0
     assert "Usage:" in done.stdout
+
+
+def test_version_says_what_a_bug_report_needs(command):
+    done = command("--version")
+    assert done.returncode == 0
+    assert re.fullmatch(
+        r"keras_adam [\d.]+, keras [\d.]+, tensorflow \S+, jax .*, python .*\n", done.stdout
+    )
