@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench bench-gpu test test-with lint clean
+.PHONY: bench bench-gpu docs evidence lint clean results test test-with
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks train
@@ -26,6 +26,21 @@ test-with:
 		pytest==9.2.0 hypothesis==6.170.15
 	.venv-with/bin/pytest -o filterwarnings=default tests/keras_adam
 
+# The site of docs/, in site/. Its tools have an environment of their own, since only this needs them.
+docs:
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check '.[docs]'
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+
+# Tables and picture of README.md and docs/, from the CSV files in results/.
+evidence: .venv/.installed
+	$(BIN)/python -m benchmarks.reports.evidence
+
+# Every published folder anew, into results/anew/: hours. make results ONLY=update for one of them.
+results: .venv/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[benchmarks,test,peers,gpu-programs]'
+	$(BIN)/python -m benchmarks.reproduce $(ONLY)
+
 lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,4 +53,4 @@ lint: .venv/.installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-with
+	rm -rf .venv .venv-with .venv-docs site

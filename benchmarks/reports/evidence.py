@@ -1,0 +1,70 @@
+"""The numbers in README and docs, made from the results: `python -m benchmarks.reports.evidence`.
+
+A document asks for a table with two comments, and gets what stands between them:
+
+    <!-- evidence: updates update -->
+    <!-- end of evidence -->
+
+The first word says which table of `evidence_tables`, the second which folder under results/. A
+test holds every document against the CSV files, so that no number is written by hand.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.errors import InputError
+from benchmarks.reports import evidence_picture
+from benchmarks.reports.evidence_tables import TABLES
+
+ROOT = Path(__file__).parents[2]
+PICTURE = Path("docs") / "update.svg"
+NOT_MEASURED = "Not measured yet.\n"
+
+BLOCK = re.compile(
+    r"(?P<begin><!-- evidence: (?P<table>\w+) (?P<folder>\w+) -->\n).*?"
+    r"(?P<end><!-- end of evidence -->)",
+    re.DOTALL,
+)
+
+
+def documents(root: Path) -> Iterator[Path]:
+    """Find README.md and the pages below docs/."""
+    yield root / "README.md"
+    yield from sorted((root / "docs").rglob("*.md"))
+
+
+def fill(text: str, results: Path) -> str:
+    """Return a document with the tables that it asks for, as the folders in `results` have them.
+
+    Raises:
+        InputError: there is no such table.
+    """
+
+    def block(match: re.Match[str]) -> str:
+        table, folder = match["table"], results / match["folder"]
+        if table not in TABLES:
+            raise InputError(f"evidence: {table}: expected one of {', '.join(TABLES)}")
+        content = TABLES[table](folder) if folder.exists() else NOT_MEASURED
+        return f"{match['begin']}\n{content}\n{match['end']}"
+
+    return BLOCK.sub(block, text)
+
+
+def main(root: Path = ROOT) -> None:
+    """Bring all documents and the picture up to the results."""
+    for path in documents(root):
+        before = path.read_text()
+        after = fill(before, root / "results")
+        if after != before:
+            path.write_text(after)
+            print(path.relative_to(root))
+    (root / PICTURE).write_text(evidence_picture.draw(root / "results" / "update"))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"Error: {error}")

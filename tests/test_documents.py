@@ -1,0 +1,103 @@
+"""What README and docs say holds: their numbers, their code, their commands."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from benchmarks.__main__ import cli
+from benchmarks.reports import csv_file, evidence, schema
+from benchmarks.reports.evidence_tables import digits
+
+ROOT = Path(__file__).parents[1]
+PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in evidence.documents(ROOT)}
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_are_those_of_the_results(page):
+    assert PAGES[page] == evidence.fill(PAGES[page], ROOT / "results"), "run `make evidence`"
+
+
+def test_another_result_is_another_document(tmp_path):
+    text = "<!-- evidence: overhead overhead -->\nold\n<!-- end of evidence -->\n"
+    assert "Not measured yet." in evidence.fill(text, tmp_path)
+    (tmp_path / "overhead").mkdir()
+    rows = "round,way,images_per_second\n0,bare,100.0\n0,watched,50.0\n"
+    (tmp_path / "overhead" / "overhead.csv").write_text(rows)
+    filled = evidence.fill(text, tmp_path)
+    assert "old" not in filled
+    assert "0.500 (0.500 to 0.500)" in filled
+    assert evidence.fill(filled, tmp_path) == filled
+
+
+def test_the_picture_has_the_numbers_of_the_race():
+    found = csv_file.read(ROOT / "results" / "update" / "updates.csv", schema.UPDATES)
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", (ROOT / evidence.PICTURE).read_text())
+    for ms in found["update_ms_p50"]:
+        assert digits(ms) in texts
+    for limit in found["bandwidth_limit_ms"].unique():
+        assert any(text.endswith(f"the limit, {digits(limit)}") for text in texts)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/measured.md", "docs/gpu.md"])
+def test_no_measured_number_is_written_by_hand(page):
+    by_hand = evidence.BLOCK.sub("", PAGES[page])
+    by_hand = re.sub(r"^```.*?^```|`[^`\n]*`", "", by_hand, flags=re.M | re.S)
+    assert re.findall(r"\d[\d.,]* ?(?:ms|µs|s|MB|GB/s|times|%)(?!\w)", by_hand) == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(PAGES[page], "python")])
+def test_python_blocks_run(page):
+    code = "\n".join(blocks(PAGES[page], "python"))
+    environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=code,
+        cwd=ROOT,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def commands():
+    for page, text in PAGES.items():
+        for block in blocks(text, "sh"):
+            for line in block.replace("\\\n", " ").splitlines():
+                found = re.search(r"python -m benchmarks (.*?)(?:&|$)", line)
+                if found:
+                    yield pytest.param(found[1], id=f"{page}: {found[1][:60]}")
+
+
+@pytest.mark.parametrize("arguments", list(commands()))
+def test_commands_have_the_options_that_they_are_given(arguments):
+    words = shlex.split(arguments, comments=True)
+    command, context = cli, click.Context(cli)
+    while isinstance(command, click.Group):
+        command = command.commands[words.pop(0)]
+        context = click.Context(command, parent=context)
+    values, rest, _ = command.make_parser(context).parse_args(words)
+    assert not rest
+    for parameter in command.params:
+        given = values.get(parameter.name)
+        if given is not None and isinstance(parameter.type, click.Choice):
+            for one in given if parameter.multiple else [given]:
+                assert one in parameter.type.choices
+
+
+def test_links_between_documents_lead_somewhere():
+    for page, text in PAGES.items():
+        for link in re.findall(r"\]\(([^)#\s]+)", text):
+            if not link.startswith(("http://", "https://")):
+                assert (ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}"
