@@ -91,11 +91,7 @@ def build(spec: OptimizerSpec, learning_rate: Any) -> Any:
 
         if not (isinstance(optimizer_class, type) and issubclass(optimizer_class, keras.Optimizer)):
             raise InputError("not a keras.optimizers.Optimizer", optimizer=spec.name)
-    valid = {
-        parameter.name
-        for parameter in inspect.signature(optimizer_class).parameters.values()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    }
+    valid = _arguments_of(optimizer_class)
     for argument in spec.arguments:
         if argument not in valid:
             raise InputError(
@@ -107,3 +103,17 @@ def build(spec: OptimizerSpec, learning_rate: Any) -> Any:
         return optimizer_class(**arguments)
     except Exception as error:
         raise InputError(one_line(error), optimizer=str(spec)) from error
+
+
+def _arguments_of(optimizer_class: type) -> set[str]:
+    """Return the names of the arguments of a class, and of those that it hands on to its bases."""
+    names: set[str] = set()
+    for base in optimizer_class.__mro__:
+        if "__init__" in vars(base):
+            _, *parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+            kinds = {parameter.kind for parameter in parameters}
+            variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+            names |= {p.name for p in parameters if p.kind not in variadic}
+            if inspect.Parameter.VAR_KEYWORD not in kinds:
+                break
+    return names

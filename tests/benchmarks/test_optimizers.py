@@ -6,6 +6,10 @@ from benchmarks.optimizers import OPTIMIZERS, build, learning_rate
 from benchmarks.run import parse_optimizer
 
 
+class Inheriting(keras.optimizers.Optimizer):
+    """Without a constructor of its own."""
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_name_builds_and_updates(name):
     spec = parse_optimizer(name)
@@ -39,6 +43,14 @@ def test_an_optimizer_of_ones_own_by_its_import_path():
     assert build(spec, learning_rate(spec, 0.5)).beta_1 == 0.95
     with pytest.raises(InputError, match="give its learning rate"):
         learning_rate(spec, None)
+
+
+def test_an_optimizer_takes_the_arguments_that_it_hands_on():
+    here = f"{__name__}:Inheriting"
+    optimizer = build(parse_optimizer(f"{here}(learning_rate=0.5, clipnorm=2.0)"), 0.5)
+    assert optimizer.clipnorm == 2.0
+    with pytest.raises(InputError, match="no argument 'clip_norm'; did you mean clipnorm"):
+        build(parse_optimizer(f"{here}(clip_norm=2.0)"), 0.5)
 
 
 @pytest.mark.parametrize(
