@@ -1,6 +1,7 @@
 """Adam for Keras with a compiled update: change one import and train as before."""
 
 try:
+    from keras_adam import distribution
     from keras_adam.optimizer import Adam, AdamW
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in ("tensorflow", "jax", "torch"):
@@ -12,5 +13,5 @@ except ModuleNotFoundError as error:
         "KERAS_BACKEND=jax."
     ) from None
 
-__all__ = ["Adam", "AdamW"]
+__all__ = ["Adam", "AdamW", "distribution"]
 __version__ = "0.1.0"

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_adam import distribution, rule, saving, state, validate
+from keras_adam import blocks, distribution, rule, saving, state, validate
 from keras_adam.built import BuiltVariables
 from keras_adam.compiled import Entry, updater_class, without_autograph
 from keras_adam.describe import describe
@@ -263,7 +263,7 @@ class Adam(keras.optimizers.Adam):
         for variable in self.variables:
             if variable.dtype in ("int8", "uint8"):
                 self._scales[id(variable)] = self.add_variable(
-                    (state.block_count(variable.shape),),
+                    (blocks.block_count(variable.shape),),
                     dtype="float32",
                     name=f"{variable.name}_scale",
                 )
@@ -478,7 +478,7 @@ class Adam(keras.optimizers.Adam):
 
     def _with_scale(self, variable: Any) -> Any:
         scale = self._scales.get(id(variable))
-        return variable if scale is None else state.Quantized(variable, scale)
+        return variable if scale is None else blocks.Quantized(variable, scale)
 
     def _decays(self, variable: Any) -> bool:
         """Say whether weight decay applies to the variable.

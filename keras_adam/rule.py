@@ -18,7 +18,7 @@ class Slots(NamedTuple):
     """One trainable variable and what the optimizer keeps for it.
 
     The fields are all variables or all arrays, of the same shape; but momentum, velocity and
-    velocity_hat may be stored in blocks (`state.Quantized`). A field that the options in force
+    velocity_hat may be stored in blocks (`blocks.Quantized`). A field that the options in force
     do not need is `None`.
     """
 

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_adam import state
+from keras_adam import blocks, state
+from keras_adam.blocks import Quantized
 
 
 class Saved(NamedTuple):
@@ -59,14 +60,14 @@ def set_values(optimizer_name: str, saved: Saved, values: Saved) -> None:
     scales, own_scales = iter(values.scale), iter(saved.scale)
     assignments: list[tuple[Any, Any]] = []
     for variable, value in zip(saved.keras, values.keras, strict=True):
-        stored = state.Quantized(value, next(scales)) if _is_codes(value) else value
+        stored = Quantized(value, next(scales)) if _is_codes(value) else value
         if not _is_codes(variable):
             # Whole numbers, which count steps, stay what they are.
             decoded = state.decode_slot(stored, "float32") if _is_codes(value) else value
             assignments.append((variable, decoded))
             continue
         if not _is_codes(value):
-            stored = state.quantize(value, state.largest_of_blocks(value), variable.dtype)
+            stored = blocks.quantize(value, blocks.largest_of_blocks(value), variable.dtype)
         assignments += zip((variable, next(own_scales)), stored, strict=True)
     if saved.master and values.master:
         _check_shapes(optimizer_name, saved.master, values.master)

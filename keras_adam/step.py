@@ -87,8 +87,9 @@ def next_slots(
     """Return the slots after one step, each stored as it came in.
 
     `slots` and `gradient` (unscaled and clipped) have one shape, that of the variable or
-    of some of its rows. Without a gradient only the average moves and the accumulator
-    empties. Where `finite` is false, everything stays as it was.
+    of some of its rows; `decays` says whether the variable does with these options. Without a
+    gradient only the average moves and the accumulator empties. Where `finite` is false,
+    everything stays as it was.
     """
     values, stored = state.decode(slots), slots
     if gradient is not None:
@@ -137,7 +138,7 @@ def _weights(
     values: Slots, stored: Slots, moves: bool, decays: bool, scalars: Scalars, options: Options
 ) -> Slots:
     if moves:
-        values = rule.move(values, decays and options.weight_decay, scalars)
+        values = rule.move(values, decays, scalars)
     if values.accumulator is not None:
         values = values._replace(accumulator=ops.zeros_like(values.accumulator))
     values = rule.average(values, options.overwrites_with_average, scalars)

@@ -126,17 +126,14 @@ class Updater:
     ) -> Any:
         """Take the step of the variables at `positions`; return whether it was finite."""
         run = self._take_step if options.jit_compile else _take_step
-        decays = tuple(self.entries[i].decays for i in positions)
+        decays = tuple(self.entries[i].decays and options.weight_decay for i in positions)
         weights, rests = self._values(positions)
         own = [gradients[i] for i in positions]
         weights, rests, finite = run(
             weights, rests, own, *common, totals, options=options, decays=decays
         )
         for i, weight, rest in zip(positions, weights, rests, strict=True):
-            variables = state.arrays(self.entries[i].slots)
-            values = state.arrays(Slots(weight, *rest))
-            for variable, value in zip(variables, values, strict=True):
-                self._assign(variable, value)
+            state.map_arrays(self._assign, self.entries[i].slots, Slots(weight, *rest))
         return finite
 
     def _values(self, positions: Sequence[int]) -> tuple[list[Any], State]:
@@ -300,5 +297,4 @@ def _next(
     indices, values = gradient
     rows = state.map_arrays(lambda v: v.at[indices].get(mode="clip"), slots)
     new = step.next_slots(rows, values, decays, scalars, options, finite)
-    new_rows = iter(state.arrays(new))
-    return state.map_arrays(lambda v: v.at[indices].set(next(new_rows), mode="drop"), slots)
+    return state.map_arrays(lambda v, row: v.at[indices].set(row, mode="drop"), slots, new)

@@ -30,5 +30,8 @@ def update(
     indices, values = step.clip(gradient, scalars, options, clip_scale)
     slots = state.map_arrays(lambda variable: tf.gather(variable, indices), entry.slots)
     new = step.next_slots(slots, values, entry.decays, scalars, options, finite)
-    for variable, value in zip(state.arrays(entry.slots), state.arrays(new), strict=True):
-        assign(variable, tf.IndexedSlices(value, indices))
+
+    def write(variable: Any, rows: Any) -> None:
+        assign(variable, tf.IndexedSlices(rows, indices))
+
+    state.map_arrays(write, entry.slots, new)

@@ -66,7 +66,8 @@ class Programs:
         for each, gradient, decay in zip(variables, gradients, decays, strict=True):
             slots = _read(each)
             mean = self._clipped_mean(gradient, slots, scalars, clip_scale)
-            self._set(each, step.next_slots(slots, mean, decay, scalars, self._options, finite))
+            new = step.next_slots(slots, mean, decay, scalars, self._options, finite)
+            state.map_arrays(self._assign, each, new)
 
     def _update_moments(
         self,
@@ -82,7 +83,7 @@ class Programs:
                 slots = _read(each)
                 mean = self._clipped_mean(gradient, slots, scalars, clip_scale)
                 new = step.next_moments(slots, mean, scalars, self._options, finite)
-                self._set(_moments_of(each), _moments_of(new))
+                state.map_arrays(self._assign, state.moments_of(each), state.moments_of(new))
 
     def _update_weights(
         self,
@@ -95,8 +96,8 @@ class Programs:
         scalars = Scalars(*tf.unstack(vector))
         for each, move, decay in zip(variables, moves, decays, strict=True):
             new = step.next_weights(_read(each), move, decay, scalars, self._options, finite)
-            without = dict.fromkeys(state.MOMENTS)
-            self._set(each._replace(**without), new._replace(**without))
+            rest = state.without_moments
+            state.map_arrays(self._assign, rest(each), rest(new))
 
     def _clipped_mean(
         self, gradient: Any, slots: Slots, scalars: Scalars, clip_scale: Any | None
@@ -105,10 +106,6 @@ class Programs:
             return None
         mean = step.mean_gradient(gradient, slots, scalars, self._options)
         return step.clip(mean, scalars, self._options, clip_scale)
-
-    def _set(self, variables: Slots, values: Slots) -> None:
-        for variable, value in zip(state.arrays(variables), state.arrays(values), strict=True):
-            self._assign(variable, value)
 
     def _accumulate(
         self,
@@ -138,10 +135,6 @@ class Programs:
     def _all_finite(self, gradients: Sequence[Any]) -> Any:
         """Say in a boolean scalar tensor whether all elements of the gradients are finite."""
         return step.all_finite([gradient for gradient in gradients if gradient is not None])
-
-
-def _moments_of(slots: Slots) -> Slots:
-    return Slots(None, *slots[1:4])
 
 
 def _read(slots: Slots) -> Slots:

@@ -6,7 +6,8 @@ Neither changes what is computed, only how fast. A step that is compiled as a wh
 
 from collections.abc import Sequence
 
-from keras_adam import rule, state
+from keras_adam import rule
+from keras_adam.blocks import Quantized
 from keras_adam.compiled import Entry
 from keras_adam.options import Options
 
@@ -53,7 +54,7 @@ def _is_plain(entry: Entry) -> bool:
     return (
         slots.velocity_hat is slots.average is slots.accumulator is None
         and dtype == rule.compute_dtype(dtype)
-        and not isinstance(slots.momentum, state.Quantized)
+        and not isinstance(slots.momentum, Quantized)
         and slots.momentum.dtype == slots.variable.dtype
         and not (entry.decays and is_large)
         and "GPU" not in slots.variable.device
