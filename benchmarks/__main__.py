@@ -5,7 +5,6 @@ import sys
 
 import click
 
-from benchmarks import environment
 from benchmarks.commands import compare, data, program, report, train, tune, update, versions
 from benchmarks.commands.options import option
 from benchmarks.errors import InputError
@@ -13,14 +12,29 @@ from benchmarks.errors import InputError
 
 def versions_in_use() -> str:
     """Return what a report of a bug should say."""
+    from benchmarks import environment
+
     packages = ("keras_adam", "keras", "tensorflow", "jax")
     found = {package: environment.version(package) or "not installed" for package in packages}
     found["python"] = platform.python_version()
     return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
+def _print_versions(context: click.Context, _: click.Parameter, is_asked_for: bool) -> None:
+    if is_asked_for:
+        click.echo(versions_in_use())
+        context.exit()
+
+
 @click.group(context_settings={"show_default": True, "max_content_width": 100})
-@click.version_option(versions_in_use(), message="%(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_versions,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """Compare Keras optimizers on real image data; the reports are CSV files."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.reports import csv_file, schema, statistics
+from benchmarks.reports import csv_file, observations, schema, statistics
 
 NAMES = {
     "keras_adam": "keras_adam",
@@ -59,9 +59,9 @@ def spread(values: Sequence[float], spell: Callable[[float], str] = digits) -> s
 def rounds(folder: Path) -> pd.DataFrame:
     """Return the median milliseconds of each round, a row each; the columns are what was timed."""
     raw = csv_file.read(folder / "updates_raw.csv", schema.UPDATES_RAW)
-    raw = raw[raw["phase"] == "measured"]
-    by_round = raw.groupby(["shapes", "mode", "optimizer", "round"])["seconds"].median() * 1e3
-    return by_round.unstack(["shapes", "mode", "optimizer"])
+    timed = ["shapes", "mode", "optimizer"]
+    by_round = observations.medians_of_rounds(raw).set_index(["pair", *timed])["ms"]
+    return by_round.unstack(timed).sort_index(axis="columns")
 
 
 def ratios(by_round: pd.DataFrame, shapes: str, mode: str, baseline: str, subject: str) -> str:

@@ -61,7 +61,7 @@ def _read(folder: Path) -> Iterator[pd.DataFrame]:
         runs = csv_file.read(folder / "runs.csv", schema.RUNS)
         yield from_search(folder, runs) if trials.is_search(folder) else from_runs(runs)
     raw = folder / "updates_raw.csv"
-    rounds = _rounds(csv_file.read(raw, schema.UPDATES_RAW)) if raw.exists() else None
+    rounds = medians_of_rounds(csv_file.read(raw, schema.UPDATES_RAW)) if raw.exists() else None
     for name, its_schema, shapes, metric in (
         ("updates.csv", schema.UPDATES, "shapes", "update_ms_p50"),
         ("steps.csv", schema.STEPS, "model", "step_ms_p50"),
@@ -142,7 +142,7 @@ def from_race(rows: pd.DataFrame, rounds: pd.DataFrame | None, metric: str) -> p
     )
 
 
-def _rounds(raw: pd.DataFrame) -> pd.DataFrame:
+def medians_of_rounds(raw: pd.DataFrame) -> pd.DataFrame:
     """Return the median update of each competitor in each round, in milliseconds."""
     measured = raw[raw["phase"] == "measured"]
     keys = ["shapes", "optimizer", "mode", "round"]
