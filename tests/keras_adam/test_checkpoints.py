@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_adam
-from tests.keras_adam.training import BACKEND
+from tests.keras_adam.training import BACKEND, assert_equal, everything, train_on
 
 OPTIONS = {
     "plain": {},
@@ -33,17 +33,7 @@ def make_model(optimizer):
 
 
 def train(model, steps):
-    for _ in range(steps):
-        model.train_on_batch(X, Y)
-
-
-def everything(model):
-    return [v.numpy() for v in model.variables + model.optimizer.variables]
-
-
-def assert_equal(model, other):
-    for a, b in zip(everything(model), everything(other), strict=True):
-        np.testing.assert_array_equal(a, b)
+    train_on(model, X, Y, steps)
 
 
 def through_keras_file(model, tmp_path):

@@ -1,17 +1,14 @@
 """States split over four devices: the weights of one device, a fourth of the bytes on each."""
 
 import json
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 import keras_adam
+from tests.keras_adam.training import run_on_jax
 
 OPTIONS = {
     "plain": {},
@@ -74,20 +71,7 @@ def trained(tmp_path_factory):
     cases["on two"] = {"options": {}, "count": 2, "shard": True, "load": "plain"}
     cases["on one"] = {"options": {}, "count": 1, "shard": False, "load": "plain"}
     folder = str(tmp_path_factory.mktemp("files"))
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps([cases, folder])],
-        cwd=Path(__file__).parents[2],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": "jax",
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    return json.loads(run_on_jax(SCRIPT, json.dumps([cases, folder]), devices=4))
 
 
 def assert_close(ours, theirs, atol=2e-5):

@@ -9,6 +9,8 @@ from pathlib import Path
 import keras
 import pytest
 
+from tests.keras_adam.training import run_on_jax
+
 # What takes long on JAX and says little more than on TensorFlow is left to the whole suite.
 FILES = ["test_options", "test_precision", "test_sparse", "test_fit", "test_lowering"]
 
@@ -50,19 +52,7 @@ np.testing.assert_allclose(*ends, rtol=1e-5)
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
 def test_variables_on_two_devices():
-    run = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES],
-        cwd=Path(__file__).parents[2],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": "jax",
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
+    run_on_jax(TWO_DEVICES, devices=2)
 
 
 @pytest.mark.parametrize("backend", ["torch", "numpy"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_adam
-from tests.keras_adam.training import BACKEND
+from tests.keras_adam.training import BACKEND, assert_equal, train_on
 
 COMPACT = {
     "bfloat16": {"state_dtype": "bfloat16"},
@@ -28,12 +28,7 @@ def make_model(optimizer, dtype="float32"):
 
 
 def train(model, steps):
-    for _ in range(steps):
-        model.train_on_batch(X, Y)
-
-
-def everything(model):
-    return [v.numpy() for v in model.variables + model.optimizer.variables]
+    train_on(model, X, Y, steps)
 
 
 @pytest.mark.parametrize("through", ["file", "weights", "pickle"])
@@ -53,8 +48,7 @@ def test_training_goes_on_to_the_bit(name, through, tmp_path):
         other = pickle.loads(pickle.dumps(model))
     for each in (model, other):
         train(each, 2)
-    for a, b in zip(everything(model), everything(other), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_equal(model, other)
     assert other.optimizer.get_config()["state_dtype"] == COMPACT[name]["state_dtype"]
 
 

@@ -1,5 +1,8 @@
 """Ways to run an optimizer, so that a test can say in which ones a thing must hold."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -41,6 +44,41 @@ def make_step(optimizer, variables, mode="eager"):
             variable.assign(value)
 
     return step
+
+
+def train_on(model, x, y, steps):
+    """Train a model on one batch, again and again."""
+    for _ in range(steps):
+        model.train_on_batch(x, y)
+
+
+def everything(model):
+    """Return the values of all variables of a model and of its optimizer."""
+    return [v.numpy() for v in model.variables + model.optimizer.variables]
+
+
+def assert_equal(model, other):
+    """Hold two models and their optimizers against each other, to the bit."""
+    for a, b in zip(everything(model), everything(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def run_on_jax(script, *arguments, devices):
+    """Run a script in a process on JAX, with so many devices made of the CPU; return its output."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=Path(__file__).parents[2],
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 def count_programs(dump):
