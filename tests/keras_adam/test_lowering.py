@@ -35,6 +35,9 @@ OPTIONS = [
     {"skip_nonfinite": True, "gradient_accumulation_steps": 2, "global_clipnorm": 1.0},
     {"jit_compile": False},
     {"lazy": True},
+    {"state_dtype": "bfloat16"},
+    {"state_dtype": "int8", "amsgrad": True},
+    {"master_weights": True, "state_dtype": "float32"},
 ]
 
 
@@ -46,7 +49,16 @@ def test_every_option_is_lowered_here():
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "default")
 def test_the_update_lowers_for_every_accelerator(options, dtype):
-    variables = [keras.Variable(keras.ops.ones(s), dtype=dtype) for s in [(8, 4), (4,), ()]]
+    assert_lowers(options, dtype)
+
+
+def test_random_rounding_of_weights_lowers():
+    assert_lowers({"master_weights": "stochastic"}, "bfloat16")
+
+
+def assert_lowers(options, dtype):
+    shapes = [(8, 4), (4,), (), (64, 65)]  # the last one is large enough for codes
+    variables = [keras.Variable(keras.ops.ones(shape), dtype=dtype) for shape in shapes]
     optimizer = keras_adam.Adam(**options)
     optimizer.build(variables)
     state, weights = (
