@@ -8,11 +8,11 @@ from benchmarks.errors import InputError
 
 
 def gpu_names(backend: str) -> list[str]:
-    """Name the GPUs that `backend` ("tensorflow" or "jax") can use."""
+    """Name the GPUs of this machine that `backend` ("tensorflow" or "jax") can use."""
     if backend == "jax":
         import jax
 
-        return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
+        return [device.device_kind for device in jax.local_devices() if device.platform != "cpu"]
     import tensorflow as tf
 
     return [
@@ -57,7 +57,7 @@ def peak_memory_mb(backend: str, device: str) -> float | None:
         if backend == "jax":
             import jax
 
-            return float(jax.devices()[0].memory_stats()["peak_bytes_in_use"]) / 1e6
+            return float(jax.local_devices()[0].memory_stats()["peak_bytes_in_use"]) / 1e6
         import tensorflow as tf
 
         return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 1e6
@@ -67,6 +67,17 @@ def peak_memory_mb(backend: str, device: str) -> float | None:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024 / 1e6
     return None
+
+
+def megabytes_on_one(variables: Iterable[Any]) -> float:
+    """Return the memory that Keras variables take on one device, in 10^6 bytes."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        arrays = [variable.value.addressable_shards[0].data for variable in variables]
+        return sum(array.nbytes for array in arrays) / 1e6
+    tensors = [variable.value for variable in variables]
+    return sum(tensor.dtype.size * tensor.shape.num_elements() for tensor in tensors) / 1e6
 
 
 def restart_peak_memory() -> float | None:

@@ -40,6 +40,7 @@ def environment(backend: str) -> dict[str, Any]:
         "memory_gb": round(machine.memory_bytes() / 1e9, 1),
         "gpu": ", ".join(gpu_names(backend)) or None,
         "xla_flags": os.environ.get("XLA_FLAGS") or None,
+        **_gpu_habits(backend),
         **_git_state(),
     }
 
@@ -56,6 +57,25 @@ def version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _gpu_habits(backend: str) -> dict[str, bool | None]:
+    """Return whether float32 products on a GPU are TF32's, and whether it repeats its results."""
+    if not gpu_names(backend):
+        return {"tf32": None, "deterministic": None}
+    if backend == "jax":
+        import jax
+
+        tf32 = jax.config.jax_default_matmul_precision in (None, "default", "tensorfloat32", "fastest")
+    else:
+        import tensorflow as tf
+
+        tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+    return {
+        "tf32": tf32,
+        "deterministic": "--xla_gpu_deterministic_ops" in os.environ.get("XLA_FLAGS", "")
+        or os.environ.get("TF_DETERMINISTIC_OPS", "0").lower() in ("1", "true"),
+    }
 
 
 def _cpu_name() -> str:

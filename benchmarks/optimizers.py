@@ -7,7 +7,7 @@ the names without importing Keras.
 import dataclasses
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.errors import InputError, one_line
@@ -103,6 +103,25 @@ def build(spec: OptimizerSpec, learning_rate: Any) -> Any:
         return optimizer_class(**arguments)
     except Exception as error:
         raise InputError(one_line(error), optimizer=str(spec)) from error
+
+
+def data_parallel(devices: Sequence[Any], shard_optimizer_state: bool) -> Any:
+    """Return the `keras.distribution.Distribution` for training on these devices of JAX.
+
+    Each process feeds its own share of a batch, so Keras need not divide the data among them.
+    """
+    from keras_adam.distribution import DataParallel
+
+    return DataParallel(
+        devices=devices, auto_shard_dataset=False, shard_optimizer_state=shard_optimizer_state
+    )
+
+
+def split_dimension(shape: Sequence[int], devices: int) -> int | None:
+    """Return the dimension in which keras_adam splits a slot over devices, or None."""
+    from keras_adam import distribution
+
+    return distribution.split_dimension(shape, devices)
 
 
 def _arguments_of(optimizer_class: type) -> set[str]:

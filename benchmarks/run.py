@@ -102,6 +102,8 @@ class RunConfig:
     """On which a step is divided, in each process."""
     processes: int = 1
     """That train one model together."""
+    shard_optimizer_state: bool = False
+    """Whether each device keeps only its share of the optimizer's state."""
     max_steps: int | None = None
     """Training ends after so many steps; None does all epochs."""
     warmup_steps: int = 0

@@ -26,6 +26,11 @@ from benchmarks.errors import InputError, one_line
 OUT_OF_MEMORY = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED", "MemoryError", "OutOfMemory")
 """How TensorFlow, XLA and Python call it."""
 
+GPU_MEMORY_AS_NEEDED = {
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
@@ -70,6 +75,9 @@ def run(
         took too long.
     """
     settings = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # Several processes may share a GPU: none takes all of its memory at once, unless asked to.
+    for name, value in GPU_MEMORY_AS_NEEDED.items():
+        settings[name] = os.environ.get(name, value)
     if device == "cpu":
         settings |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
     if devices > 1:

@@ -59,13 +59,20 @@ class DataParallel(keras.distribution.DataParallel):
 
     def slot_layout(self, shape: Sequence[int]) -> Any:
         """Return the `keras.distribution.TensorLayout` of a slot; `None` is the variable's own."""
-        count = self.device_mesh.devices.size
-        for dimension, size in enumerate(shape):
-            if self.shard_optimizer_state and size and size % count == 0:
-                axes = [None] * len(shape)
-                axes[dimension] = self.batch_dim_name
-                return keras.distribution.TensorLayout(axes, self.device_mesh)
-        return None
+        dimension = split_dimension(shape, self.device_mesh.devices.size)
+        if not self.shard_optimizer_state or dimension is None:
+            return None
+        axes = [None] * len(shape)
+        axes[dimension] = self.batch_dim_name
+        return keras.distribution.TensorLayout(axes, self.device_mesh)
+
+
+def split_dimension(shape: Sequence[int], devices: int) -> int | None:
+    """Return the first dimension that can be split into equal parts over the devices, or None."""
+    for dimension, size in enumerate(shape):
+        if size and size % devices == 0:
+            return dimension
+    return None
 
 
 def slot_layout(shape: Sequence[int]) -> Any:

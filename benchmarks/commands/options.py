@@ -1,5 +1,7 @@
 """Options that several commands have."""
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,37 @@ MANUAL_DIR = click.option(
     help="Folder with the original files of a data set that is not prepared yet; "
     "they are checked against TFDS's checksums.",
 )
+
+
+class Device(click.ParamType):
+    """`cpu`, `gpu`, or `gpu:N`, which hides the other GPUs and so leaves `gpu`."""
+
+    name = "device"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Say in the help what may stand here."""
+        return "[cpu|gpu|gpu:N]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return "cpu" or "gpu"."""
+        match = re.fullmatch(r"(cpu|gpu)|gpu:(\d+)", value)
+        if match is None:
+            self.fail(f"{value!r} is not one of cpu, gpu, gpu:0, gpu:1, ...", param, ctx)
+        if match[2] is None:
+            return value
+        number = int(match[2])
+        visible = [text for text in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if text]
+        if visible and number >= len(visible):
+            self.fail(f"CUDA_VISIBLE_DEVICES names {len(visible)} GPUs: {','.join(visible)}", param, ctx)
+        # For the processes that compute, which all come from this one.
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[number] if visible else match[2]
+        return "gpu"
+
+
 DEVICE = click.option(
     "--device",
-    type=click.Choice(["cpu", "gpu"]),
-    help="Where to compute. Default: the GPU if there is one.",
+    type=Device(),
+    help="Where to compute; gpu:1 is the second GPU alone. Default: the GPU if there is one.",
 )
 BACKEND = click.option(
     "--backend",
@@ -57,8 +86,31 @@ SHARED = (
         "--devices",
         type=click.IntRange(min=1),
         default=1,
-        help="On how many devices of this machine to train one model; each takes its share of a "
+        help="On how many devices of a machine to train one model; each takes its share of a "
         "batch. On a CPU they share its cores, to try it out.",
+    ),
+    click.option(
+        "--shard-optimizer-state",
+        is_flag=True,
+        help="Each of several devices keeps only its share of the state of a keras_adam optimizer; "
+        "JAX only. Others keep all of it on each.",
+    ),
+    click.option(
+        "--processes",
+        type=click.IntRange(min=1),
+        default=1,
+        help="How many processes train one model together, each on a machine of its own; JAX only.",
+    ),
+    click.option(
+        "--process-id",
+        type=click.IntRange(min=0),
+        help="Which of them this is. Process 0 says what is trained, and writes the reports; the "
+        "others take only --devices, --device and the folders of the data from their own options.",
+    ),
+    click.option(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="Address of process 0, a free port of it, for all of them.",
     ),
     click.option(
         "--jit-compile",

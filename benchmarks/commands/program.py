@@ -57,6 +57,11 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16
     help="GPUs that share the images of a step; each has all variables.",
 )
 @click.option(
+    "--shard-optimizer-state",
+    is_flag=True,
+    help="Each of several GPUs keeps only its share of the optimizer's state.",
+)
+@click.option(
     "--precision", type=click.Choice(PRECISIONS), default="float32", help="Keras dtype policy."
 )
 @click.option("--keep-hlo", is_flag=True, help="Keep XLA's optimized programs, as hlo/*.txt.")
@@ -68,6 +73,7 @@ def program(
     optimizer_texts: tuple[str, ...],
     batch_size: int,
     devices: int,
+    shard_optimizer_state: bool,
     precision: str,
     keep_hlo: bool,
     output: Path | None,
@@ -100,6 +106,8 @@ def program(
             f"cannot be shared among {devices} devices; a multiple of {devices} can",
             batch_size=batch_size,
         )
+    if shard_optimizer_state and devices == 1:
+        raise InputError("needs several", shard_optimizer_state=True, see=["devices"])
     checks.installed("jax")
     wheels.check()
     folder = output or checks.default_folder("program")
@@ -114,7 +122,9 @@ def program(
         *((name, "step", batch_size) for name in model_names),
     ]
     jobs = [
-        compiler.Job(target, name, scope, str(spec), precision, images, devices)
+        compiler.Job(
+            target, name, scope, str(spec), precision, images, devices, shard_optimizer_state
+        )
         for target in target_names
         for name, scope, images in programs
         for spec in specs

@@ -9,6 +9,7 @@ from benchmarks.commands import checks
 from benchmarks.errors import InputError
 from benchmarks.models import check_name
 from benchmarks.run import OptimizerSpec, RunConfig
+from benchmarks.training.processes import ProcessGroup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,35 @@ def check_options(
         raise InputError("there is no target", stop_at_target=True, see=["target_accuracy"])
 
 
+def process_group(
+    coordinator: str | None, processes: int, process_id: int | None, backend: str
+) -> ProcessGroup | None:
+    """Return the processes that train together; None if it is this one alone."""
+    if processes == 1 and coordinator is None and process_id is None:
+        return None
+    given = {"coordinator": coordinator, "process_id": process_id}
+    if processes > 1:
+        given["processes"] = processes
+    missing = [
+        name for name in ("coordinator", "process_id", "processes") if given.get(name) is None
+    ]
+    if coordinator is None or process_id is None or missing:
+        name = next(name for name in given if name not in missing)
+        raise InputError("not without the others", see=missing, **{name: given[name]})
+    if backend != "jax":
+        raise InputError(
+            "several processes train together on jax only: Keras's fit does not run under "
+            "TensorFlow's MultiWorkerMirroredStrategy",
+            backend=backend,
+        )
+    if process_id >= processes:
+        raise InputError(f"they count from 0 to {processes - 1}", process_id=process_id)
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdigit():
+        raise InputError("expected HOST:PORT, as in 10.0.0.1:4321", coordinator=coordinator)
+    return ProcessGroup(coordinator, processes, process_id)
+
+
 def new_folder(command: str, output: Path | None, resume: bool) -> Path:
     """Return the folder for the reports, which holds none yet unless `resume`."""
     folder = output or checks.default_folder(command)
@@ -57,12 +87,38 @@ def check(
     data_dir: Path | None,
     manual_dir: Path | None,
     console: "Console",
+    group: ProcessGroup | None,
 ) -> "Checked":
     """Find in seconds what would fail later."""
     from benchmarks.sweeps import sweep
 
     console.print("Checking the device, the optimizers and the data ...")
-    return sweep.check(configs, device, data_dir, manual_dir)
+    if group is not None:
+        console.print(f"Waiting for {group.processes - 1} others at {group.coordinator} ...")
+    return sweep.check(configs, device, data_dir, manual_dir, group)
+
+
+def follow(
+    group: ProcessGroup,
+    device: str | None,
+    devices: int,
+    data_dir: Path | None,
+    manual_dir: Path | None,
+) -> int:
+    """Train together with process 0, as long as it goes on."""
+    from benchmarks.commands import terminal
+    from benchmarks.sweeps.follow import follow
+
+    follow(group, device, devices, data_dir, manual_dir, terminal.console())
+    return 0
+
+
+def end(group: ProcessGroup | None) -> None:
+    """Let the processes that train together with this one end."""
+    from benchmarks.sweeps import sweep
+
+    if group is not None:
+        sweep.end(group)
 
 
 def run_sweep(
@@ -73,6 +129,7 @@ def run_sweep(
     console: "Console",
     timeout: float | None,
     save_weights: bool = False,
+    group: ProcessGroup | None = None,
 ) -> "pd.DataFrame":
     """Do the runs that have no result in `folder`; return the rows of all."""
     from benchmarks.environment import peer_versions
@@ -87,7 +144,7 @@ def run_sweep(
     try:
         with Display(console, len(to_do)) as display:
             sweep.run_all(
-                to_do, folder, data_dir, checked.environment, display, timeout, save_weights
+                to_do, folder, data_dir, checked.environment, display, timeout, save_weights, group
             )
     except KeyboardInterrupt:
         again = checks.command_to_resume(folder)

@@ -82,6 +82,8 @@ def train(
     output: Path | None,
     resume: bool,
     timeout: float | None,
+    coordinator: str | None,
+    process_id: int | None,
     save_weights: bool,
     from_tune: Path | None,
     **fixed: Any,
@@ -104,6 +106,9 @@ def train(
     if from_tune is None:  # else it is for the winners to say what the options come to
         _check_options(save_weights, **fixed)
     rates = [optimizers.learning_rate(spec, learning_rate) for spec in specs]
+    group = common.process_group(coordinator, fixed["processes"], process_id, backend)
+    if group is not None and group.process_id:
+        return common.follow(group, device, fixed["devices"], data_dir, manual_dir)
     folder = common.new_folder("train", output, resume)
 
     # Only now, so that help and bad input do not wait for pandas.
@@ -130,9 +135,10 @@ def train(
             options = {name: getattr(config, name) for name in fixed}
             _check_options(save_weights, **options)
     console = terminal.console()
-    checked = common.check(configs, device, data_dir, manual_dir, console)
+    checked = common.check(configs, device, data_dir, manual_dir, console, group)
     configs = [dataclasses.replace(config, device=checked.device) for config in configs]
-    runs = common.run_sweep(configs, folder, data_dir, checked, console, timeout, save_weights)
+    runs = common.run_sweep(configs, folder, data_dir, checked, console, timeout, save_weights, group)
+    common.end(group)
     console.print(terminal.summary(runs))
     for name in ("runs.csv", "epochs.csv"):
         print(folder / name)

@@ -67,6 +67,8 @@ def tune(
     output: Path | None,
     resume: bool,
     timeout: float | None,
+    coordinator: str | None,
+    process_id: int | None,
     finalists: int,
     finalist_seeds: int,
     **fixed: Any,
@@ -88,6 +90,9 @@ def tune(
     for spec in specs:  # a learning rate that is not searched
         given = {k: v for k, v in spec.arguments.items() if not isinstance(v, list)}
         optimizers.learning_rate(OptimizerSpec(spec.name, given), 1.0)
+    group = common.process_group(coordinator, fixed["processes"], process_id, backend)
+    if group is not None and group.process_id:
+        return common.follow(group, device, fixed["devices"], data_dir, manual_dir)
     folder = common.new_folder("tune", output, resume)
 
     import pandas as pd
@@ -112,7 +117,7 @@ def tune(
     planned = plan.plan(specs, learning_rates, trials, problems)
     console = terminal.console()
     first = [trial.config for trial in planned if trial.number == 0]
-    checked = common.check(first, device, data_dir, manual_dir, console)
+    checked = common.check(first, device, data_dir, manual_dir, console, group)
     problems = [dataclasses.replace(problem, device=checked.device) for problem in problems]
     planned = plan.plan(specs, learning_rates, trials, problems)
 
@@ -124,7 +129,7 @@ def tune(
         # The plan first: what an interrupted search has done is then known for its trials.
         csv_file.write(path, schema.TRIALS, plan.rows(all_planned))
         configs = list(dict.fromkeys(trial.config for trial in all_planned))
-        runs = common.run_sweep(configs, folder, data_dir, checked, console, timeout)
+        runs = common.run_sweep(configs, folder, data_dir, checked, console, timeout, group=group)
         epochs = csv_file.read(folder / "epochs.csv", schema.EPOCHS)
         found = outcome.with_results(rows.astype(dict(schema.TRIALS)), runs, epochs)
         csv_file.write(path, schema.TRIALS, found.to_dict("records"))
@@ -133,6 +138,7 @@ def tune(
     runs, found = train(planned)
     if finalists:
         runs, found = train([*planned, *plan.finalists(planned, found, finalists, finalist_seeds)])
+    common.end(group)
     console.print(terminal.search(found))
     for warning in outcome.warnings(found):
         print(f"Warning: {warning}", file=sys.stderr)

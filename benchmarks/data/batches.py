@@ -64,6 +64,7 @@ def load(
     image_size: int | None = None,
     workers: int | None = None,
     watch: bool = False,
+    share: tuple[int, int] = (1, 0),
 ) -> Data:
     """Read a prepared data set.
 
@@ -81,6 +82,8 @@ def load(
             takes `RESIZED` where they differ.
         workers: threads that read; None leaves their number to tf.data.
         watch: measure how long the reader of the training images waits.
+        share: (number of processes that train together, which of them this is). A process has a
+            share of each training batch, and decodes no other training images.
 
     Raises:
         InputError: the data set is not one of labelled images, has less than
@@ -119,6 +122,9 @@ def load(
         kept.append(dataset.cache() if in_memory else dataset)
         return kept[-1]
 
+    def own(images: tf.data.Dataset) -> tf.data.Dataset:
+        return images if share == (1, 0) else images.shard(*share)
+
     def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
         # After batching, for one operation a batch, and after the cache, which holds bytes.
         dataset = dataset.map(_normalise, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
@@ -133,14 +139,15 @@ def load(
     # shuffling of as many elements by the same seed is the same, whatever they are.
     if source.decode is None:
         buffer = min(images, max(SHUFFLED_BYTES // image_bytes, 1))
-        train = keep(decode(train_records)).shuffle(buffer, seed=seed)
+        train = own(keep(decode(train_records)).shuffle(buffer, seed=seed))
     elif in_memory:
-        train = keep(decode(train_records)).shuffle(images, seed=seed)
+        train = own(keep(decode(train_records)).shuffle(images, seed=seed))
     else:
-        train = decode(train_records.shuffle(images, seed=seed))
-    train = train.batch(batch_size, drop_remainder=True)  # a smaller batch would compile again
+        train = decode(own(train_records.shuffle(images, seed=seed)))
+    # A smaller batch would compile again.
+    train = train.batch(batch_size // share[0], drop_remainder=True)
     if augment:
-        train = augmentation.augment(train, seed)
+        train = augmentation.augment(train, seed + share[1])
     train = finish(train)
     test = finish(keep(decode(source.test())).batch(batch_size))
     validation_images = None

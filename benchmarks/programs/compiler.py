@@ -47,12 +47,15 @@ class Job:
     batch_size: int | None
     """Images a step, over all devices; None for an update."""
     devices: int
+    shard_optimizer_state: bool = False
+    """Whether each device keeps only its share of the optimizer's state."""
 
     def __str__(self) -> str:
         """Name it for a line of output, and for a file."""
         parts = [self.target, self.model, self.scope, self.optimizer, self.precision]
         parts += [f"batch {self.batch_size}"] if self.batch_size else []
-        return " ".join(parts + ([f"{self.devices} devices"] if self.devices > 1 else []))
+        parts += [f"{self.devices} devices"] if self.devices > 1 else []
+        return " ".join(parts + (["sharded"] if self.shard_optimizer_state else []))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,12 +122,26 @@ def _whole(mesh: Any) -> Any:
     return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
 
-def _described(values: Any, sharding: Any) -> Any:
+def _split(mesh: Any, job: Job) -> Callable[[Any], Any]:
+    """Return what says how an array of the optimizer's state lies on the devices."""
+    import jax
+
+    def layout(array: Any) -> Any:
+        dimension = optimizers.split_dimension(array.shape, job.devices)
+        if not job.shard_optimizer_state or dimension is None:
+            return _whole(mesh)
+        axes = [None] * dimension + ["data"]
+        return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))
+
+    return layout
+
+
+def _described(values: Any, layout: Callable[[Any], Any]) -> Any:
     """Describe the arrays of a tree: shape, dtype and how they lie on the devices."""
     import jax
 
     return jax.tree.map(
-        lambda v: jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=sharding),
+        lambda v: jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=layout(v)),
         jax.tree.map(lambda v: getattr(v, "value", v), values),
     )
 
@@ -150,7 +167,8 @@ def _update(job: Job, mesh: Any) -> tuple[Any, Any, int]:
     optimizer = _optimizer(job)
     optimizer.build(variables)
     _mark_update(optimizer)
-    state, weights = _described([optimizer.variables, variables], _whole(mesh))
+    state = _described(optimizer.variables, _split(mesh, job))
+    weights = _described(variables, lambda _: _whole(mesh))
     parameters = shapes.parameters(its_shapes)
     return one_update.in_place(optimizer), (state, weights, weights), parameters
 
@@ -177,12 +195,16 @@ def _step(job: Job, mesh: Any) -> tuple[Any, Any, int]:
         optimizer.variables,
         model.metrics_variables,
     )
+    whole, split = _whole(mesh), _split(mesh, job)
+    layouts = [lambda _: whole, lambda _: whole, split, lambda _: whole]
+    described = tuple(map(_described, state, layouts))
     by_image = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
-    arguments = _described(state, _whole(mesh)), _described((images, labels), by_image)
+    data = _described((images, labels), lambda _: by_image)
     parameters = sum(variable.value.size for variable in model.trainable_variables)
 
     def train_step(state: Any, data: Any) -> Any:
         logs, state = model.train_step(state, data)
-        return logs, jax.lax.with_sharding_constraint(state, _whole(mesh))
+        as_before = jax.tree.map(lambda array: array.sharding, described)
+        return logs, jax.lax.with_sharding_constraint(state, as_before)
 
-    return jax.jit(train_step, donate_argnums=0), arguments, parameters
+    return jax.jit(train_step, donate_argnums=0), (described, data), parameters

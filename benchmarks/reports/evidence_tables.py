@@ -10,6 +10,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.reports import csv_file, observations, schema, statistics
+from benchmarks.reports import wire as costs
+
+IMAGES_A_DEVICE = 64
+"""In the costs of the wire."""
 
 NAMES = {
     "keras_adam": "keras_adam",
@@ -229,9 +233,10 @@ def programs(folder: Path) -> str:
     for _, row in found.iterrows():
         numbers = [row["kernels"], row["kernels_of_update"]]
         sizes = [row["argument_mb"], row["peak_mb"], row["collective_bytes"] / 1e6]
+        split = ", state split" if row["shard_optimizer_state"] else ""
         lines.append(
             [
-                f"{row['target']}, `{row['model']}`",
+                f"{row['target']}, `{row['model']}`{split}",
                 f"`{row['optimizer']}`",
                 *(f"{number:,}" for number in numbers),
                 digits(row["bytes_per_parameter"]),
@@ -240,6 +245,54 @@ def programs(folder: Path) -> str:
         )
     header = ["GPU, model", "optimizer", "kernels", "of the update", "bytes a parameter"]
     return table([*header, "arguments, MB", "peak, MB", "sent, MB"], lines)
+
+
+def devices(folder: Path) -> str:
+    """Tabulate training on one device and on several."""
+    found = csv_file.read(folder / "runs.csv", schema.RUNS)
+    lines = []
+    for (count, shards), rows in found.groupby(["devices", "shard_optimizer_state"]):
+        one = rows.iloc[0]
+        lines.append(
+            [
+                str(count),
+                "split" if shards else "whole",
+                digits(rows["optimizer_state_mb"].median()),
+                digits(rows["peak_memory_mb"].median()),
+                digits(rows["images_per_second"].median()),
+                f"{rows['test_accuracy'].mean():.4f}",
+            ]
+        )
+    header = ["devices", "state", "state on one of them, MB", "memory of the process, MB"]
+    return table([*header, "images/s", "test accuracy"], lines) + (
+        f"\n`{one['model']}` on `{one['dataset']}`, `{one['optimizer']}`, batches of "
+        f"{one['batch_size']}, {found['seed'].nunique()} seeds; medians, of the accuracy the mean. "
+        f"{_when(found)}.\n"
+    )
+
+
+def wire(_: Path) -> str:
+    """Tabulate what data parallel training sends, and how long that takes on paper."""
+    lines = []
+    for name, model in costs.MODELS.items():
+        for count in (2, 8, 64, 1000):
+            seconds = {
+                link: costs.ring_seconds(model.gradient_bytes(), count, speed)
+                for link, speed in costs.LINKS.items()
+                if link != "NVLink" or count <= costs.DEVICES_OF_A_MACHINE
+            }
+            sent = 2 * (count - 1) / count * model.gradient_bytes()
+            lines.append(
+                [
+                    name,
+                    f"{count:,}",
+                    digits(sent / 1e6),
+                    digits(model.compute_seconds(IMAGES_A_DEVICE) * 1e3),
+                    *(digits(seconds[link] * 1e3) if link in seconds else "" for link in costs.LINKS),
+                ]
+            )
+    header = ["model", "GPUs", "sent by each, MB", "computation, ms"]
+    return table([*header, *(f"{link}, ms" for link in costs.LINKS)], lines)
 
 
 def gains(folder: Path) -> str:
@@ -297,5 +350,6 @@ TABLES: dict[str, Callable[[Path], str]] = {
     for table in (
         *(updates, steps, comparisons, growth, grid),
         *(training, accuracies, overhead, programs, gains),
+        *(devices, wire),
     )
 }

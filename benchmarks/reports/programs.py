@@ -21,7 +21,7 @@ FILE = "programs.csv"
 METRICS = ("kernels", "kernels_of_update", "bytes_per_parameter", "peak_mb", "collective_bytes")
 """The columns that are compared; of all of them, less is better."""
 
-PROBLEM = ("target", "model", "scope", "precision", "batch_size", "devices")
+PROBLEM = ("target", "model", "scope", "precision", "batch_size", "devices", "shard_optimizer_state")
 """The columns in which two programs must agree to be compared."""
 
 COMPILER = ("backend_version", "keras")
@@ -168,7 +168,8 @@ def _words(row: dict[str, object]) -> str:
     words = f"{row['model']} {row['scope']} on {row['target']}, {row['precision']}"
     if not pd.isna(row["batch_size"]):
         words += f", batches of {row['batch_size']}"
-    return words + (f", {row['devices']} devices" if row["devices"] != 1 else "")
+    words += f", {row['devices']} devices" if row["devices"] != 1 else ""
+    return words + (", state split" if row["shard_optimizer_state"] else "")
 
 
 def _check(names: Sequence[str], asked: Sequence[str], folder: Path) -> None:

@@ -28,6 +28,8 @@ ENVIRONMENT: Schema = {
     "memory_gb": "Float64",
     "gpu": "string",
     "xla_flags": "string",
+    "tf32": "boolean",
+    "deterministic": "boolean",
     "commit": "string",
     "dirty": "boolean",
     "started_at": "string",
@@ -65,6 +67,7 @@ RUNS: Schema = {
     "data_wait_fraction": "Float64",
     "inference_ms_p50": "Float64",
     "peak_memory_mb": "Float64",
+    "optimizer_state_mb": "Float64",
     "test_accuracy": "Float64",
     "best_test_accuracy": "Float64",
     "target_accuracy": _COLUMNS["target_accuracy"],
@@ -85,7 +88,8 @@ LATER: Mapping[str, Any] = {
         for field in dataclasses.fields(RunConfig)
         if field.name not in _FIRST
     },
-    **dict.fromkeys(("host", "os", "memory_gb", "xla_flags")),
+    **dict.fromkeys(("optimizer_state_mb", "host", "os", "memory_gb", "xla_flags")),
+    **dict.fromkeys(("tf32", "deterministic")),
 }
 """The columns that a report of an older version may lack, and what stood for them then."""
 
@@ -188,6 +192,7 @@ PROGRAMS: Schema = {
     "precision": "string",
     "batch_size": "Int64",
     "devices": "Int64",
+    "shard_optimizer_state": "boolean",
     "kernels": "Int64",
     "kernels_of_update": "Int64",
     "copies": "Int64",

@@ -5,6 +5,7 @@ import datetime
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks import worker
 from benchmarks.environment import Checked
@@ -14,6 +15,7 @@ from benchmarks.run import RunConfig
 from benchmarks.sweeps.display import Display
 from benchmarks.sweeps.results import claim
 from benchmarks.training.messages import Epoch, Finished, Progress
+from benchmarks.training.processes import ProcessGroup
 
 
 def check(
@@ -21,17 +23,19 @@ def check(
     device: str | None,
     data_dir: Path | None,
     manual_dir: Path | None,
+    group: ProcessGroup | None = None,
 ) -> Checked:
     """Find in seconds what would fail in every run, and prepare the data sets.
 
-    The arguments are those of `benchmarks.training.one_run.check`.
+    The arguments are those of `benchmarks.training.one_run.check`, and the processes that train
+    together, if several do.
 
     Raises:
         InputError: something would.
     """
     checked: Checked | None = None
     messages = worker.run(
-        "benchmarks.training.one_run:check",
+        *_led("check", group),
         configs,
         device,
         data_dir,
@@ -56,6 +60,7 @@ def run_all(
     display: Display,
     timeout: float | None = None,
     save_weights: bool = False,
+    group: ProcessGroup | None = None,
 ) -> None:
     """Run every configuration in a process of its own; append to runs.csv and epochs.csv.
 
@@ -83,13 +88,26 @@ def run_all(
                         csv_file.remove(seen.path, [config.run_id])
                 display.start(config)
                 row, epoch_rows = _run(
-                    config, folder, data_dir, environment, display, timeout, save_weights
+                    config, folder, data_dir, environment, display, timeout, save_weights, group
                 )
                 csv_file.append(epochs.path, schema.EPOCHS, epoch_rows)
                 csv_file.append(runs.path, schema.RUNS, [row])
                 if row["status"] in schema.RESULTS:
                     shutil.rmtree(folder / f"{config.run_id}.backup", ignore_errors=True)
                 display.finish(row)
+                if group is not None and row["status"] not in schema.RESULTS:
+                    raise InputError(
+                        f"{config}: {row['error']}; the other processes stop too. Started again, "
+                        "all of them, this one with --resume, they go on from the last backup"
+                    )
+
+
+def end(group: ProcessGroup) -> None:
+    """Tell the processes that train together with this one that no more runs come."""
+    for message in worker.run(
+        "benchmarks.training.together:end", group, backend="jax", device="cpu"
+    ):
+        raise message.as_input_error()
 
 
 def _run(
@@ -100,13 +118,14 @@ def _run(
     display: Display,
     timeout: float | None,
     save_weights: bool,
+    group: ProcessGroup | None,
 ) -> tuple[Row, list[Row]]:
     """Do one run; return its row of runs.csv and its rows of epochs.csv."""
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     log = folder / f"{config.run_id}.log"
     log.unlink(missing_ok=True)
     messages = worker.run(
-        "benchmarks.training.one_run:run",
+        *_led("run", group),
         config,
         data_dir,
         folder / f"{config.run_id}.weights.h5" if save_weights else None,
@@ -141,3 +160,10 @@ def _run(
         **measured,
     }
     return run, epochs
+
+
+def _led(what: str, group: ProcessGroup | None) -> tuple[Any, ...]:
+    """Return the function for a worker, and its first argument if processes train together."""
+    if group is None:
+        return (f"benchmarks.training.one_run:{what}",)
+    return f"benchmarks.training.together:{what}", group

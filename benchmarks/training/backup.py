@@ -24,13 +24,19 @@ class Backup(keras.callbacks.BackupAndRestore):
     that what is there belongs together, whatever kills the process.
     """
 
-    def __init__(self, folder: Path, monitor: Monitor, plateau: Any, epochs: int) -> None:
-        """Take the `ReduceLROnPlateau` of the run, or None, and how many epochs it has."""
+    def __init__(
+        self, folder: Path, monitor: Monitor, plateau: Any, epochs: int, writes: bool
+    ) -> None:
+        """Take the `ReduceLROnPlateau` of the run, or None, and how many epochs it has.
+
+        Of processes that train together, only the first writes.
+        """
         super().__init__(str(folder), delete_checkpoint=False)
         self._folder = folder
         self._monitor = monitor
         self._plateau = plateau
         self._epochs = epochs
+        self._writes = writes
         self._last = time.monotonic()
         file = folder / STATE
         self._found = json.loads(file.read_text()) if file.exists() else None
@@ -49,7 +55,7 @@ class Backup(keras.callbacks.BackupAndRestore):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Make a backup, unless the run is at its end or the last one is young."""
         at_end = epoch + 1 == self._epochs or self.model.stop_training
-        if not at_end and time.monotonic() - self._last >= SECONDS:
+        if self._writes and not at_end and time.monotonic() - self._last >= SECONDS:
             self._write(epoch)
             self._last = time.monotonic()
 

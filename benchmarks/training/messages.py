@@ -3,6 +3,7 @@
 import dataclasses
 
 from benchmarks.reports.csv_file import Row
+from benchmarks.run import RunConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,3 +32,15 @@ class Finished:
 
     row: Row
     """The measured columns of `runs.csv`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """Process 0 of those that train together has said which run is next."""
+
+    config: RunConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """Process 0 has said that nothing comes any more."""

@@ -14,6 +14,7 @@ from benchmarks.device import synchronize
 from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig
 from benchmarks.training.clock import TrainingClock
+from benchmarks.training.evaluation import evaluate
 from benchmarks.training.messages import Epoch, Progress
 
 Send = Callable[[Any], None]
@@ -73,7 +74,10 @@ class Monitor(keras.callbacks.Callback):
         it has given away.
         """
         last = batch + self._config.steps_per_execution
-        if self.divergence or self._trained_steps + last >= (self._config.max_steps or math.inf):
+        # Which step it was that diverged, one process may notice later than another: then
+        # together they stop at the epoch's end.
+        diverged = self.divergence and self._config.processes == 1
+        if diverged or self._trained_steps + last >= (self._config.max_steps or math.inf):
             self.model.stop_training = True
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -143,7 +147,7 @@ class Monitor(keras.callbacks.Callback):
         self._send(Epoch(row))
 
     def _evaluate(self, images: Any, split: str) -> dict[str, float]:
-        measured = self.model.evaluate(images, verbose=0, return_dict=True)
+        measured = evaluate(self.model, images, self._config)
         return {f"{split}_{name}": measured[name] for name in ("loss", "accuracy")}
 
     def _keep_best(self, accuracy: float) -> None:

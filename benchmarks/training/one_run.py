@@ -18,6 +18,7 @@ from benchmarks.run import RunConfig, parse_optimizer
 from benchmarks.training import replicas
 from benchmarks.training.backup import Backup
 from benchmarks.training.clock import median_ms
+from benchmarks.training.evaluation import evaluate
 from benchmarks.training.messages import Finished
 from benchmarks.training.monitor import Monitor, Send
 
@@ -122,9 +123,10 @@ def _train(
         model = _model(config, images)
         optimizer = _optimizer(config, min(steps, config.max_steps or steps))
         models.compile_for_training(model, optimizer, jit_compile, config.steps_per_execution)
+        train = replicas.divide(images.train, config)
     # On JAX, the first evaluation makes Keras compile the training step again. Before `fit`
     # there is nothing yet to compile twice; after its first epoch it would be on the clock.
-    model.evaluate(images.test.take(1), verbose=0)
+    evaluate(model, images.test.take(1), config)
     monitor = Monitor(config, images, best_weights, send)
     callbacks = [monitor]
     plateau = None
@@ -132,11 +134,13 @@ def _train(
         plateau = keras.callbacks.ReduceLROnPlateau(**PLATEAU)
         callbacks.append(plateau)
     if backup is not None:
-        keeper = Backup(backup, monitor, plateau, config.epochs)
+        keeper = Backup(
+            backup, monitor, plateau, config.epochs, writes=replicas.process_id(config) == 0
+        )
         keeper.restore_epochs()
         callbacks.append(keeper)
     model.fit(
-        images.train,
+        train,
         epochs=config.epochs,
         # Without this, Keras begins to read the data twice an epoch, and each time they have a
         # new order: a run that goes on could not know which.
@@ -152,6 +156,7 @@ def _train(
         "jit_compile": bool(model.jit_compile),
         "params": model.count_params(),
         "peak_memory_mb": devices.peak_memory_mb(config.backend, config.device),
+        "optimizer_state_mb": devices.megabytes_on_one(optimizer.variables),
         "best_test_accuracy": max(
             (row["test_accuracy"] for row in monitor.rows if "test_accuracy" in row), default=None
         ),
@@ -163,7 +168,8 @@ def _train(
         row |= monitor.target()
         row["train_seconds"] = sum(row["seconds"] for row in monitor.rows)
         row["test_accuracy"] = monitor.rows[-1]["test_accuracy"]
-        row["inference_ms_p50"] = _inference_ms(model, images)
+        if config.processes == 1:  # it is for one; together they would have to do it as often
+            row["inference_ms_p50"] = _inference_ms(model, images)
     send(Finished(row))
 
 
@@ -192,6 +198,7 @@ def _images(config: RunConfig, data_dir: Path | None) -> batches.Data:
         image_size=config.image_size,
         workers=config.data_workers,
         watch=config.data_wait,
+        share=(config.processes, replicas.process_id(config)),
     )
 
 

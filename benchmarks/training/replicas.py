@@ -1,4 +1,4 @@
-"""One training on several devices of this machine: each takes its share of every batch."""
+"""One training on several devices: each takes its share of every batch."""
 
 import contextlib
 from typing import Any
@@ -14,21 +14,37 @@ def check(config: RunConfig, device: str) -> None:
     Raises:
         InputError: they cannot.
     """
-    if config.batch_size % config.devices:
+    count = config.devices * config.processes
+    if config.batch_size % count:
         raise InputError(
-            f"{config.batch_size} images cannot be shared among {config.devices} devices; a "
-            f"multiple of {config.devices} can",
+            f"{config.batch_size} images cannot be shared among {count} devices; a "
+            f"multiple of {count} can",
             batch_size=config.batch_size,
-            see=["devices"],
+            see=["devices"] if config.processes == 1 else ["devices", "processes"],
+        )
+    if config.shard_optimizer_state and (count == 1 or config.backend != "jax"):
+        raise InputError(
+            f"needs several devices and the jax backend; here is {count} and {config.backend}",
+            shard_optimizer_state=True,
+            see=["devices", "backend"],
         )
     if device == "gpu" and config.devices > 1:
-        count = len(device_names.gpu_names(config.backend))
-        if count < config.devices:
+        found = len(device_names.gpu_names(config.backend))
+        if found < config.devices:
             raise InputError(
-                f"{config.backend} sees {count} on this machine; to try it out, --device cpu takes "
+                f"{config.backend} sees {found} on this machine; to try it out, --device cpu takes "
                 "as many as you like, which share the cores",
                 devices=config.devices,
             )
+
+
+def process_id(config: RunConfig) -> int:
+    """Return which of the processes that train together this is, counted from 0."""
+    if config.processes == 1:
+        return 0
+    import jax
+
+    return jax.process_index()
 
 
 def replicate(config: RunConfig) -> contextlib.AbstractContextManager[Any]:
@@ -37,15 +53,23 @@ def replicate(config: RunConfig) -> contextlib.AbstractContextManager[Any]:
     On a CPU the devices are logical ones, which share its cores. It must come before anything
     has touched a device.
     """
-    if config.devices == 1:
+    if config.devices * config.processes == 1:
         return contextlib.nullcontext()
     if config.backend == "jax":
         import jax
         import keras
 
+        from benchmarks import optimizers
+
         # On a CPU the worker has asked XLA for that many.
-        devices = jax.devices()[: config.devices]
-        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+        devices = [
+            device
+            for process in range(config.processes)
+            for device in jax.local_devices(process)[: config.devices]
+        ]
+        keras.distribution.set_distribution(
+            optimizers.data_parallel(devices, config.shard_optimizer_state)
+        )
         return contextlib.nullcontext()
     import tensorflow as tf
 
@@ -57,3 +81,21 @@ def replicate(config: RunConfig) -> contextlib.AbstractContextManager[Any]:
     # TensorFlow's own choice for several tensors on CPUs fails: it packs them for each device.
     reduction = tf.distribute.ReductionToOneDevice() if config.device == "cpu" else None
     return tf.distribute.MirroredStrategy(names, cross_device_ops=reduction).scope()
+
+
+def divide(train: Any, config: RunConfig) -> Any:
+    """Return training images (`tf.data.Dataset`) so that `fit` divides each batch among devices.
+
+    On JAX, `keras.distribution` does. On TensorFlow, `fit` would make a dataset of its own out of
+    ours, which is shuffled anew: other batches than one device has.
+    """
+    if config.devices == 1 or config.backend == "jax":
+        return train
+    import tensorflow as tf
+
+    share = config.batch_size // config.devices
+    # Without an end, since Keras takes the number of shares for that of steps, and would not
+    # begin anew when the epoch ends.
+    return tf.distribute.get_strategy().distribute_datasets_from_function(
+        lambda _: train.repeat().rebatch(share).prefetch(tf.data.AUTOTUNE)
+    )

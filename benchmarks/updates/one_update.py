@@ -78,8 +78,6 @@ def serve(
     send: Callable[[Any], None],
 ) -> None:
     """Send `Ready` after the first update; then, for each number n received, the `Turn` of n."""
-    # Several processes share the GPU: none may take all of its memory.
-    os.environ.update(TF_FORCE_GPU_ALLOW_GROWTH="true", XLA_PYTHON_CLIENT_PREALLOCATE="false")
     if mode in training_step.MODES:
         update = training_step.build(parse_optimizer(text), mode, name)
     else:

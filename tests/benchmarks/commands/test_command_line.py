@@ -129,7 +129,7 @@ def test_a_run_that_fails_is_a_row_and_the_sweep_goes_on(command, data_dir, tmp_
         ("train --augment", "--augment: digits has no colour images"),
         ("train --timeout 0", "'--timeout': 0.0 is not in the range x>0"),
         ("train --seeds 0", "'--seeds': 0 is not in the range"),
-        ("train --device tpu", "'--device': 'tpu' is not one of 'cpu', 'gpu'"),
+        ("train --device tpu", "'--device': 'tpu' is not one of cpu, gpu, gpu:0"),
         ("train --backend torch", "'--backend': 'torch' is not one of 'tensorflow', 'jax'"),
         ("train --manual-dir /nowhere", "'--manual-dir': Directory '/nowhere' does not exist"),
         ("data prepare", "Missing option '--dataset'"),

@@ -26,7 +26,8 @@ needs_wheels = pytest.mark.skipif(not _has_wheels(), reason="needs the extra gpu
 
 # A promise to those who read the reports.
 COLUMNS = (
-    "target model scope optimizer precision batch_size devices kernels kernels_of_update copies "
+    "target model scope optimizer precision batch_size devices shard_optimizer_state kernels "
+    "kernels_of_update copies "
     "copied_bytes bytes_per_parameter argument_mb temporary_mb peak_mb collectives "
     "collective_bytes compile_seconds"
 )
@@ -61,6 +62,7 @@ def fake_wheels(tmp_path):
             ["--model", "mlp", "--devices", "8", "--batch-size", "12"],
             "--batch-size 12: cannot be shared among 8 devices; a multiple of 8 can",
         ),
+        (["--shard-optimizer-state"], "--shard-optimizer-state: needs several; see --devices"),
     ],
 )
 def test_bad_input_is_one_line(command, arguments, message):

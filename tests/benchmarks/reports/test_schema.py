@@ -11,11 +11,14 @@ from tests.benchmarks.conftest import ROOT
 RUNS = (
     "run_id status error dataset model optimizer seed backend device jit_compile batch_size "
     "learning_rate schedule epochs precision validation augment image_size weights data_workers "
-    "data_wait steps_per_execution devices processes max_steps warmup_steps stop_at_target "
+    "data_wait steps_per_execution devices processes shard_optimizer_state max_steps warmup_steps "
+    "stop_at_target "
     "params images_per_second step_ms_p50 step_ms_p90 step_ms_p99 "
     "compile_seconds train_seconds data_wait_fraction inference_ms_p50 peak_memory_mb "
+    "optimizer_state_mb "
     "test_accuracy best_test_accuracy target_accuracy steps_to_target seconds_to_target "
     "python tensorflow keras keras_adam backend_version host os cpu cores memory_gb gpu xla_flags "
+    "tf32 deterministic "
     "commit dirty started_at"
 )
 EPOCHS = (

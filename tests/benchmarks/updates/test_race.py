@@ -31,6 +31,7 @@ UPDATES = (
     "update_ms_p90 first_call_seconds bytes_per_parameter gb_per_second bandwidth_limit_ms "
     "state_bytes repetitions "
     "python tensorflow keras keras_adam backend_version host os cpu cores memory_gb gpu xla_flags "
+    "tf32 deterministic "
     "commit dirty started_at"
 )
 UPDATES_RAW = "shapes optimizer mode phase round seconds memory_mb"
@@ -38,6 +39,7 @@ STEPS = (
     "model optimizer mode backend device batch_size variables params "
     "step_ms_p50 step_ms_min step_ms_p90 first_call_seconds repetitions "
     "python tensorflow keras keras_adam backend_version host os cpu cores memory_gb gpu xla_flags "
+    "tf32 deterministic "
     "commit dirty started_at"
 )
 

@@ -1,0 +1,57 @@
+"""A process that trains together with process 0, on another machine, and writes no report."""
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import worker
+from benchmarks.errors import InputError
+from benchmarks.training.messages import Ended, Finished, Told
+from benchmarks.training.processes import ProcessGroup
+
+
+def follow(
+    group: ProcessGroup,
+    device: str | None,
+    devices: int,
+    data_dir: Path | None,
+    manual_dir: Path | None,
+    console: Console,
+) -> None:
+    """Do what process 0 says, until it says that this was all.
+
+    Raises:
+        InputError: something cannot be done here, or the others are not there (any more).
+    """
+    console.print(f"Process {group.process_id} follows process 0 at {group.coordinator}.")
+    run = "before the first run"
+    while True:
+        messages = worker.run(
+            "benchmarks.training.together:follow",
+            group,
+            device,
+            data_dir,
+            manual_dir,
+            backend="jax",
+            device=device,
+            devices=devices,
+            log=Path(os.devnull),  # process 0 keeps what the libraries print
+        )
+        for message in messages:
+            match message:
+                case Told(config):
+                    run = str(config)
+                    console.print(run, markup=False, highlight=False)
+                case Finished(row):
+                    console.print(f"{run}: {row['status']}", markup=False, highlight=False)
+                case Ended():
+                    return
+                case worker.Failure():
+                    if message.input_error is not None:
+                        raise message.input_error
+                    raise InputError(
+                        f"process {group.process_id} stopped, {run}: {message.error}; the others "
+                        "stop too. Started again, all of them, process 0 with --resume, they go "
+                        "on from the last backup"
+                    )

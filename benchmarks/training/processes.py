@@ -1,0 +1,103 @@
+"""Processes on several machines that compute together: how they find each other and talk."""
+
+import base64
+import contextlib
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import InputError, one_line
+
+CONNECT_SECONDS = 60
+"""For which a process waits for the others: they start at their own time."""
+
+DEATH_SECONDS = 30
+"""After which the others know that a process has died, if no connection told them before."""
+
+@dataclasses.dataclass(frozen=True)
+class ProcessGroup:
+    """Processes that compute together, and which of them this is."""
+
+    coordinator: str
+    """HOST:PORT of process 0, which listens there."""
+    processes: int
+    process_id: int
+    """Counted from 0."""
+
+
+@contextlib.contextmanager
+def join(group: ProcessGroup) -> Iterator[None]:
+    """Connect with the other processes. It must come before anything touches a device.
+
+    Raises:
+        InputError: they are not there, or have other numbers of devices.
+    """
+    import jax
+
+    try:
+        jax.distributed.initialize(
+            group.coordinator,
+            group.processes,
+            group.process_id,
+            cluster_detection_method="deactivate",
+            initialization_timeout=CONNECT_SECONDS,
+            heartbeat_timeout_seconds=DEATH_SECONDS,
+            shutdown_timeout_seconds=DEATH_SECONDS,
+        )
+    except Exception as error:
+        raise InputError(
+            f"the {group.processes} processes have not found each other within {CONNECT_SECONDS} "
+            f"seconds ({one_line(error)})",
+            coordinator=group.coordinator,
+        ) from error
+    counts = Counter(device.process_index for device in jax.devices())
+    if len(set(counts.values())) > 1:
+        raise InputError(
+            "not the same in all processes: "
+            + ", ".join(f"process {number} has {count}" for number, count in sorted(counts.items())),
+            devices=jax.local_device_count(),
+        )
+    yield
+    jax.distributed.shutdown()  # not after an exception: it would wait for the others
+
+
+def share(value: Any) -> Any:
+    """Return what process 0 calls this with, to all of them; it must be possible in JSON."""
+    import jax
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    text = json.dumps(value).encode() if jax.process_index() == 0 else b""
+    length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
+    padded = np.zeros(length, np.uint8)
+    padded[: len(text)] = np.frombuffer(text, np.uint8)
+    return json.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(padded))))
+
+
+def gather(value: Any) -> list[Any]:
+    """Return what each process calls this with, in their order; it must be possible in JSON."""
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    text = json.dumps(value).encode()
+    lengths = multihost_utils.process_allgather(np.int32(len(text)))
+    padded = np.zeros(int(lengths.max()), np.uint8)
+    padded[: len(text)] = np.frombuffer(text, np.uint8)
+    every = multihost_utils.process_allgather(padded)
+    return [json.loads(bytes(row[:length])) for row, length in zip(every, lengths, strict=True)]
+
+
+def share_folder(folder: Path) -> None:
+    """Give all processes the files that `folder` has on process 0, if it is there."""
+    found = {}
+    if folder.exists():
+        found = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    given = share({name: base64.b64encode(data).decode() for name, data in found.items()})
+    if given:
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, data in given.items():
+        if name not in found:
+            (folder / name).write_bytes(base64.b64decode(data))

@@ -1,0 +1,121 @@
+"""One training in several processes, on machines of their own: process 0 leads, the others follow.
+
+Process 0 checks, then does one run after the other, then says that this was all. Each time, every
+machine has a new worker process and they all connect anew, so that nothing of a run disturbs the
+next one. The first thing that they hear is what process 0 does, and they do it with it. Each
+reads the data on its own disk.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.environment import Checked
+from benchmarks.errors import InputError, one_line
+from benchmarks.run import RunConfig
+from benchmarks.training import one_run, processes
+from benchmarks.training.messages import Ended, Told
+from benchmarks.training.monitor import Send
+from benchmarks.training.processes import ProcessGroup
+
+ALIKE = ("python", "keras", "keras_adam", "backend_version", "commit")
+"""Columns of the environment in which all processes must agree: they compute one result."""
+
+
+def check(
+    group: ProcessGroup,
+    configs: Sequence[RunConfig],
+    device: str | None,
+    data_dir: Path | None,
+    manual_dir: Path | None,
+    send: Send,
+) -> None:
+    """Lead: do `one_run.check` in all processes."""
+    with processes.join(group):
+        _tell("check", configs)
+        _check(configs, device, data_dir, manual_dir, send)
+
+
+def run(
+    group: ProcessGroup,
+    config: RunConfig,
+    data_dir: Path | None,
+    best_weights: Path | None,
+    backup: Path,
+    send: Send,
+) -> None:
+    """Lead: do `one_run.run` in all processes."""
+    with processes.join(group):
+        _tell("run", [config])
+        processes.share_folder(backup)
+        one_run.run(config, data_dir, best_weights, backup, send)
+
+
+def end(group: ProcessGroup, send: Send) -> None:
+    """Lead: say that this was all."""
+    with processes.join(group):
+        _tell("end", [])
+
+
+def follow(
+    group: ProcessGroup,
+    device: str | None,
+    data_dir: Path | None,
+    manual_dir: Path | None,
+    send: Send,
+) -> None:
+    """Do the one thing that process 0 says next; send `Told` first, and `Ended` if it was the last.
+
+    Raises:
+        InputError: it cannot be done here, or process 0 is not there.
+    """
+    with processes.join(group), tempfile.TemporaryDirectory() as folder:
+        said = processes.share(None)
+        configs = [RunConfig(**fields) for fields in said["configs"]]
+        match said["what"]:
+            case "check":
+                _check(configs, device, data_dir, manual_dir, send)
+            case "run":
+                send(Told(configs[0]))
+                backup = Path(folder) / "backup"
+                processes.share_folder(backup)
+                one_run.run(configs[0], data_dir, None, backup, send)
+            case "end":
+                send(Ended())
+
+
+def _tell(what: str, configs: Sequence[RunConfig]) -> None:
+    processes.share({"what": what, "configs": [dataclasses.asdict(config) for config in configs]})
+
+
+def _check(
+    configs: Sequence[RunConfig],
+    device: str | None,
+    data_dir: Path | None,
+    manual_dir: Path | None,
+    send: Send,
+) -> None:
+    """Check in each process, and raise in all what is wrong in one of them."""
+    checked: list[Checked] = []
+    problem = ""
+    try:
+        one_run.check(configs, device, data_dir, manual_dir, checked.append)
+    except Exception as error:
+        problem = str(error) if isinstance(error, InputError) else one_line(error)
+    here = {}
+    if checked:
+        here = {name: checked[0].environment[name] for name in ALIKE}
+        here["device"] = checked[0].device
+    found = processes.gather({"problem": problem, "here": here})
+    for number, other in enumerate(found):
+        if other["problem"]:
+            raise InputError(f"process {number}: {other['problem']}")
+    for number, other in enumerate(found):
+        for name, value in other["here"].items():
+            if value != found[0]["here"][name]:
+                raise InputError(
+                    f"all processes need the same {name}; process {number} has {value}, "
+                    f"process 0 {found[0]['here'][name]}"
+                )
+    send(checked[0])
