@@ -113,12 +113,12 @@ def follow(
     return 0
 
 
-def end(group: ProcessGroup | None) -> None:
+def end(group: ProcessGroup | None, device: str, devices: int) -> None:
     """Let the processes that train together with this one end."""
     from benchmarks.sweeps import sweep
 
     if group is not None:
-        sweep.end(group)
+        sweep.end(group, device, devices)
 
 
 def run_sweep(

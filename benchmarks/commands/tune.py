@@ -138,7 +138,7 @@ def tune(
     runs, found = train(planned)
     if finalists:
         runs, found = train([*planned, *plan.finalists(planned, found, finalists, finalist_seeds)])
-    common.end(group)
+    common.end(group, checked.device, fixed["devices"])
     console.print(terminal.search(found))
     for warning in outcome.warnings(found):
         print(f"Warning: {warning}", file=sys.stderr)

@@ -102,16 +102,23 @@ def _times(folder: Path, file: str, its_schema: schema.Schema, what: str) -> str
             lines.append([name(str(optimizer)), *cells])
     first = found.iloc[0]
     return table(header, lines) + (
-        f"\n{_when(found)}, Keras {first['keras']}, TensorFlow {first['tensorflow']}, "
+        f"\n{_where(found)}, Keras {first['keras']}, TensorFlow {first['tensorflow']}, "
         f"{first['repetitions']} repetitions each.\n"
     )
 
 
 def _when(found: pd.DataFrame) -> str:
-    """Say of which commit measurements are, and of which day."""
+    """Say of which day and commit measurements are."""
     first = found.sort_values("started_at").iloc[0]
     commit = "" if pd.isna(first["commit"]) else f", commit `{first['commit'][:7]}`"
     return f"{first['started_at'][:10]}{commit}"
+
+
+def _where(found: pd.DataFrame) -> str:
+    """Say on what they were made, too: times depend on it, what is counted does not."""
+    first = found.iloc[0]
+    processor = first["cpu"].replace("(R)", "").removesuffix(" Processor")
+    return f"{_when(found)}, {first['cores']} cores of {processor}"
 
 
 def updates(folder: Path) -> str:
@@ -267,7 +274,7 @@ def devices(folder: Path) -> str:
     return table([*header, "images/s", "test accuracy"], lines) + (
         f"\n`{one['model']}` on `{one['dataset']}`, `{one['optimizer']}`, batches of "
         f"{one['batch_size']}, {found['seed'].nunique()} seeds; medians, of the accuracy the mean. "
-        f"{_when(found)}.\n"
+        f"{_where(found)}.\n"
     )
 
 
@@ -307,7 +314,7 @@ def gains(folder: Path) -> str:
         found = csv_file.read(results / race / f"{what}s.csv", its_schema)
         mine = found[(found["mode"] == mode) & (found["model" if is_step else "shapes"] == shapes)]
         ms = mine.set_index("optimizer")[f"{what}_ms_p50"]
-        when[race] = _when(found)
+        when[race] = _where(found)
         over = ratios(rounds(results / race), shapes, mode, "adam", subject)
         words = f"one {what}, `{shapes}`"
         lines.append([where, words, f"{digits(ms['adam'])} ms", f"{digits(ms[subject])} ms", over])

@@ -102,11 +102,10 @@ def run_all(
                     )
 
 
-def end(group: ProcessGroup) -> None:
+def end(group: ProcessGroup, device: str, devices: int) -> None:
     """Tell the processes that train together with this one that no more runs come."""
-    for message in worker.run(
-        "benchmarks.training.together:end", group, backend="jax", device="cpu"
-    ):
+    function = "benchmarks.training.together:end"
+    for message in worker.run(function, group, backend="jax", device=device, devices=devices):
         raise message.as_input_error()
 
 

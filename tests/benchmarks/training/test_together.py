@@ -17,7 +17,7 @@ from benchmarks.errors import InputError
 from tests.benchmarks.conftest import run_command
 
 TRAIN = ("train", "--dataset", "digits", "--model", "mlp", "--device", "cpu", "--backend", "jax")
-ONE_RUN = ("--seeds", "1", "--epochs", "2", "--max-steps", "60", "--batch-size", "40")
+ONE_RUN = ("--seeds", "1", "--epochs", "2", "--max-steps", "40", "--batch-size", "50")
 
 
 def free_port():
