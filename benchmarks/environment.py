@@ -66,7 +66,8 @@ def _gpu_habits(backend: str) -> dict[str, bool | None]:
     if backend == "jax":
         import jax
 
-        tf32 = jax.config.jax_default_matmul_precision in (None, "default", "tensorfloat32", "fastest")
+        precision = getattr(jax.config, "jax_default_matmul_precision", None)
+        tf32 = precision in (None, "default", "tensorfloat32", "fastest")
     else:
         import tensorflow as tf
 

@@ -23,34 +23,26 @@ MANUAL_DIR = click.option(
 )
 
 
-class Device(click.ParamType):
-    """`cpu`, `gpu`, or `gpu:N`, which hides the other GPUs and so leaves `gpu`."""
-
-    name = "device"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Say in the help what may stand here."""
-        return "[cpu|gpu|gpu:N]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return "cpu" or "gpu"."""
-        match = re.fullmatch(r"(cpu|gpu)|gpu:(\d+)", value)
-        if match is None:
-            self.fail(f"{value!r} is not one of cpu, gpu, gpu:0, gpu:1, ...", param, ctx)
-        if match[2] is None:
-            return value
-        number = int(match[2])
-        visible = [text for text in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if text]
-        if visible and number >= len(visible):
-            self.fail(f"CUDA_VISIBLE_DEVICES names {len(visible)} GPUs: {','.join(visible)}", param, ctx)
-        # For the processes that compute, which all come from this one.
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible[number] if visible else match[2]
-        return "gpu"
+def choose_device(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Return "cpu" or "gpu" of `cpu`, `gpu`, or `gpu:N`, which hides the other GPUs."""
+    match = re.fullmatch(r"(cpu|gpu)|gpu:(\d+)", value or "cpu")
+    if match is None:
+        raise click.BadParameter(f"{value!r} is not one of cpu, gpu, gpu:0, gpu:1, ...")
+    if match[2] is None:
+        return value
+    number = int(match[2])
+    visible = [text for text in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if text]
+    if visible and number >= len(visible):
+        raise click.BadParameter(f"{value!r}, but CUDA_VISIBLE_DEVICES names {len(visible)} GPUs")
+    # For the processes that compute, which all come from this one.
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible[number] if visible else match[2]
+    return "gpu"
 
 
 DEVICE = click.option(
     "--device",
-    type=Device(),
+    metavar="[cpu|gpu|gpu:N]",
+    callback=choose_device,
     help="Where to compute; gpu:1 is the second GPU alone. Default: the GPU if there is one.",
 )
 BACKEND = click.option(

@@ -137,7 +137,9 @@ def train(
     console = terminal.console()
     checked = common.check(configs, device, data_dir, manual_dir, console, group)
     configs = [dataclasses.replace(config, device=checked.device) for config in configs]
-    runs = common.run_sweep(configs, folder, data_dir, checked, console, timeout, save_weights, group)
+    runs = common.run_sweep(
+        configs, folder, data_dir, checked, console, timeout, save_weights, group
+    )
     common.end(group, checked.device, fixed["devices"])
     console.print(terminal.summary(runs))
     for name in ("runs.csv", "epochs.csv"):

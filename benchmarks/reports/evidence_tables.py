@@ -295,7 +295,10 @@ def wire(_: Path) -> str:
                     f"{count:,}",
                     digits(sent / 1e6),
                     digits(model.compute_seconds(IMAGES_A_DEVICE) * 1e3),
-                    *(digits(seconds[link] * 1e3) if link in seconds else "" for link in costs.LINKS),
+                    *(
+                        digits(seconds[link] * 1e3) if link in seconds else ""
+                        for link in costs.LINKS
+                    ),
                 ]
             )
     header = ["model", "GPUs", "sent by each, MB", "computation, ms"]

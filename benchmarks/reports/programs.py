@@ -21,7 +21,15 @@ FILE = "programs.csv"
 METRICS = ("kernels", "kernels_of_update", "bytes_per_parameter", "peak_mb", "collective_bytes")
 """The columns that are compared; of all of them, less is better."""
 
-PROBLEM = ("target", "model", "scope", "precision", "batch_size", "devices", "shard_optimizer_state")
+PROBLEM = (
+    "target",
+    "model",
+    "scope",
+    "precision",
+    "batch_size",
+    "devices",
+    "shard_optimizer_state",
+)
 """The columns in which two programs must agree to be compared."""
 
 COMPILER = ("backend_version", "keras")

@@ -26,7 +26,8 @@ def follow(
     """
     console.print(f"Process {group.process_id} follows process 0 at {group.coordinator}.")
     run = "before the first run"
-    while True:
+    ended = False
+    while not ended:
         messages = worker.run(
             "benchmarks.training.together:follow",
             group,
@@ -46,12 +47,12 @@ def follow(
                 case Finished(row):
                     console.print(f"{run}: {row['status']}", markup=False, highlight=False)
                 case Ended():
-                    return
+                    ended = True  # but the worker has yet to take its leave
                 case worker.Failure():
                     if message.input_error is not None:
                         raise message.input_error
                     raise InputError(
-                        f"process {group.process_id} stopped, {run}: {message.error}; the others "
-                        "stop too. Started again, all of them, process 0 with --resume, they go "
-                        "on from the last backup"
+                        f"process {group.process_id}, {run}: {message.error}. When one of the "
+                        "processes dies, all stop. Start all of them again, process 0 with "
+                        "--resume: they go on from the last backup"
                     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from benchmarks import worker
 from benchmarks.environment import Checked
+from benchmarks.errors import InputError
 from benchmarks.reports import csv_file, schema
 from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig
@@ -43,6 +45,7 @@ def check(
         backend=configs[0].backend,
         device=device,
         devices=configs[0].devices,
+        log=None if group is None else Path(os.devnull),  # what connects them is talkative
     )
     for message in messages:
         if isinstance(message, worker.Failure):
@@ -97,15 +100,23 @@ def run_all(
                 display.finish(row)
                 if group is not None and row["status"] not in schema.RESULTS:
                     raise InputError(
-                        f"{config}: {row['error']}; the other processes stop too. Started again, "
-                        "all of them, this one with --resume, they go on from the last backup"
+                        f"{config}: {row['error']}. When one of the processes dies, all stop. "
+                        "Start all of them again, this one with --resume: they go on from the "
+                        "last backup"
                     )
 
 
 def end(group: ProcessGroup, device: str, devices: int) -> None:
     """Tell the processes that train together with this one that no more runs come."""
-    function = "benchmarks.training.together:end"
-    for message in worker.run(function, group, backend="jax", device=device, devices=devices):
+    messages = worker.run(
+        "benchmarks.training.together:end",
+        group,
+        backend="jax",
+        device=device,
+        devices=devices,
+        log=Path(os.devnull),
+    )
+    for message in messages:
         raise message.as_input_error()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from benchmarks.training import processes
 from benchmarks.training.monitor import Monitor
 
 SECONDS = 10.0
@@ -25,18 +26,19 @@ class Backup(keras.callbacks.BackupAndRestore):
     """
 
     def __init__(
-        self, folder: Path, monitor: Monitor, plateau: Any, epochs: int, writes: bool
+        self, folder: Path, monitor: Monitor, plateau: Any, epochs: int, together: bool
     ) -> None:
         """Take the `ReduceLROnPlateau` of the run, or None, and how many epochs it has.
 
-        Of processes that train together, only the first writes.
+        Processes that train together write at the same time, each into a folder of its own: to
+        read distributed variables, they must all be there.
         """
         super().__init__(str(folder), delete_checkpoint=False)
         self._folder = folder
         self._monitor = monitor
         self._plateau = plateau
         self._epochs = epochs
-        self._writes = writes
+        self._together = together
         self._last = time.monotonic()
         file = folder / STATE
         self._found = json.loads(file.read_text()) if file.exists() else None
@@ -55,7 +57,10 @@ class Backup(keras.callbacks.BackupAndRestore):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Make a backup, unless the run is at its end or the last one is young."""
         at_end = epoch + 1 == self._epochs or self.model.stop_training
-        if self._writes and not at_end and time.monotonic() - self._last >= SECONDS:
+        is_due = not at_end and time.monotonic() - self._last >= SECONDS
+        if self._together:
+            is_due = processes.share(is_due)
+        if is_due:
             self._write(epoch)
             self._last = time.monotonic()
 

@@ -38,7 +38,8 @@ def evaluate(model: Any, images: Any, config: RunConfig) -> dict[str, float]:
     found = shares()
     one = next(found, None)  # Keras refuses a generator without any
     if one is not None:
-        measured = model.evaluate(itertools.chain([one], found), verbose=0, return_dict=True)
+        every = (share for share in itertools.chain([one], found))  # no other iterators for Keras
+        measured = model.evaluate(every, verbose=0, return_dict=True)
         parts.append((sum(whole), measured))
     for x, y in rest:
         everywhere = (np.concatenate([array] * config.devices) for array in (x, y))

@@ -134,9 +134,7 @@ def _train(
         plateau = keras.callbacks.ReduceLROnPlateau(**PLATEAU)
         callbacks.append(plateau)
     if backup is not None:
-        keeper = Backup(
-            backup, monitor, plateau, config.epochs, writes=replicas.process_id(config) == 0
-        )
+        keeper = Backup(backup, monitor, plateau, config.epochs, together=config.processes > 1)
         keeper.restore_epochs()
         callbacks.append(keeper)
     model.fit(

@@ -17,6 +17,7 @@ CONNECT_SECONDS = 60
 DEATH_SECONDS = 30
 """After which the others know that a process has died, if no connection told them before."""
 
+
 @dataclasses.dataclass(frozen=True)
 class ProcessGroup:
     """Processes that compute together, and which of them this is."""
@@ -57,7 +58,9 @@ def join(group: ProcessGroup) -> Iterator[None]:
     if len(set(counts.values())) > 1:
         raise InputError(
             "not the same in all processes: "
-            + ", ".join(f"process {number} has {count}" for number, count in sorted(counts.items())),
+            + ", ".join(
+                f"process {number} has {count}" for number, count in sorted(counts.items())
+            ),
             devices=jax.local_device_count(),
         )
     yield

@@ -93,9 +93,31 @@ def divide(train: Any, config: RunConfig) -> Any:
         return train
     import tensorflow as tf
 
+    strategy = tf.distribute.get_strategy()
     share = config.batch_size // config.devices
-    # Without an end, since Keras takes the number of shares for that of steps, and would not
-    # begin anew when the epoch ends.
-    return tf.distribute.get_strategy().distribute_datasets_from_function(
-        lambda _: train.repeat().rebatch(share).prefetch(tf.data.AUTOTUNE)
-    )
+
+    def distribute(images: Any) -> Any:
+        return strategy.distribute_datasets_from_function(
+            lambda _: images.rebatch(share).prefetch(1)
+        )
+
+    shape = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), train.element_spec)
+    # Keras takes a batch to see its shape, and then begins anew: one of ours would be missing, and
+    # the order be that of the second epoch.
+    to_come = [distribute(tf.data.Dataset.from_tensors(shape)), distribute(train.repeat())]
+
+    class Divided(type(to_come[0])):  # type: ignore[misc] # Keras knows the class by its name
+        """Our batches, of which each device gets a part."""
+
+        element_spec = train.element_spec
+        # Keras takes the number of shares for that of steps, and would not begin anew when the
+        # epoch ends: so it is not told, and there is no end.
+        cardinality = tf.data.UNKNOWN_CARDINALITY
+
+        def __init__(self) -> None:
+            pass
+
+        def __iter__(self) -> Any:
+            return iter(to_come.pop(0))
+
+    return Divided()

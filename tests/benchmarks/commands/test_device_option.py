@@ -5,7 +5,7 @@ import os
 import click
 import pytest
 
-from benchmarks.commands.options import Device
+from benchmarks.commands.options import choose_device
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_one_gpu_of_those_that_are_visible(text, visible, device, then, monkeypa
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert Device().convert(text, None, None) == device
+    assert choose_device(None, None, text) == device
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == then
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
@@ -30,4 +30,4 @@ def test_one_gpu_of_those_that_are_visible(text, visible, device, then, monkeypa
 def test_bad_input(text, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     with pytest.raises(click.BadParameter):
-        Device().convert(text, None, None)
+        choose_device(None, None, text)
