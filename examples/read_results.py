@@ -24,6 +24,6 @@ epochs = pd.read_csv(folder / "epochs.csv").merge(runs[["run_id", "optimizer"]])
 print(epochs.pivot_table(index="epoch", columns="optimizer", values="train_loss"))
 
 # With the same seed, all optimizers start from the same weights and see the same images in the
-# same order. So subtract seed by seed: these differences vary less than the accuracies do.
+# same order. So subtract seed by seed: what comes from the seed alone falls out.
 by_seed = runs.pivot(index="seed", columns="optimizer", values="test_accuracy")
 print(by_seed.sub(by_seed["adam"], axis="index"))
