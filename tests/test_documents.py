@@ -92,7 +92,7 @@ def test_sizes_are_those_of_the_code():
     assert f"each block of {in_blocks.BLOCK_SIZE} numbers" in compact
     assert f"fewer than {in_blocks.LEAST_QUANTIZED:,} numbers" in compact
     # Momentum and velocity have a code each, and their share of a float32 scale.
-    assert f"| `\"int8\"` | {2 * (1 + 4 / in_blocks.BLOCK_SIZE):.2f} |" in compact
+    assert f'| `"int8"` | {2 * (1 + 4 / in_blocks.BLOCK_SIZE):.2f} |' in compact
 
 
 # The numbers of docs/verdicts.md are those that tests of `compare` simulate.

@@ -1,0 +1,114 @@
+"""Numbers in eight-bit codes with a scale for each block of them. Pure functions of arrays."""
+
+import math
+from typing import Any, NamedTuple
+
+from keras import ops
+from keras.backend import standardize_dtype
+
+from keras_adam.compiled.bits import bitcast
+from keras_adam.rule import Array
+
+BLOCK_SIZE = 256
+"""How many numbers share a scale."""
+
+LEAST_QUANTIZED = 4096
+"""Smaller variables keep float32 with `state_dtype="int8"`: they hold no memory to speak of."""
+
+
+class Quantized(NamedTuple):
+    """Eight-bit codes, and what the largest code of each block stands for.
+
+    `codes` has the shape of the variable, whose numbers in row-major order make the blocks of
+    `BLOCK_SIZE`; the last one may be short. `scale` has shape `(number of blocks,)` and is float32.
+
+        momentum = scale * sign(code) * (code / 127)**2      int8
+        velocity = scale * (code / 255)**4                   uint8
+
+    Both are finer near zero, as the tables of Dettmers et al. 2022 are
+    (https://arxiv.org/abs/2110.02861, section 2), but need no look-up. A velocity other than
+    zero never has the code zero, since the next step would divide by its root.
+    """
+
+    codes: Any
+    scale: Any
+
+
+def is_quantized(shape: Any) -> bool:
+    """Say whether a variable of this shape is large enough for codes."""
+    return math.prod(shape) >= LEAST_QUANTIZED
+
+
+def block_count(shape: Any) -> int:
+    """Return the number of blocks, the last of which may be short."""
+    return -(-math.prod(shape) // BLOCK_SIZE)
+
+
+def dequantize(quantized: Quantized) -> Array:
+    """Return the numbers, float32, that the codes stand for."""
+    codes = _to_blocks(ops.cast(quantized.codes, "float32"))
+    if _is_signed(quantized.codes.dtype):
+        shares = codes * ops.abs(codes) / 127**2
+    else:
+        shares = ops.square(ops.square(codes / 255))
+    return _from_blocks(shares * quantized.scale[:, None], quantized.codes.shape)
+
+
+def quantize(values: Array, scale: Array, dtype: str, chance: Array | float = 0.5) -> Quantized:
+    """Return values as codes of `dtype`, int8 for a momentum or uint8 for a velocity.
+
+    `chance`, in [0, 1), decides between two codes: at random, or 0.5 for the nearer one. What is
+    beyond the scale, or not a number, has the largest code.
+    """
+    is_signed = _is_signed(dtype)
+    blocks = _to_blocks(ops.cast(values, "float32"))
+    if not isinstance(chance, float):
+        chance = _to_blocks(chance)
+    # A scale whose inverse overflows stands for nothing but zeros.
+    inverse = ops.where(scale > 1e-37, 1 / ops.maximum(scale, 1e-37), 0.0)[:, None]
+    if is_signed:
+        size = 127 * ops.sqrt(ops.abs(blocks) * inverse)
+        size = _at_most(ops.floor(size + chance), 127)
+        codes = ops.where(blocks < 0, -size, size)
+    else:
+        size = 255 * ops.sqrt(ops.sqrt(blocks * inverse))
+        size = _at_most(ops.floor(size + chance), 255)
+        codes = ops.maximum(size, ops.cast(blocks > 0, "float32"))
+    return Quantized(_from_blocks(_to_integers(codes, is_signed), values.shape), scale)
+
+
+def _is_signed(dtype: Any) -> bool:
+    return standardize_dtype(dtype) == "int8"
+
+
+def _at_most(values: Array, bound: int) -> Array:
+    # Of a comparison with NaN, which is false.
+    return ops.where(values < bound, values, float(bound))
+
+
+def _to_integers(codes: Array, is_signed: bool) -> Array:
+    """Convert whole float32 numbers; XLA's own conversion looks for overflows first."""
+    integers = ops.cast(bitcast(codes + 1.5 * 2.0**23, "uint32"), "uint8")
+    return bitcast(integers, "int8") if is_signed else integers
+
+
+def largest_of_blocks(values: Array) -> Array:
+    """Return the largest absolute value of each block."""
+    # Of the absolute values XLA would make an array first.
+    blocks = _to_blocks(values)
+    return ops.maximum(ops.max(blocks, axis=1), -ops.min(blocks, axis=1))
+
+
+def _to_blocks(values: Array) -> Array:
+    """Return values as an array of shape (blocks, `BLOCK_SIZE`), the last one padded with zeros."""
+    flat = ops.reshape(values, (-1,))
+    missing = -flat.shape[0] % BLOCK_SIZE
+    if missing:
+        flat = ops.pad(flat, [(0, missing)])
+    return ops.reshape(flat, (-1, BLOCK_SIZE))
+
+
+def _from_blocks(blocks: Array, shape: Any) -> Array:
+    flat = ops.reshape(blocks, (-1,))
+    count = math.prod(shape)
+    return ops.reshape(flat if flat.shape[0] == count else flat[:count], shape)

@@ -1,0 +1,68 @@
+"""What an optimizer knows of the variables that it was built with.
+
+Looking a variable up through Keras, and asking it for its shape, takes longer than
+the update of a small one; here both are remembered.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+
+class BuiltVariables:
+    """The positions and shapes of the variables, and the checks of gradients against them."""
+
+    def __init__(self, variables: Sequence[Any], sparse_gradient: Any) -> None:
+        """Remember `variables`; gradients of the type `sparse_gradient` are of some rows."""
+        self._variables = list(variables)  # holding the objects keeps their ids unique
+        self._positions = {id(variable): i for i, variable in enumerate(variables)}
+        self._shapes = [tuple(variable.shape) for variable in variables]
+        self._sparse_gradient = sparse_gradient
+        self._floating: set[Any] = set()
+
+    def positions(self, variables: Sequence[Any]) -> list[int] | None:
+        """Return the position of each variable, or `None` if one is not the very object."""
+        positions = [self._positions.get(id(variable), -1) for variable in variables]
+        return None if -1 in positions else positions
+
+    def check(self, position: int, gradient: Any) -> None:
+        """Raise unless the gradient has the variable's shape and a floating dtype.
+
+        What a graph does not know of a shape passes here, and fails when it runs.
+
+        Raises:
+            ValueError: its shape is another.
+            TypeError: its dtype is another.
+
+        """
+        shape, skipped = self._shapes[position], 0
+        if isinstance(gradient, self._sparse_gradient):
+            gradient, skipped = gradient.values, 1
+        if not _may_be(gradient.shape, shape, skipped):
+            raise ValueError(
+                f"The gradient of variable {self._path(position)!r} must have its shape {shape}; "
+                f"received {(None,) * skipped + tuple(gradient.shape)[skipped:]}."
+            )
+        if gradient.dtype not in self._floating:
+            dtype = keras.backend.standardize_dtype(gradient.dtype)
+            if "float" not in dtype:
+                raise TypeError(
+                    f"The gradient of variable {self._path(position)!r} must have a floating "
+                    f"dtype; received {dtype}."
+                )
+            self._floating.add(gradient.dtype)
+
+    def _path(self, position: int) -> str:
+        variable = self._variables[position]
+        return getattr(variable, "path", variable.name)
+
+
+def _may_be(found: Any, shape: tuple[int, ...], skipped: int) -> bool:
+    """Say whether a gradient's shape, as far as it is known, is this one but for `skipped`."""
+    if getattr(found, "rank", 0) is None:
+        return True
+    its, own = tuple(found)[skipped:], shape[skipped:]
+    return its == own or (
+        len(its) == len(own) and all(a in (None, b) for a, b in zip(its, own, strict=True))
+    )

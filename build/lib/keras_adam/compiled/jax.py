@@ -1,0 +1,300 @@
+"""The update on JAX: one compiled function from the old values to the new ones."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import sparse as jax_sparse
+from keras import ops
+
+from keras_adam import rule, sparse, state, step
+from keras_adam.compiled import Entry, Patterns
+from keras_adam.options import Options
+from keras_adam.rule import Numbers, Scalars, Slots
+from keras_adam.sparse import Rows
+
+# What the compiled function takes apart from the trainable variables: the slots of each
+# without the variable itself.
+State = list[tuple[Any, ...]]
+
+
+class Updater:
+    """Applies steps to the variables that an optimizer was built with.
+
+    A call reads the variables, computes in one jitted function and assigns the
+    results: the same eagerly, where Keras's variables hold arrays, and inside the
+    stateless scope of Keras's `fit` or of `stateless_apply`, where they hold tracers.
+    """
+
+    # JAX traces functions of values; variables are set outside of them anyway.
+    outside_of_graphs = staticmethod(contextlib.nullcontext)
+    # None: a gradient of some rows has the variable's shape, too.
+    sparse_gradient = ()
+
+    def __init__(self, entries: Sequence[Entry], assign: Callable[[Any, Any], None]) -> None:
+        """Prepare for `entries`, whose variables `assign` sets; trace and compile nothing yet."""
+        self.entries = list(entries)
+        self._assign = assign
+        self._patterns = Patterns()
+        # Nothing is donated: users hold arrays of the state, or have one array in two variables
+        # (Keras itself does, when a fit with averages ends).
+        self._take_step = jax.jit(_take_step, static_argnames=("options", "decays"))
+        self._total = jax.jit(_total, static_argnames="options")
+
+    def __call__(
+        self, gradients: Sequence[Any], numbers: Numbers, iterations: Any, options: Options
+    ) -> Any:
+        """Take a step with one gradient, or `None`, for each entry.
+
+        `iterations` is the number of calls that came before.
+
+        Returns a boolean scalar array: whether the gradients were finite, or `None`
+        where that was not asked for.
+        """
+        gradients = [_of_rows(g) if isinstance(g, jax_sparse.BCOO) else g for g in gradients]
+        moves_all = options.accumulation or any(e.slots.average is not None for e in self.entries)
+        moving = [
+            i
+            for i, entry in enumerate(self.entries)
+            if entry.slots.momentum is not None and (moves_all or gradients[i] is not None)
+        ]
+        numbers = Numbers(
+            *(n if isinstance(n, float) else ops.convert_to_tensor(n) for n in numbers)
+        )
+        common = numbers, ops.convert_to_tensor(iterations)
+        parts = self._split(moving, gradients)
+        if len(parts) == 1:
+            return self._step(parts[0], gradients, None, common, options)
+        totals = self._totals(parts, gradients, common, options)
+        for part in parts:
+            finite = self._step(part, gradients, totals, common, options)
+        return finite
+
+    def _split(self, moving: Sequence[int], gradients: Sequence[Any]) -> list[list[int]]:
+        """Split the variables that move into parts on the same devices, each with a program.
+
+        Sparse gradients have a part each: together, there would be a program for every
+        combination of their numbers of rows. In a trace there is only one of them.
+        """
+        is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(gradients))
+        if is_traced:
+            return [list(moving)]
+        sparse_ones = [i for i in moving if isinstance(gradients[i], jax_sparse.BCOO)]
+        rest = [i for i in moving if i not in sparse_ones]
+        pattern = tuple(g is None or i in sparse_ones for i, g in enumerate(gradients))
+        if not self._patterns.has_own_programs(pattern, is_traced=False):
+            return [[i] for i in moving]
+        by_devices: dict[Any, list[int]] = {}
+        for i in rest:
+            devices = frozenset(self.entries[i].slots.variable.value.devices())
+            by_devices.setdefault(devices, []).append(i)
+        return [*by_devices.values(), *([i] for i in sparse_ones)]
+
+    def _totals(
+        self,
+        parts: Sequence[Sequence[int]],
+        gradients: Sequence[Any],
+        common: tuple[Numbers, Any],
+        options: Options,
+    ) -> tuple[Any, Any] | None:
+        """Return what `_total` does for all parts together, or `None` if nobody needs it."""
+        if options.clip != "global_clipnorm" and not options.skip_nonfinite:
+            return None
+        total = self._total if options.jit_compile else _total
+        square_sums, finite = zip(
+            *(
+                total(*self._values(part), [gradients[i] for i in part], *common, options=options)
+                for part in parts
+                if any(gradients[i] is not None for i in part)
+            ),
+            strict=True,
+        )
+        # By way of the host: the parts may lie on several devices.
+        square_sums, finite = jax.device_get((square_sums, finite))
+        return sum(square_sums), np.all(finite)
+
+    def _step(
+        self,
+        positions: Sequence[int],
+        gradients: Sequence[Any],
+        totals: tuple[Any, Any] | None,
+        common: tuple[Numbers, Any],
+        options: Options,
+    ) -> Any:
+        """Take the step of the variables at `positions`; return whether it was finite."""
+        run = self._take_step if options.jit_compile else _take_step
+        decays = tuple(self.entries[i].decays and options.weight_decay for i in positions)
+        weights, rests = self._values(positions)
+        own = [gradients[i] for i in positions]
+        weights, rests, finite = run(
+            weights, rests, own, *common, totals, options=options, decays=decays
+        )
+        for i, weight, rest in zip(positions, weights, rests, strict=True):
+            state.map_arrays(self._assign, self.entries[i].slots, Slots(weight, *rest))
+        return finite
+
+    def _values(self, positions: Sequence[int]) -> tuple[list[Any], State]:
+        slots = [state.map_arrays(lambda v: v.value, self.entries[i].slots) for i in positions]
+        return [each.variable for each in slots], [tuple(each[1:]) for each in slots]
+
+
+def _of_rows(gradient: Any) -> Any:
+    """Return a sparse gradient of whole rows, padded; one of single elements as a dense one."""
+    return _pad(gradient) if gradient.n_sparse == 1 else gradient.todense()
+
+
+def _pad(gradient: Any) -> Any:
+    """Pad a sparse gradient to a power of two of rows, so that few programs serve all counts.
+
+    The rows that are added lie behind the last one, where nothing is read or written. In a
+    trace the number of rows is static anyway.
+    """
+    if isinstance(gradient.data, jax.core.Tracer):
+        return gradient
+    count = gradient.data.shape[0]
+    more = (1 << max(count - 1, 0).bit_length()) - count
+    # NumPy, since JAX would compile the padding itself for each count.
+    data, indices = np.asarray(gradient.data), np.asarray(gradient.indices)
+    data = np.concatenate([data, np.zeros((more, *data.shape[1:]), data.dtype)])
+    added = np.full((more, indices.shape[1]), gradient.shape[0], indices.dtype)
+    indices = np.concatenate([indices, added])
+    return jax_sparse.BCOO((jnp.asarray(data), jnp.asarray(indices)), shape=gradient.shape)
+
+
+def _total(
+    weights: list[Any],
+    state: State,
+    gradients: list[Any],
+    numbers: Numbers,
+    iterations: Any,
+    *,
+    options: Options,
+) -> tuple[Any, Any]:
+    """Return the square sum of the mean gradients, and whether all gradients are finite."""
+    slots = _slots(weights, state)
+    gradients = _known(gradients, slots, options)
+    scalars = _scalars(slots, numbers, iterations, options)
+    means: list[Any] = _means(slots, gradients, scalars, options)
+    widest = "float64" if "float64" in scalars else "float32"
+    square_sums = [sparse.square_sum(mean) for mean in means if mean is not None]
+    square_sum = jnp.sum(jnp.stack([s.astype(widest) for s in square_sums]))
+    return square_sum, step.all_finite([g for g in gradients if g is not None])
+
+
+def _take_step(
+    weights: list[Any],
+    state: State,
+    gradients: list[Any],
+    numbers: Numbers,
+    iterations: Any,
+    totals: tuple[Any, Any] | None,
+    *,
+    options: Options,
+    decays: tuple[bool, ...],
+) -> tuple[list[Any], State, Any]:
+    """Return the weights and the state after a step, in the order in which they came.
+
+    `totals` are of all gradients; `None` where these are all.
+    """
+    if totals is None and any(g is not None for g in gradients):
+        totals = _total(weights, state, gradients, numbers, iterations, options=options)
+    slots = _slots(weights, state)
+    gradients = _known(gradients, slots, options)
+    scalars = _scalars(slots, numbers, iterations, options)
+    square_sum: Any
+    finite: Any
+    square_sum, finite = totals or (None, None)
+    if not options.skip_nonfinite:
+        finite = None
+
+    def update() -> list[Slots]:
+        clip_scale = None
+        if options.clip == "global_clipnorm":
+            bound = jnp.asarray(numbers.clip_bound, square_sum.dtype)
+            clip_scale = step.global_clip_scale(square_sum, bound)
+        means = _means(slots, gradients, scalars, options)
+        return [
+            _next(each, mean, decay, _of(each, scalars), options, clip_scale, finite)
+            for each, mean, decay in zip(slots, means, decays, strict=True)
+        ]
+
+    def accumulate() -> list[Slots]:
+        return [
+            each
+            if g is None
+            else each._replace(
+                accumulator=step.next_accumulator(each, g, _of(each, scalars), options, finite)
+            )
+            for each, g in zip(slots, gradients, strict=True)
+        ]
+
+    if options.accumulation:
+        steps = jnp.asarray(numbers.accumulation_steps, iterations.dtype)
+        new = jax.lax.cond((iterations + 1) % steps == 0, update, accumulate)
+    else:
+        new = update()
+    return [each.variable for each in new], [tuple(each[1:]) for each in new], finite
+
+
+def _slots(weights: list[Any], state: State) -> list[Slots]:
+    return [Slots(weight, *rest) for weight, rest in zip(weights, state, strict=True)]
+
+
+def _known(gradients: list[Any], slots: list[Slots], options: Options) -> list[Any]:
+    """Return the gradients as the pure functions know them: dense, or `Rows` if lazy."""
+    known = []
+    for gradient, each in zip(gradients, slots, strict=True):
+        if isinstance(gradient, jax_sparse.BCOO):
+            rows = Rows(gradient.indices[:, 0], gradient.data)
+            dtype, row_count = rule.compute_dtype(str(each.variable.dtype)), each.variable.shape[0]
+            gradient = sparse.densify_or_sum(rows, row_count, options.lazy, dtype)
+        known.append(gradient)
+    return known
+
+
+def _scalars(
+    slots: list[Slots], numbers: Numbers, iterations: Any, options: Options
+) -> dict[str, Scalars]:
+    """Return the scalars of the step for each compute dtype."""
+    numbers = Numbers(*(jnp.asarray(number, float) for number in numbers))
+    if options.accumulation:
+        iterations = iterations // numbers.accumulation_steps.astype(iterations.dtype)
+    exact = rule.scalars(numbers, iterations.astype(numbers.learning_rate.dtype))
+    dtypes = {rule.compute_dtype(str(each.variable.dtype)) for each in slots}
+    return {dtype: Scalars(*(scalar.astype(dtype) for scalar in exact)) for dtype in dtypes}
+
+
+def _of(slots: Slots, scalars: dict[str, Scalars]) -> Scalars:
+    return scalars[rule.compute_dtype(str(slots.variable.dtype))]
+
+
+def _means(
+    slots: list[Slots], gradients: list[Any], scalars: dict[str, Scalars], options: Options
+) -> list[Any]:
+    return [
+        None if g is None else step.mean_gradient(g, each, _of(each, scalars), options)
+        for each, g in zip(slots, gradients, strict=True)
+    ]
+
+
+def _next(
+    slots: Slots,
+    gradient: Any,
+    decays: bool,
+    scalars: Scalars,
+    options: Options,
+    clip_scale: Any | None,
+    finite: Any | None,
+) -> Slots:
+    """Return the slots of one variable after the step with its mean gradient."""
+    if gradient is not None:
+        gradient = step.clip(gradient, scalars, options, clip_scale)
+    if not isinstance(gradient, Rows):
+        return step.next_slots(slots, gradient, decays, scalars, options, finite)
+    indices, values = gradient
+    rows = state.map_arrays(lambda v: v.at[indices].get(mode="clip"), slots)
+    new = step.next_slots(rows, values, decays, scalars, options, finite)
+    return state.map_arrays(lambda v, row: v.at[indices].set(row, mode="drop"), slots, new)

@@ -1,0 +1,63 @@
+"""What knows replicas: the sum of gradients over them, and each one's copies of the variables."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_adam import state
+from keras_adam.compiled import Entry
+
+
+def sum_over_replicas(gradients: Sequence[Any]) -> list[Any]:
+    """Return the gradients of all replicas summed, in the context of one of several."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return list(gradients)
+    present = [g for g in gradients if g is not None]
+    summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
+    return [None if g is None else next(summed) for g in gradients]
+
+
+def local_replicas(variable: Any) -> Sequence[int]:
+    """Return which of this process's copies of `variable` a call updates.
+
+    In the context of a replica its own, else all.
+
+    Raises:
+        ValueError: the strategy in force has several replicas, and did not make the variable.
+
+    """
+    strategy = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync == 1:
+        return (0,)
+    value = _native(variable)
+    if not isinstance(value, tf.distribute.DistributedValues):
+        raise ValueError(
+            f"Variable {getattr(variable, 'path', value.name)!r} was not made under the "
+            f"{type(strategy).__name__} of {strategy.num_replicas_in_sync} replicas that is in "
+            "force. Create the model and the optimizer inside `strategy.scope()`, or call "
+            "`apply` outside of it."
+        )
+    copies = len(value.values)
+    context = tf.distribute.get_replica_context()
+    if context is None:
+        return range(copies)
+    # Replicas are numbered over all workers, copies within one; all workers have equally many.
+    return (int(tf.get_static_value(context.replica_id_in_sync_group)) % copies,)
+
+
+def local_entry(entry: Entry, replica: int) -> Entry:
+    """Return the entry with the `tf.Variable`s of one replica of this process."""
+    slots = state.map_arrays(lambda variable: _copy_of(variable, replica), entry.slots)
+    return entry._replace(slots=slots)
+
+
+def _native(variable: Any) -> Any:
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
+def _copy_of(variable: Any, replica: int) -> Any:
+    value = _native(variable)
+    return value.values[replica] if isinstance(value, tf.distribute.DistributedValues) else value

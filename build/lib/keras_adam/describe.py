@@ -1,0 +1,36 @@
+"""An optimizer in words, for `repr`."""
+
+import inspect
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def describe(optimizer: Any, learning_rate: Any) -> str:
+    """Return the call that makes such an optimizer.
+
+    It has the learning rate, and those other arguments that are not the defaults.
+    """
+    arguments = [f"learning_rate={_spell(learning_rate)}"]
+    for name, parameter in inspect.signature(type(optimizer)).parameters.items():
+        if name in ("learning_rate", "name") or not hasattr(optimizer, name):
+            continue
+        text = _spell(getattr(optimizer, name))
+        if text != _spell(parameter.default):
+            arguments.append(f"{name}={text}")
+    package = type(optimizer).__module__.partition(".")[0]
+    return f"{package}.{type(optimizer).__name__}({', '.join(arguments)})"
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
+        return type(value).__name__
+    if isinstance(value, keras.Variable) or ops.is_tensor(value):
+        try:
+            # In the digits of its own dtype: 0.001, and not 0.0010000000474974513.
+            return str(np.asarray(ops.convert_to_numpy(value))[()])
+        except Exception:  # Within a trace it has no value, and each backend says so in its way.
+            return f"<{type(value).__name__}>"
+    return repr(value)

@@ -1,0 +1,77 @@
+"""Data parallel training in which each device keeps a share of the optimizer's state."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_adam import validate
+
+
+class DataParallel(keras.distribution.DataParallel):
+    """`keras.distribution.DataParallel` that can split the optimizer's state over the devices.
+
+    With `shard_optimizer_state=True` each of N devices keeps one N-th of momentum, velocity and
+    the other state of a `keras_adam` optimizer, and of its master weights: the first dimension
+    that N divides is split. State without such a dimension is whole on every device, and so are
+    the scales of `state_dtype="int8"`. XLA then gives each device its part of the summed
+    gradients, and gathers the variables. This is stage 1 of ZeRO (Rajbhandari et al. 2020,
+    https://arxiv.org/abs/1910.02054, section 5).
+
+    The weights are those of training without it, except for rounding. A file holds the whole
+    state, and loads on another number of devices.
+
+    Args:
+        device_mesh: `keras.distribution.DeviceMesh` or `None`. One dimension, over the data.
+        devices: Sequence of devices or `None`, instead of a mesh. Defaults to all.
+        auto_shard_dataset: Boolean. Give each process its part of a `tf.data.Dataset`.
+            Defaults to `True`.
+        shard_optimizer_state: Boolean. Defaults to `False`.
+
+    Raises:
+        RuntimeError: on another backend than JAX, which `keras.distribution` needs.
+
+    Example:
+    >>> keras.distribution.set_distribution(
+    ...     keras_adam.distribution.DataParallel(shard_optimizer_state=True))
+    >>> model = make_model()  # whatever is made from here on is distributed
+    >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
+
+    """
+
+    def __init__(
+        self,
+        device_mesh: Any = None,
+        devices: Sequence[Any] | None = None,
+        auto_shard_dataset: bool = True,
+        *,
+        shard_optimizer_state: bool = False,
+    ) -> None:
+        validate.booleans(shard_optimizer_state=shard_optimizer_state)
+        if keras.backend.backend() != "jax":
+            raise RuntimeError(
+                "keras_adam.distribution.DataParallel needs the JAX backend of Keras; the backend "
+                f"is {keras.backend.backend()!r}. Set the environment variable KERAS_BACKEND to "
+                "'jax' before Keras is imported, or use tf.distribute.MirroredStrategy."
+            )
+        super().__init__(device_mesh, devices, auto_shard_dataset)
+        self.shard_optimizer_state = shard_optimizer_state
+
+    def slot_layout(self, shape: Sequence[int]) -> Any:
+        """Return the `keras.distribution.TensorLayout` of a slot; `None` is the variable's own."""
+        count = self.device_mesh.devices.size
+        for dimension, size in enumerate(shape):
+            if self.shard_optimizer_state and size and size % count == 0:
+                axes = [None] * len(shape)
+                axes[dimension] = self.batch_dim_name
+                return keras.distribution.TensorLayout(axes, self.device_mesh)
+        return None
+
+
+def slot_layout(shape: Sequence[int]) -> Any:
+    """Return the backend's layout for a slot under the distribution in force, or `None`."""
+    distribution = keras.distribution.distribution()
+    if not isinstance(distribution, DataParallel):
+        return None
+    layout = distribution.slot_layout(shape)
+    return None if layout is None else layout.backend_layout

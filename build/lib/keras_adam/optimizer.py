@@ -1,0 +1,671 @@
+"""`Adam` and `AdamW`: what Keras sees."""
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_adam import blocks, distribution, rule, saving, state, validate
+from keras_adam.built import BuiltVariables
+from keras_adam.compiled import Entry, updater_class, without_autograph
+from keras_adam.describe import describe
+from keras_adam.options import read_numbers, read_options
+from keras_adam.rule import Slots
+
+# What we use of Keras that is not public, all of it in this file: the helpers of
+# `BaseOptimizer.apply`, which this class replaces to update all variables at once,
+# and the lists that `build` fills with every option on. A test names what a new
+# Keras release has moved.
+KERAS_PRIVATE = (
+    "_accumulated_gradients",
+    "_check_variables_are_known",
+    "_filter_empty_gradients",
+    "_get_variable_index",
+    "_iterations",
+    "_learning_rate",
+    "_model_variables_moving_average",
+    "_momentums",
+    "_overwrite_variables_directly_with_gradients",
+    "_trainable_variables",
+    "_use_weight_decay",
+    "_velocities",
+    "_velocity_hats",
+)
+
+
+# Methods of Keras's optimizers that a subclass may override to change the update. The compiled
+# one does not call them: with one overridden, the update is Keras's.
+KERAS_HOOKS = (
+    "update_step",
+    "_apply_weight_decay",
+    "_backend_apply_gradients",
+    "_backend_increment_gradient_accumulators",
+    "_backend_reset_gradient_accumulators",
+    "_backend_update_step",
+    "_clip_by_norm",
+    "_clip_gradients",
+    "_overwrite_model_variables_with_average_value",
+    "_update_model_variables_moving_average",
+    "assign_add",
+    "assign_sub",
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_adam")
+class Adam(keras.optimizers.Adam):
+    """Adam with a compiled update of all variables.
+
+    With bias corrections folded into the step size, each step t computes
+
+        momentum <- beta_1 * momentum + (1 - beta_1) * gradient
+        velocity <- beta_2 * velocity + (1 - beta_2) * gradient**2
+        step_size = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)
+        variable <- variable - step_size * momentum / (sqrt(velocity) + epsilon)
+
+    in float32 (float64 for float64 variables), whatever the dtype of the
+    variables. State, options and defaults are those of `keras.optimizers.Adam`,
+    so that either continues from the other's checkpoint.
+
+    A float below may also be a scalar tensor or variable, a callable without arguments
+    that returns one of these, or a `keras.optimizers.schedules.LearningRateSchedule`. They
+    are read, called or evaluated at each step, and so may change: no new value compiles
+    anything. Keras itself takes no tensor as `learning_rate`; `ema_momentum` is a number.
+
+    A subclass that overrides one of the methods that make up the update of Keras's
+    optimizers (`update_step`, `_clip_gradients`, ...) gets Keras's own, which calls it.
+
+    Args:
+        learning_rate: Float. Defaults to `0.001`.
+        beta_1: Float in [0, 1). Decay rate of the momentum. Defaults to `0.9`.
+        beta_2: Float in [0, 1). Decay rate of the velocity. Defaults to `0.999`.
+        epsilon: Float > 0, the paper's "epsilon hat". Defaults to `1e-7`.
+        amsgrad: Boolean. Divide by the largest velocity so far. Defaults to `False`.
+        weight_decay: Float or `None`. Rate of decoupled weight decay, multiplied
+            by the learning rate.
+        clipnorm: Float or `None`. Largest norm of each variable's gradient.
+        clipvalue: Float or `None`. Largest absolute value in a gradient.
+        global_clipnorm: Float or `None`. Largest norm of all gradients together.
+        use_ema: Boolean. Keep an exponential moving average of the variables.
+        ema_momentum: Float in [0, 1], the average's decay rate. Defaults to `0.99`.
+        ema_overwrite_frequency: Integer >= 1 or `None`. After so many updates
+            the variables are set to their averages.
+        loss_scale_factor: Float or `None`. The loss was multiplied by it; the
+            gradients are divided by it.
+        gradient_accumulation_steps: Integer >= 2 or `None`. Update once in so many
+            calls, from the mean of their gradients.
+        name: String or `None`.
+        jit_compile: Boolean. `False` runs the same mathematics uncompiled.
+        lazy: Boolean. A sparse gradient moves only the rows that it names: their
+            momentum, velocity and weights. Other rows do not change at all, which is another
+            algorithm than Adam. The time depends on these rows, not on the size of the table.
+        skip_nonfinite: Boolean. If any gradient is not finite, nothing changes but
+            `skipped_steps`.
+        state_dtype: `None`, `"float32"`, `"bfloat16"` or `"int8"`. How momentum and velocity
+            are stored; `None` is the variable's dtype. In bfloat16 they are rounded at random,
+            so that small changes count on average: 4 bytes a parameter in place of 8. `"int8"`
+            has codes with a scale for each block of 256 numbers: 2.03 bytes. With it, variables
+            of fewer than 4,096 numbers keep float32, and `lazy=True` is an error.
+        master_weights: `False`, `True` or `"stochastic"`. For bfloat16 and float16 variables,
+            in which small steps are lost to rounding. `True` keeps a float32 copy of each, in
+            which they add up; its average and accumulator are float32 too. `"stochastic"`
+            keeps no copy and rounds bfloat16 variables at random. Other variables are
+            not affected.
+
+    References:
+    - Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, section 2
+    - Reddi et al. 2018, https://openreview.net/pdf?id=ryQu7f-RZ, for `amsgrad`
+    - Dettmers et al. 2022, https://arxiv.org/abs/2110.02861, for eight-bit states in blocks
+
+    Example:
+    >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
+
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: Any = 0.9,
+        beta_2: Any = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        *,
+        jit_compile: bool = True,
+        lazy: bool = False,
+        skip_nonfinite: bool = False,
+        state_dtype: str | None = None,
+        master_weights: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        validate.numbers(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        )
+        validate.booleans(
+            amsgrad=amsgrad,
+            use_ema=use_ema,
+            jit_compile=jit_compile,
+            lazy=lazy,
+            skip_nonfinite=skip_nonfinite,
+        )
+        validate.choice("state_dtype", state_dtype, (None, "float32", "bfloat16", "int8"))
+        validate.choice("master_weights", master_weights, (False, True, "stochastic"))
+        validate.lazy_alone(
+            lazy, use_ema=use_ema, gradient_accumulation_steps=gradient_accumulation_steps
+        )
+        validate.not_lazy_in_blocks(lazy, state_dtype)
+        super().__init__(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            name=name,
+            **kwargs,
+        )
+        self._excluded_names: Sequence[str] = ()
+        validate.not_with_hooks("state_dtype", state_dtype, self._overridden_hooks())
+        validate.not_with_hooks("master_weights", master_weights, self._overridden_hooks())
+        self._state_dtype = state_dtype
+        self._master_weights = master_weights
+        self._lazy = False
+        self._skip_nonfinite = False
+        self.jit_compile = jit_compile
+        self.lazy = lazy
+        self.skip_nonfinite = skip_nonfinite
+        self._updater_class = updater_class()
+        self._updater: Any = None
+        self._slots_in_use: Any = None
+        self._built_variables: Any = None
+        self._skipped_steps: Any = None
+        # What the state has beside Keras's: scales by the id of their codes; master weights by
+        # that of their variable.
+        self._scales: dict[int, Any] = {}
+        self._masters: dict[int, Any] = {}
+        # State that was loaded before there were variables to put it in.
+        self._loaded_state: saving.Saved | None = None
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Create the state of `variables`, in Keras's order: momentum, velocity, ..."""
+        if self.built:
+            return
+        super().build(variables)
+        self._built_variables = BuiltVariables(
+            self._trainable_variables, self._updater_class.sparse_gradient
+        )
+        self._warn_of_names_that_exclude_nothing()
+        self._add_scales_and_masters()
+        if self.skip_nonfinite:
+            self._skipped_steps = self.add_variable(
+                (), dtype="int", name="skipped_steps", aggregation="only_first_replica"
+            )
+        if self._loaded_state is not None:
+            with self._updater_class.outside_of_graphs():
+                saving.set_values(self.name, self._saved_variables(), self._loaded_state)
+            self._loaded_state = None
+
+    # What `add_variable` shall make otherwise of the slot that `add_variable_from_reference` asks
+    # for: Keras takes dtype and layout from the variable.
+    _slot_arguments: Mapping[str, Any] = MappingProxyType({})
+
+    def add_variable_from_reference(
+        self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
+    ) -> Any:
+        """Add a slot as Keras does, in the dtype that `state_dtype` asks for.
+
+        Under a `keras_adam.distribution.DataParallel` it may be split over the devices.
+        """
+        variable = reference_variable
+        dtype = keras.backend.standardize_dtype(variable.dtype)
+        has_master = bool(self.master_weights) and dtype != rule.compute_dtype(dtype)
+        dtype = state.slot_dtype(name or "", variable.shape, dtype, self.state_dtype, has_master)
+        layout = distribution.slot_layout(variable.shape)
+        self._slot_arguments = {"dtype": dtype, **({"layout": layout} if layout else {})}
+        try:
+            return super().add_variable_from_reference(variable, name, initializer)
+        finally:
+            self._slot_arguments = {}
+
+    def add_variable(self, *arguments: Any, **others: Any) -> Any:
+        """Add a variable of the state, as Keras does."""
+        return super().add_variable(*arguments, **{**others, **self._slot_arguments})
+
+    def _add_scales_and_masters(self) -> None:
+        for variable in self.variables:
+            if variable.dtype in ("int8", "uint8"):
+                self._scales[id(variable)] = self.add_variable(
+                    (blocks.block_count(variable.shape),),
+                    dtype="float32",
+                    name=f"{variable.name}_scale",
+                )
+        if not self.master_weights:
+            return
+        for variable in self._trainable_variables:
+            dtype = keras.backend.standardize_dtype(variable.dtype)
+            if dtype == rule.compute_dtype(dtype) or getattr(
+                variable, "overwrite_with_gradient", False
+            ):
+                continue
+            if self.master_weights is True:
+                # Zeros are nobody's master: the first step takes the variable.
+                master = self.add_variable_from_reference(variable, "master")
+                self._masters[id(variable)] = master
+            elif dtype != "bfloat16":
+                raise ValueError(
+                    "`master_weights='stochastic'` rounds bfloat16 variables at random; "
+                    f"{getattr(variable, 'path', variable.name)!r} is of {dtype}. Use "
+                    "master_weights=True."
+                )
+
+    @property
+    def state_dtype(self) -> str | None:
+        """The dtype in which momentum and velocity are stored; `None` is the variable's."""
+        return self._state_dtype
+
+    @property
+    def master_weights(self) -> bool | str:
+        """Whether variables of half precision have a float32 copy, or are rounded at random."""
+        return self._master_weights
+
+    @property
+    def lazy(self) -> bool:
+        """Whether a sparse gradient moves only the rows that it names."""
+        return self._lazy
+
+    @lazy.setter
+    def lazy(self, lazy: bool) -> None:
+        validate.booleans(lazy=lazy)
+        validate.lazy_alone(
+            lazy,
+            use_ema=self.use_ema,
+            gradient_accumulation_steps=self.gradient_accumulation_steps,
+        )
+        validate.not_lazy_in_blocks(lazy, self.state_dtype)
+        validate.not_with_hooks("lazy", lazy, self._overridden_hooks())
+        self._lazy = lazy
+
+    @property
+    def skip_nonfinite(self) -> bool:
+        """Whether a step with a gradient that is not finite changes nothing."""
+        return self._skip_nonfinite
+
+    @skip_nonfinite.setter
+    def skip_nonfinite(self, skip_nonfinite: bool) -> None:
+        validate.booleans(skip_nonfinite=skip_nonfinite)
+        validate.not_with_hooks("skip_nonfinite", skip_nonfinite, self._overridden_hooks())
+        if skip_nonfinite and self.built and self._skipped_steps is None:
+            raise ValueError(
+                "`skip_nonfinite` must be True before the optimizer is built, that is, before its "
+                "first step: it counts the skipped steps in a variable. Received: "
+                "skip_nonfinite=True."
+            )
+        self._skip_nonfinite = skip_nonfinite
+
+    @property
+    def skipped_steps(self) -> Any:
+        """How many calls of `apply` changed nothing since a gradient was not finite."""
+        return 0 if self._skipped_steps is None else self._skipped_steps
+
+    @without_autograph
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
+        """Update the variables, one gradient each.
+
+        Args:
+            grads: Gradients of the variables' shapes and of floating dtypes; sparse
+                ones where the backend makes them. A variable whose gradient is
+                `None` stays as it is.
+            trainable_variables: The variables, the same at every call; `None`
+                stands for those that the optimizer was built with.
+
+        Raises:
+            ValueError: if the gradients do not fit the variables, or a variable is
+                not one that the optimizer was built with.
+
+        """
+        grads = list(grads)
+        if not grads:
+            return
+        if self._overridden_hooks():
+            super().apply(grads, trainable_variables)
+            return
+        variables = self._variables_of(grads, trainable_variables)
+        with keras.name_scope(self.name, caller=self):
+            if not self.built:
+                self.build(variables)
+            self._positions_of(variables)  # also of those whose gradient is `None`
+            grads, variables = self._filter_empty_gradients(grads, variables)
+            grads = [g if ops.is_tensor(g) else ops.convert_to_tensor(g) for g in grads]
+            for position, gradient in zip(self._positions_of(variables), grads, strict=True):
+                self._built_variables.check(position, gradient)
+            grads, variables = self._overwrite_variables_directly_with_gradients(grads, variables)
+            finite = self._update(grads, variables) if grads else None
+            self._constrain(variables, finite)
+        self._count(finite)
+
+    def _overridden_hooks(self) -> list[str]:
+        """Return the hooks that the class or the object has of its own."""
+        own = vars(self)
+        return [
+            hook
+            for hook in KERAS_HOOKS
+            if hook in own or getattr(type(self), hook) is not getattr(Adam, hook)
+        ]
+
+    def _variables_of(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None) -> Any:
+        """Return the variables that the gradients are of, one each."""
+        if trainable_variables is None and not self.built:
+            raise ValueError(
+                "`apply` needs `trainable_variables` before the optimizer is built. "
+                "Pass them, or call `optimizer.build(trainable_variables)` first."
+            )
+        if trainable_variables is None:
+            trainable_variables = self._trainable_variables
+        variables = list(trainable_variables)
+        if len(grads) != len(variables):
+            raise ValueError(
+                f"`grads` must hold one gradient for each of the {len(variables)} variables; "
+                f"received {len(grads)}."
+            )
+        return variables
+
+    def _update(self, grads: Sequence[Any], variables: Sequence[Any]) -> Any:
+        """Take the compiled step; return whether it was finite, or `None` where nobody asks."""
+        slots_in_use = self.amsgrad, self.use_ema, bool(self.gradient_accumulation_steps)
+        if self._updater is None or self._slots_in_use != slots_in_use:
+            self._updater = self._updater_class(self._entries(), self.assign)
+            self._slots_in_use = slots_in_use
+        positions = self._positions_of(variables)
+        gradients: list[Any] = [None] * len(self._trainable_variables)
+        for position, gradient in zip(positions, grads, strict=True):
+            gradients[position] = gradient
+        if len(set(positions)) < len(positions):
+            raise ValueError(
+                "Each variable must have one gradient; of the "
+                f"{len(grads)} variables some are the same: {[v.name for v in variables]}."
+            )
+        options = read_options(self)
+        return self._updater(gradients, read_numbers(self, options), self._iterations, options)
+
+    def _constrain(self, variables: Sequence[Any], finite: Any) -> None:
+        for variable in variables:
+            if variable.constraint is not None:
+                value = variable.constraint(variable)
+                if finite is not None:
+                    value = ops.where(finite, value, ops.convert_to_tensor(variable))
+                variable.assign(value)
+
+    def _count(self, finite: Any) -> None:
+        """Count the call, or the skipped step."""
+        if finite is None:
+            self._iterations.assign_add(1)
+        else:
+            applied = ops.cast(finite, self._iterations.dtype)
+            self._iterations.assign_add(applied)
+            self._skipped_steps.assign_add(1 - applied)
+
+    def _positions_of(self, variables: Sequence[Any]) -> list[int]:
+        """Return the position of each variable among those that the optimizer was built with."""
+        positions = self._built_variables.positions(variables)
+        if positions is None:  # perhaps the backend's variable in place of Keras's
+            self._check_variables_are_known(variables)
+            positions = [self._get_variable_index(variable) for variable in variables]
+        return positions
+
+    def _entries(self) -> list[Entry]:
+        """Gather the slots of each variable; one that its gradient overwrites has no state.
+
+        Raises:
+            ValueError: an option needs slots that were not made when the optimizer was built.
+
+        """
+
+        def slots_of(option: str, attribute: str) -> Sequence[Any]:
+            if not getattr(self, option):
+                return [None] * len(self._trainable_variables)
+            slots = getattr(self, attribute, None)
+            if not slots:
+                raise ValueError(
+                    f"`{option}` must be set before the optimizer is built, that is, before its "
+                    f"first step: it needs state of its own. Received: {getattr(self, option)!r}."
+                )
+            return slots
+
+        slots = zip(
+            self._trainable_variables,
+            self._momentums,
+            self._velocities,
+            slots_of("amsgrad", "_velocity_hats"),
+            slots_of("use_ema", "_model_variables_moving_average"),
+            slots_of("gradient_accumulation_steps", "_accumulated_gradients"),
+            strict=True,
+        )
+        return [
+            Entry(
+                Slots(*map(self._with_scale, each))._replace(master=self._masters.get(id(each[0]))),
+                self._decays(each[0]),
+            )
+            for each in slots
+        ]
+
+    def _with_scale(self, variable: Any) -> Any:
+        scale = self._scales.get(id(variable))
+        return variable if scale is None else blocks.Quantized(variable, scale)
+
+    def _decays(self, variable: Any) -> bool:
+        """Say whether weight decay applies to the variable.
+
+        On TensorFlow, Keras looks for the excluded names in what TensorFlow calls the
+        variable, in which its layer is named; here, and on JAX too, its path serves.
+        """
+        path = getattr(variable, "path", variable.name)
+        is_excluded = any(re.search(name, path) for name in self._excluded_names)
+        return not is_excluded and self._use_weight_decay(variable)
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Spare variables from weight decay: those of `var_list`, or with `var_names` in theirs.
+
+        Args:
+            var_list: Variables.
+            var_names: Regular expressions, looked for in the path of a variable, as in
+                `"layer_normalization/gamma"`. `build` warns of one that is found nowhere.
+
+        Raises:
+            ValueError: if the optimizer is built, since it would come too late.
+
+        """
+        if self.built:
+            raise ValueError(
+                "`exclude_from_weight_decay()` must be called before the optimizer is built, "
+                "that is, before its first step."
+            )
+        super().exclude_from_weight_decay(var_list=var_list, var_names=var_names)
+        self._excluded_names = tuple(var_names or ())
+
+    def _warn_of_names_that_exclude_nothing(self) -> None:
+        paths = [getattr(v, "path", v.name) for v in self._trainable_variables]
+        for name in self._excluded_names:
+            if not any(re.search(name, path) for path in paths):
+                warnings.warn(
+                    f"`exclude_from_weight_decay`: {name!r} is in the path of no variable, so "
+                    f"it excludes none. The paths are {paths}.",
+                    stacklevel=3,
+                )
+
+    def _saved_variables(self) -> saving.Saved:
+        """Return the variables that a file holds."""
+        own = [*self._scales.values(), *self._masters.values(), self._skipped_steps]
+        others = {id(variable) for variable in own}
+        keras_variables = [v for v in self.variables if id(v) not in others]
+        scales = [self._scales[id(v)] for v in keras_variables if id(v) in self._scales]
+        return saving.Saved(keras_variables, scales, list(self._masters.values()))
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set all state of a built optimizer, in the order of `variables`.
+
+        Raises:
+            ValueError: if it is not built, or number or shapes do not fit.
+
+        """
+        if self.built and len(weights) != len(self.variables):
+            raise ValueError(
+                f"`weights` must hold {len(self.variables)} arrays, one for each of the "
+                f"optimizer's `variables`; received {len(weights)}."
+            )
+        super().set_weights(weights)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write the state to `store` as `keras.optimizers.Adam` does; it can read it.
+
+        The count of skipped steps, which Keras does not know, stays out.
+        """
+        values = self._loaded_state
+        if values is None:
+            saved = self._saved_variables()
+            values = saving.Saved(*([v.numpy() for v in variables] for variables in saved))
+        saving.write(store, values)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read state that this class or its counterpart in Keras wrote.
+
+        Before the optimizer is built, the state is kept, and set when it is.
+
+        Raises:
+            ValueError: if the state is of other variables.
+
+        """
+        values = saving.read(store)
+        if self.built:
+            saving.set_values(self.name, self._saved_variables(), values)
+        else:
+            self._loaded_state = values
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor; what varies as its present value, or itself."""
+        config = {
+            **super().get_config(),
+            "jit_compile": self.jit_compile,
+            "lazy": self.lazy,
+            "skip_nonfinite": self.skip_nonfinite,
+            "state_dtype": self.state_dtype,
+            "master_weights": self.master_weights,
+        }
+        return {name: saving.to_config(value) for name, value in config.items()}
+
+    def __repr__(self) -> str:
+        """Return the class with its learning rate and what is not the default."""
+        return describe(self, self._learning_rate)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
+        """Make an optimizer from what `get_config` returned."""
+        config = {
+            name: keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
+            if isinstance(value, dict)
+            else value
+            for name, value in config.items()
+        }
+        return super().from_config(config, custom_objects=custom_objects)
+
+
+@keras.saving.register_keras_serializable(package="keras_adam")
+class AdamW(Adam, keras.optimizers.AdamW):
+    """`Adam` with decoupled weight decay: as `weight_decay` in `Adam`, but on by default.
+
+        variable <- (1 - learning_rate * weight_decay) * variable
+                    - step_size * momentum / (sqrt(velocity) + epsilon)
+
+    Args:
+        weight_decay: Float. Defaults to `0.004`. `exclude_from_weight_decay()`
+            spares variables, biases say; call it before the first step.
+
+    All other arguments are those of `keras_adam.Adam`; only their order is that of
+    `keras.optimizers.AdamW`.
+
+    References:
+    - Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101, algorithm 2
+
+    Example:
+    >>> model.compile(optimizer=keras_adam.AdamW(1e-3, weight_decay=0.01), loss="mse")
+
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: Any = 0.9,
+        beta_2: Any = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        *,
+        jit_compile: bool = True,
+        lazy: bool = False,
+        skip_nonfinite: bool = False,
+        state_dtype: str | None = None,
+        master_weights: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            name=name,
+            jit_compile=jit_compile,
+            lazy=lazy,
+            skip_nonfinite=skip_nonfinite,
+            state_dtype=state_dtype,
+            master_weights=master_weights,
+            **kwargs,
+        )

@@ -1,0 +1,104 @@
+"""Which parts of a step are switched on, and the numbers that it takes."""
+
+import dataclasses
+import numbers
+from typing import Any, Literal
+
+from keras import ops
+from keras.optimizers.schedules import LearningRateSchedule
+
+from keras_adam import validate
+from keras_adam.rule import Numbers
+
+Clip = Literal["clipnorm", "clipvalue", "global_clipnorm"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The structure of a step: all that a compiled program depends on besides shapes and dtypes.
+
+    Whatever is a number is not here but in `Numbers`: it may change at every step.
+    """
+
+    clip: Clip | None = None
+    weight_decay: bool = False
+    loss_scale: bool = False
+    accumulation: bool = False
+    overwrites_with_average: bool = False
+    lazy: bool = False
+    skip_nonfinite: bool = False
+    jit_compile: bool = True
+    state_dtype: str | None = None
+    rounds_weights_at_random: bool = False
+
+    @property
+    def moves_by_stored(self) -> bool:
+        """Whether the variable moves by the momentum and velocity that were stored, rounded.
+
+        In bfloat16 they are as good, and XLA on a CPU then reads fewer bytes. Else those before
+        the rounding serve: those in codes are coarse, and a velocity in float16 may be zero.
+        """
+        return self.state_dtype == "bfloat16"
+
+
+def read_options(optimizer: Any) -> Options:
+    """Read off an optimizer which parts of a step are switched on now."""
+    clips: tuple[Clip, ...] = ("clipnorm", "global_clipnorm", "clipvalue")  # Keras's precedence
+    return Options(
+        clip=next((name for name in clips if _is_on(getattr(optimizer, name))), None),
+        weight_decay=_is_on(optimizer.weight_decay),
+        loss_scale=_is_on(optimizer.loss_scale_factor),
+        accumulation=_is_on(optimizer.gradient_accumulation_steps),
+        overwrites_with_average=optimizer.use_ema and _is_on(optimizer.ema_overwrite_frequency),
+        lazy=optimizer.lazy,
+        skip_nonfinite=optimizer.skip_nonfinite,
+        jit_compile=optimizer.jit_compile,
+        state_dtype=optimizer.state_dtype,
+        rounds_weights_at_random=optimizer.master_weights == "stochastic",
+    )
+
+
+def read_numbers(optimizer: Any, options: Options) -> Numbers:
+    """Read off an optimizer the numbers of this step; callables and schedules are called.
+
+    Raises:
+        TypeError: what an option holds, or its callable returns, is no real scalar.
+        ValueError: it is an array of another shape than ().
+
+    """
+
+    def value(name: str, is_on: Any = True) -> Any:
+        return _value(name, getattr(optimizer, name), optimizer.iterations) if is_on else 1.0
+
+    return Numbers(
+        learning_rate=optimizer.learning_rate,
+        one_minus_beta_1=1 - value("beta_1"),
+        one_minus_beta_2=1 - value("beta_2"),
+        epsilon=value("epsilon"),
+        weight_decay=value("weight_decay", options.weight_decay),
+        clip_bound=value(options.clip, options.clip) if options.clip else 1.0,
+        loss_scale=value("loss_scale_factor", options.loss_scale),
+        accumulation_steps=value("gradient_accumulation_steps", options.accumulation),
+        one_minus_ema_momentum=1 - value("ema_momentum", optimizer.use_ema),
+        ema_overwrite_frequency=value("ema_overwrite_frequency", options.overwrites_with_average),
+    )
+
+
+def _is_on(value: Any) -> bool:
+    """Say whether a number switches its option on: `None` and zero do not; what varies does."""
+    if value is None:
+        return False
+    return float(value) != 0 if isinstance(value, numbers.Real) else True
+
+
+def _value(name: str, value: Any, iterations: Any) -> Any:
+    """Return a Python number, or a scalar array."""
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if callable(value):
+        is_schedule = isinstance(value, LearningRateSchedule)
+        value = value(iterations) if is_schedule else value()
+    if isinstance(value, numbers.Real):
+        return float(value)
+    validate.scalar(name, value)
+    return ops.convert_to_tensor(value)

@@ -1,0 +1,46 @@
+"""Rounding at random, the same on every run: pure functions of arrays."""
+
+import numpy as np
+from keras import ops
+
+from keras_adam.compiled.bits import bitcast
+from keras_adam.rule import Array, Scalars
+
+
+def random_bits(source: Array, scalars: Scalars, salt: int) -> Array:
+    """Return 32 random bits for each number of `source`, the same whenever they are computed.
+
+    A hash of the step and of `salt` shifts what a multiplication makes of the source's own
+    bits. Whatever these are, over the steps the sum is equally distributed. Unlike a hash of the
+    position, this costs XLA on a CPU no time, and is the same on every device and for every
+    mention of a row. Numbers of one source are rounded alike.
+    """
+    key = ops.cast(scalars.step, "uint32") + np.uint32(salt * 0x51ED270B % 2**32)
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        key = ops.bitwise_xor(key, ops.right_shift(key, np.uint32(shift))) * np.uint32(factor)
+    key = ops.bitwise_xor(key, ops.right_shift(key, np.uint32(16)))
+    return scramble(source, salt) + key
+
+
+def scramble(source: Array, salt: int) -> Array:
+    """Return the bits of each number of `source`, float32, multiplied by an odd number."""
+    odd = np.uint32((0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F, 0x165667B1)[salt])
+    return bitcast(ops.cast(source, "float32"), "uint32") * odd
+
+
+def round_at_random(values: Array, bits: Array) -> Array:
+    """Round to bfloat16, up or down at random, so that the mean of the results is the value.
+
+    bfloat16 has the upper half of a float32: what is added to the lower half carries with the
+    probability that is due.
+    """
+    values = ops.cast(values, "float32")
+    # An addition to the bits of NaN could make a number of it.
+    lower = ops.where(ops.isfinite(values), ops.right_shift(bits, np.uint32(16)), np.uint32(0))
+    upper = ops.right_shift(bitcast(values, "uint32") + lower, np.uint32(16))
+    return bitcast(ops.cast(upper, "uint16"), "bfloat16")
+
+
+def to_fraction(bits: Array) -> Array:
+    """Return random bits as numbers in [0, 1), float32."""
+    return ops.cast(ops.cast(ops.right_shift(bits, np.uint32(9)), "int32"), "float32") * 2.0**-23

@@ -1,0 +1,187 @@
+"""The mathematics of Adam: pure functions of arrays and scalars.
+
+Nothing here knows a Keras class, a variable or a backend; arrays of any backend
+go in and come out. Arrays have the *compute dtype*: float32, or float64 for
+float64 variables. Whoever stores a result in a narrower dtype rounds it once,
+at the end.
+"""
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+# An array of whichever backend Keras runs on.
+Array = Any
+
+
+class Slots(NamedTuple):
+    """One trainable variable and what the optimizer keeps for it.
+
+    The fields are all variables or all arrays, of the same shape; but momentum, velocity and
+    velocity_hat may be stored in blocks (`blocks.Quantized`). A field that the options in force
+    do not need is `None`.
+    """
+
+    variable: Any
+    momentum: Any
+    velocity: Any
+    velocity_hat: Any = None
+    average: Any = None
+    accumulator: Any = None
+    master: Any = None
+    """The variable in float32, of which it is the rounded copy."""
+
+
+class Numbers(NamedTuple):
+    """The numbers that a user can set: Python numbers, or scalar arrays.
+
+    All of them are inputs of the compiled programs, so that a new value compiles
+    nothing. What is close to one is given as its distance from one, which float32
+    holds far better: 1 - 0.999 to seven digits, 0.999 only to four digits of that
+    distance. A number whose option is off is never looked at.
+    """
+
+    learning_rate: Any
+    one_minus_beta_1: Any
+    one_minus_beta_2: Any
+    epsilon: Any
+    weight_decay: Any = 0.0
+    clip_bound: Any = 0.0
+    loss_scale: Any = 1.0
+    accumulation_steps: Any = 1.0
+    one_minus_ema_momentum: Any = 0.0
+    ema_overwrite_frequency: Any = 1.0
+
+
+class Scalars(NamedTuple):
+    """What one step computes once for all variables of a compute dtype, in that dtype."""
+
+    step_size: Array
+    one_minus_beta_1: Array
+    one_minus_beta_2: Array
+    epsilon: Array
+    decay: Array
+    """Share of itself that a variable loses: learning_rate * weight_decay."""
+    clip_bound: Array
+    loss_scale: Array
+    accumulation_steps: Array
+    one_minus_ema_momentum: Array
+    overwrite_with_average: Array
+    """One in the steps that set variables to their averages, else zero."""
+    step: Array
+    """The number of this step, from one, for what is rounded at random."""
+
+
+def compute_dtype(dtype: str) -> str:
+    """Return the dtype to compute in for variables of `dtype`: float32 or better."""
+    return "float64" if dtype == "float64" else "float32"
+
+
+def one_minus_power(one_minus_beta: Array, step: Array) -> Array:
+    """Return 1 - beta**step without the cancellation that float32 suffers at small steps.
+
+    `one_minus_beta` is a scalar array in (0, 1], `step` one >= 1 of the same dtype.
+    """
+    return -ops.expm1(step * ops.log1p(-one_minus_beta))
+
+
+def scalars(numbers: Numbers, updates: Array) -> Scalars:
+    """Compute the scalars of the step that follows `updates` earlier ones.
+
+    All `numbers` are scalar arrays of one floating dtype, which the results have;
+    `updates` is of that dtype too. The bias corrections are folded into the step size,
+
+        step_size = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t),  t = updates + 1
+
+    (Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, the last formula of section 2).
+    """
+    step = updates + 1
+    step_size = (
+        numbers.learning_rate
+        * ops.sqrt(one_minus_power(numbers.one_minus_beta_2, step))
+        / one_minus_power(numbers.one_minus_beta_1, step)
+    )
+    # The first average is the first value: there is nothing yet to average with.
+    one_minus_ema_momentum = ops.where(
+        step > 1, numbers.one_minus_ema_momentum, ops.ones_like(numbers.one_minus_ema_momentum)
+    )
+    return Scalars(
+        step_size,
+        numbers.one_minus_beta_1,
+        numbers.one_minus_beta_2,
+        numbers.epsilon,
+        numbers.learning_rate * numbers.weight_decay,
+        numbers.clip_bound,
+        numbers.loss_scale,
+        numbers.accumulation_steps,
+        one_minus_ema_momentum,
+        ops.cast(ops.equal(step % numbers.ema_overwrite_frequency, 0), ops.dtype(step)),
+        step,
+    )
+
+
+def clip_scale(square_sum: Array, bound: Array) -> Array:
+    """Return the factor that brings a gradient of this square sum to norm `bound` at most."""
+    return bound / ops.maximum(ops.sqrt(square_sum), bound)
+
+
+def moving_average(average: Array, value: Array, one_minus_beta: Array) -> Array:
+    """Return beta * average + (1 - beta) * value.
+
+    Written so that float32 errs by no more than a rounding of `average`: the shorter
+    average + (value - average) * (1 - beta) cancels where the value is much smaller
+    than the average and beta is small: the velocity could reach zero, or less.
+    """
+    return (average - average * one_minus_beta) + value * one_minus_beta
+
+
+def moments(slots: Slots, gradient: Array, scalars: Scalars) -> Slots:
+    """Return the slots with momentum and velocity after one Adam step.
+
+        momentum <- beta_1 * momentum + (1 - beta_1) * gradient
+        velocity <- beta_2 * velocity + (1 - beta_2) * gradient**2
+
+    Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, algorithm 1; `velocity_hat`, if there is
+    one, is the running maximum of the velocity (AMSGrad; Reddi et al. 2018, algorithm 2).
+    """
+    momentum = moving_average(slots.momentum, gradient, scalars.one_minus_beta_1)
+    velocity = moving_average(slots.velocity, ops.square(gradient), scalars.one_minus_beta_2)
+    velocity_hat = slots.velocity_hat
+    if velocity_hat is not None:
+        velocity_hat = ops.maximum(velocity_hat, velocity)
+    return slots._replace(momentum=momentum, velocity=velocity, velocity_hat=velocity_hat)
+
+
+def move(slots: Slots, decays: bool, scalars: Scalars) -> Slots:
+    """Return the slots with the variable moved by its new momentum and velocity.
+
+        variable <- (1 - learning_rate * weight_decay) * variable
+                    - step_size * momentum / (sqrt(velocity) + epsilon)
+
+    `decays` says whether weight decay applies to this variable at all; `velocity_hat`, if there
+    is one, stands for the velocity.
+
+    Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, section 2, with the "epsilon
+    hat" of its last formula; decoupled weight decay after Loshchilov & Hutter 2019,
+    https://arxiv.org/abs/1711.05101, algorithm 2.
+    """
+    velocity = slots.velocity if slots.velocity_hat is None else slots.velocity_hat
+    variable = slots.variable
+    if decays:
+        variable = variable - variable * scalars.decay
+    change = scalars.step_size * slots.momentum / (ops.sqrt(velocity) + scalars.epsilon)
+    return slots._replace(variable=variable - change)
+
+
+def average(slots: Slots, overwrites: bool, scalars: Scalars) -> Slots:
+    """Move the average towards the variable; where `overwrites`, set the variable to it when due.
+
+    average <- ema_momentum * average + (1 - ema_momentum) * variable
+    """
+    if slots.average is None:
+        return slots
+    average = moving_average(slots.average, slots.variable, scalars.one_minus_ema_momentum)
+    variable = slots.variable
+    if overwrites:
+        variable = ops.where(scalars.overwrite_with_average > 0, average, variable)
+    return slots._replace(variable=variable, average=average)

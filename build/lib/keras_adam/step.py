@@ -1,0 +1,145 @@
+"""One optimizer step, from raw gradients to new slots, as pure functions of arrays.
+
+The order is Keras's: unscale, accumulate, clip, decay, update, average. Whoever
+calls these functions computes first what all variables together decide: the scale of
+`global_clipnorm` and, for `skip_nonfinite`, whether all gradients are finite.
+"""
+
+from collections.abc import Sequence
+
+from keras import ops
+
+from keras_adam import rule, state
+from keras_adam.options import Options
+from keras_adam.rule import Array, Scalars, Slots
+from keras_adam.sparse import Rows, map_values, square_sum
+
+
+def mean_gradient(
+    gradient: Array | Rows, slots: Slots, scalars: Scalars, options: Options
+) -> Array | Rows:
+    """Return the gradient in its compute dtype, unscaled, averaged with the accumulator."""
+    dtype = rule.compute_dtype(ops.dtype(slots.variable))
+
+    def mean(values: Array) -> Array:
+        values = ops.cast(values, dtype)
+        if options.loss_scale:
+            values = values / scalars.loss_scale
+        if slots.accumulator is not None:
+            values = (values + ops.cast(slots.accumulator, dtype)) / scalars.accumulation_steps
+        return values
+
+    return map_values(mean, gradient)
+
+
+def next_accumulator(
+    slots: Slots, gradient: Array, scalars: Scalars, options: Options, finite: Array | None
+) -> Array:
+    """Return the accumulator with one more micro-batch in it, in its own dtype."""
+    gradient = mean_gradient(gradient, slots._replace(accumulator=None), scalars, options)
+    accumulator = ops.cast(slots.accumulator, ops.dtype(gradient)) + gradient
+    new = state.cast_like(accumulator, slots.accumulator, options)
+    return new if finite is None else ops.where(finite, new, slots.accumulator)
+
+
+def all_finite(gradients: Sequence[Array | Rows]) -> Array:
+    """Say in a boolean scalar whether every element of every gradient is finite."""
+    values = [g.values if isinstance(g, Rows) else g for g in gradients]
+    return ops.all(ops.stack([ops.all(ops.isfinite(v)) for v in values]))
+
+
+def global_clip_scale(square_sum: Array, bound: Array) -> Array:
+    """Return the factor that `global_clipnorm` puts before every gradient.
+
+    `square_sum` is that of all gradients together, `bound` of its dtype.
+
+    A global norm that is not finite makes the whole step NaN, as in Keras: it has
+    no direction.
+    """
+    # Everything from the root: XLA does not compute a root twice. Of `square_sum` itself it would
+    # compute all square sums anew for each variable, and compile for half a minute.
+    norm = ops.sqrt(square_sum)
+    return bound / ops.maximum(norm, bound) + (norm - norm)
+
+
+def clip(
+    gradient: Array | Rows, scalars: Scalars, options: Options, clip_scale: Array | None
+) -> Array | Rows:
+    """Clip a gradient by whichever of the three options is on."""
+    if options.clip == "clipvalue":
+        bound = scalars.clip_bound
+        return map_values(lambda g: ops.clip(g, -bound, bound), gradient)
+    if options.clip == "clipnorm":
+        clip_scale = rule.clip_scale(square_sum(gradient), scalars.clip_bound)
+    if clip_scale is None:
+        return gradient
+    return map_values(lambda g: g * ops.cast(clip_scale, g.dtype), gradient)
+
+
+def next_slots(
+    slots: Slots,
+    gradient: Array | None,
+    decays: bool,
+    scalars: Scalars,
+    options: Options,
+    finite: Array | None,
+) -> Slots:
+    """Return the slots after one step, each stored as it came in.
+
+    `slots` and `gradient` (unscaled and clipped) have one shape, that of the variable or
+    of some of its rows; `decays` says whether the variable does with these options. Without a
+    gradient only the average moves and the accumulator empties. Where `finite` is false,
+    everything stays as it was.
+    """
+    values, stored = state.decode(slots), slots
+    if gradient is not None:
+        values, stored = _moments(values, slots, gradient, scalars, options)
+    stored = _weights(values, stored, gradient is not None, decays, scalars, options)
+    return state.choose(finite, stored, slots)
+
+
+def next_moments(
+    slots: Slots, gradient: Array, scalars: Scalars, options: Options, finite: Array | None
+) -> Slots:
+    """Return the slots with only momentum and velocity after the step: its first half."""
+    _, stored = _moments(state.decode(slots), slots, gradient, scalars, options)
+    return state.choose(finite, stored, slots)
+
+
+def next_weights(
+    slots: Slots,
+    moves: bool,
+    decays: bool,
+    scalars: Scalars,
+    options: Options,
+    finite: Array | None,
+) -> Slots:
+    """Return the slots after the other half of a step.
+
+    `moves` says whether there was a gradient. Together both halves do what `next_slots` does
+    where the variable moves by the momentum and velocity that were stored.
+    """
+    stored = _weights(state.decode(slots), slots, moves, decays, scalars, options)
+    return state.choose(finite, stored, slots)
+
+
+def _moments(
+    values: Slots, slots: Slots, gradient: Array, scalars: Scalars, options: Options
+) -> tuple[Slots, Slots]:
+    """Return momentum and velocity after the step, as the variable sees them and as stored."""
+    values = rule.moments(values, gradient, scalars)
+    stored = state.encode_moments(values, slots, gradient, scalars, options)
+    if options.moves_by_stored:
+        values = state.decode_moments(values, stored)
+    return values, stored
+
+
+def _weights(
+    values: Slots, stored: Slots, moves: bool, decays: bool, scalars: Scalars, options: Options
+) -> Slots:
+    if moves:
+        values = rule.move(values, decays, scalars)
+    if values.accumulator is not None:
+        values = values._replace(accumulator=ops.zeros_like(values.accumulator))
+    values = rule.average(values, options.overwrites_with_average, scalars)
+    return state.encode_weights(values, stored, moves, scalars, options)

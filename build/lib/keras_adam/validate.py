@@ -1,0 +1,122 @@
+"""Checks of the constructor's arguments, before anything is made of them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from keras import Variable, ops
+from keras.backend import standardize_dtype
+
+# argument -> what is right, whether a number is, whether it may be None, whether it may vary
+_NUMBERS = {
+    "learning_rate": ("a finite number >= 0", lambda x: 0 <= x < math.inf, False, True),
+    "beta_1": ("a number in [0, 1)", lambda x: 0 <= x < 1, False, True),
+    "beta_2": ("a number in [0, 1)", lambda x: 0 <= x < 1, False, True),
+    "epsilon": ("a finite number > 0", lambda x: 0 < x < math.inf, False, True),
+    "weight_decay": ("a finite number >= 0", lambda x: 0 <= x < math.inf, True, True),
+    "clipnorm": ("a number >= 0", lambda x: x >= 0, True, True),
+    "clipvalue": ("a number >= 0", lambda x: x >= 0, True, True),
+    "global_clipnorm": ("a number >= 0", lambda x: x >= 0, True, True),
+    "loss_scale_factor": ("a finite number > 0", lambda x: 0 < x < math.inf, True, True),
+    "gradient_accumulation_steps": (
+        "an integer >= 2",
+        lambda x: x == int(x) and x >= 2,
+        True,
+        False,
+    ),
+}
+
+
+def numbers(**arguments: Any) -> None:
+    """Check numbers against their ranges.
+
+    `None` passes where the argument may be missing. Where a number may vary, so do
+    callables, schedules, variables and tensors: what they come to is for `scalar`.
+
+    Raises:
+        TypeError: if an argument is of another kind.
+        ValueError: if a number is out of range, or an array is no scalar.
+
+    """
+    for name, value in arguments.items():
+        expected, in_range, may_be_none, may_vary = _NUMBERS[name]
+        if may_be_none:
+            expected = f"{expected}, or None"
+            if value is None:
+                continue
+        if may_vary and callable(value):
+            continue
+        if may_vary and (isinstance(value, Variable) or ops.is_tensor(value)):
+            scalar(name, value)
+            continue
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = None
+        if number is None or isinstance(value, bool | str):
+            raise TypeError(f"`{name}` must be {expected}; received {value!r}.")
+        if math.isnan(number) or not in_range(number):
+            raise ValueError(f"`{name}` must be {expected}; received {value!r}.")
+
+
+def scalar(name: str, value: Any) -> None:
+    """Check what stands for a number without being one: an array or variable of one number.
+
+    Raises:
+        TypeError: if it is anything else, or not of a numeric dtype.
+        ValueError: if its shape is not ().
+
+    """
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is None or dtype is None:
+        raise TypeError(f"`{name}` must come to a number or a scalar tensor; received {value!r}.")
+    dtype = standardize_dtype(dtype)
+    if "float" not in dtype and "int" not in dtype:
+        raise TypeError(f"`{name}` must be of a numeric dtype; received a tensor of {dtype}.")
+    if getattr(shape, "rank", 0) is not None and tuple(shape) != ():
+        raise ValueError(
+            f"`{name}` must be a scalar, of shape (); received a tensor of shape {tuple(shape)}."
+        )
+
+
+def booleans(**arguments: Any) -> None:
+    """Raise TypeError if an argument is not `True` or `False`."""
+    for name, value in arguments.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"`{name}` must be True or False; received {value!r}.")
+
+
+def choice(name: str, value: Any, choices: Sequence[Any]) -> None:
+    """Raise ValueError if an argument is none of the choices."""
+    if not any(value is c or (isinstance(c, str) and value == c) for c in choices):
+        *first, last = map(repr, choices)
+        raise ValueError(f"`{name}` must be {', '.join(first)} or {last}; received {value!r}.")
+
+
+def lazy_alone(lazy: bool, **others: Any) -> None:
+    """Raise ValueError if `lazy` meets an option that touches every row at every step."""
+    for name, value in others.items():
+        if lazy and value:
+            raise ValueError(
+                f"`lazy=True` touches only the rows that a gradient names, and `{name}={value}` "
+                f"touches all: use lazy=False, or leave `{name}` out."
+            )
+
+
+def not_lazy_in_blocks(lazy: bool, state_dtype: str | None) -> None:
+    """Raise ValueError if rows are to be updated alone of a state whose blocks they share."""
+    if lazy and state_dtype == "int8":
+        raise ValueError(
+            "`lazy=True` updates single rows, and with `state_dtype='int8'` rows share the scale "
+            "of a block: use state_dtype='bfloat16', or lazy=False."
+        )
+
+
+def not_with_hooks(name: str, value: Any, hooks: Sequence[str]) -> None:
+    """Raise ValueError if the compiled update is asked for and Keras's has to run."""
+    if value and hooks:
+        raise ValueError(
+            f"`{name}={value!r}` is part of the compiled update, which does not call "
+            f"`{hooks[0]}`; this class overrides it. Override `apply` instead, or leave "
+            f"`{name}` out."
+        )
