@@ -31,11 +31,11 @@ class DataParallel(keras.distribution.DataParallel):
     Raises:
         RuntimeError: on another backend than JAX, which `keras.distribution` needs.
 
-    Example:
-    >>> keras.distribution.set_distribution(
-    ...     keras_adam.distribution.DataParallel(shard_optimizer_state=True))
-    >>> model = make_model()  # whatever is made from here on is distributed
-    >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
+    Examples:
+        >>> distribution = keras_adam.distribution.DataParallel(shard_optimizer_state=True)
+        >>> keras.distribution.set_distribution(distribution)
+        >>> model = make_model()  # whatever is made from here on is distributed
+        >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
 
     """
 

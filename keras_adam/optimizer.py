@@ -116,12 +116,13 @@ class Adam(keras.optimizers.Adam):
             not affected.
 
     References:
+
     - Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, section 2
     - Reddi et al. 2018, https://openreview.net/pdf?id=ryQu7f-RZ, for `amsgrad`
     - Dettmers et al. 2022, https://arxiv.org/abs/2110.02861, for eight-bit states in blocks
 
-    Example:
-    >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
+    Examples:
+        >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
 
     """
 
@@ -614,10 +615,11 @@ class AdamW(Adam, keras.optimizers.AdamW):
     `keras.optimizers.AdamW`.
 
     References:
+
     - Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101, algorithm 2
 
-    Example:
-    >>> model.compile(optimizer=keras_adam.AdamW(1e-3, weight_decay=0.01), loss="mse")
+    Examples:
+        >>> model.compile(optimizer=keras_adam.AdamW(1e-3, weight_decay=0.01), loss="mse")
 
     """
 
