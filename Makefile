@@ -29,7 +29,7 @@ test-with:
 # The site of docs/, in site/. Its tools have an environment of their own, since only this needs them.
 docs:
 	$(PYTHON) -m venv .venv-docs
-	.venv-docs/bin/pip install --quiet --disable-pip-version-check '.[docs]'
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 
 # Tables and picture of README.md and docs/, from the CSV files in results/.

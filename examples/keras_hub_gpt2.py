@@ -1,6 +1,8 @@
-"""KerasHub's GPT-2 with random weights, all of it in bfloat16: `pip install -e '.[examples]'`.
+"""KerasHub's GPT-2 with random weights, trained with Keras's Adam and with keras_adam's.
 
-With Keras's Adam it does not move. keras_adam trains it, better with master weights.
+In float32, with LoRA and in mixed precision both give the same losses. With all weights in
+bfloat16, Keras's Adam does not change them, and keras_adam's trains the model, best with master
+weights. It needs `pip install -e '.[examples]'`.
 """
 
 import keras
@@ -9,15 +11,15 @@ import numpy as np
 
 import keras_adam
 
-VOCABULARY, LENGTH = 5000, 32
+VOCABULARY, LENGTH, SENTENCES = 5000, 32, 256
 
-# Sentences that go on by a rule: a word is the one before plus one.
-start = np.random.default_rng(0).integers(0, VOCABULARY - LENGTH - 1, (256, 1))
+# Each word of a sentence is the one before it, plus one.
+start = np.random.default_rng(0).integers(0, VOCABULARY - LENGTH - 1, (SENTENCES, 1))
 words = start + np.arange(LENGTH + 1)
-inputs = {"token_ids": words[:, :-1], "padding_mask": np.ones((256, LENGTH), bool)}
+inputs = {"token_ids": words[:, :-1], "padding_mask": np.ones((SENTENCES, LENGTH), bool)}
 
 
-def train(optimizer):
+def train(optimizer, dtype, lora):
     """Return the loss of each epoch."""
     keras.utils.set_random_seed(0)
     backbone = keras_hub.models.GPT2Backbone(
@@ -27,8 +29,11 @@ def train(optimizer):
         hidden_dim=64,
         intermediate_dim=128,
         max_sequence_length=LENGTH,
-        dtype="bfloat16",
+        dropout=0,
+        dtype=dtype,
     )
+    if lora:
+        backbone.enable_lora(rank=4)
     model = keras_hub.models.GPT2CausalLM(backbone=backbone, preprocessor=None)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
@@ -37,12 +42,25 @@ def train(optimizer):
     return fit.history["loss"]
 
 
-for name, optimizer in {
-    "keras.optimizers.Adam": keras.optimizers.Adam(1e-3),
-    "keras_adam.Adam": keras_adam.Adam(1e-3),
-    "keras_adam.Adam(master_weights=True)": keras_adam.Adam(1e-3, master_weights=True),
-}.items():
-    losses = train(optimizer)
-    print(f"{name:37} loss", *(f"{loss:.3f}" for loss in losses))
+def show(what, optimizer, dtype, lora=False):
+    """Train, print the losses and return them."""
+    losses = train(optimizer, dtype, lora)
+    name = "keras.optimizers" if type(optimizer) is keras.optimizers.Adam else "keras_adam"
+    print(f"{what:26} {name:17} loss", *(f"{loss:.4f}" for loss in losses), flush=True)
+    return losses
 
-assert losses[-1] < losses[0] - 0.1
+
+for what, dtype, lora, rate in (
+    ("float32", "float32", False, 1e-3),
+    ("float32, LoRA", "float32", True, 3e-2),
+    ("mixed_bfloat16", "mixed_bfloat16", False, 1e-3),
+):
+    before = show(what, keras.optimizers.Adam(rate), dtype, lora)
+    after = show(what, keras_adam.Adam(rate), dtype, lora)
+    np.testing.assert_allclose(after, before, rtol=1e-5)
+
+before = show("bfloat16", keras.optimizers.Adam(1e-3), "bfloat16")
+after = show("bfloat16", keras_adam.Adam(1e-3), "bfloat16")
+best = show("bfloat16, master weights", keras_adam.Adam(1e-3, master_weights=True), "bfloat16")
+assert before[0] == before[-1]
+assert best[-1] < after[-1] < after[0] - 0.1

@@ -12,13 +12,13 @@ class DataParallel(keras.distribution.DataParallel):
     """`keras.distribution.DataParallel` that can split the optimizer's state over the devices.
 
     With `shard_optimizer_state=True` each of N devices keeps one N-th of momentum, velocity and
-    the other slots of a `keras_adam` optimizer, and of its master weights: the first dimension
-    that N divides is split. What no dimension of divides, every device keeps whole, and the
-    scales of `state_dtype="int8"`. XLA then gives each device its part of the summed gradients,
-    and gathers the variables. This is stage 1 of ZeRO (Rajbhandari et al. 2020,
+    the other state of a `keras_adam` optimizer, and of its master weights: the first dimension
+    that N divides is split. State without such a dimension is whole on every device, and so are
+    the scales of `state_dtype="int8"`. XLA then gives each device its part of the summed
+    gradients, and gathers the variables. This is stage 1 of ZeRO (Rajbhandari et al. 2020,
     https://arxiv.org/abs/1910.02054, section 5).
 
-    The weights are those of whole states but for the last roundings. A file holds the whole
+    The weights are those of training without it, except for rounding. A file holds the whole
     state, and loads on another number of devices.
 
     Args:
@@ -31,11 +31,11 @@ class DataParallel(keras.distribution.DataParallel):
     Raises:
         RuntimeError: on another backend than JAX, which `keras.distribution` needs.
 
-    Example:
-    >>> keras.distribution.set_distribution(
-    ...     keras_adam.distribution.DataParallel(shard_optimizer_state=True))
-    >>> model = make_model()  # whatever is made from here on is distributed
-    >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
+    Examples:
+        >>> distribution = keras_adam.distribution.DataParallel(shard_optimizer_state=True)
+        >>> keras.distribution.set_distribution(distribution)
+        >>> model = make_model()  # whatever is made from here on is distributed
+        >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
 
     """
 

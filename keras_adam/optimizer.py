@@ -57,7 +57,7 @@ KERAS_HOOKS = (
 
 @keras.saving.register_keras_serializable(package="keras_adam")
 class Adam(keras.optimizers.Adam):
-    """Adam with a compiled update: fused kernels, or XLA programs over groups of variables.
+    """Adam with a compiled update of all variables.
 
     With bias corrections folded into the step size, each step t computes
 
@@ -100,27 +100,29 @@ class Adam(keras.optimizers.Adam):
         name: String or `None`.
         jit_compile: Boolean. `False` runs the same mathematics uncompiled.
         lazy: Boolean. A sparse gradient moves only the rows that it names: their
-            momentum, velocity and weights. Other rows neither decay nor drift, which
-            is another algorithm than Adam; the cost follows the rows, not the table.
+            momentum, velocity and weights. Other rows do not change at all, which is another
+            algorithm than Adam. The time depends on these rows, not on the size of the table.
         skip_nonfinite: Boolean. If any gradient is not finite, nothing changes but
             `skipped_steps`.
         state_dtype: `None`, `"float32"`, `"bfloat16"` or `"int8"`. How momentum and velocity
             are stored; `None` is the variable's dtype. In bfloat16 they are rounded at random,
             so that small changes count on average: 4 bytes a parameter in place of 8. `"int8"`
-            has codes with a scale for each block of 256 numbers: 2.03 bytes; variables of less
-            than 4,096 numbers keep float32 there, and `lazy` is refused.
-        master_weights: `False`, `True` or `"stochastic"`. For variables of half precision, whose
-            spacing swallows small steps: `True` keeps a copy of each in float32, which takes the
-            steps, with its average and accumulator in float32; `"stochastic"` rounds bfloat16
-            variables at random in place of a copy. Other variables need neither.
+            has codes with a scale for each block of 256 numbers: 2.03 bytes. With it, variables
+            of fewer than 4,096 numbers keep float32, and `lazy=True` is an error.
+        master_weights: `False`, `True` or `"stochastic"`. For bfloat16 and float16 variables,
+            in which small steps are lost to rounding. `True` keeps a float32 copy of each, in
+            which they add up; its average and accumulator are float32 too. `"stochastic"`
+            keeps no copy and rounds bfloat16 variables at random. Other variables are
+            not affected.
 
     References:
+
     - Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, section 2
     - Reddi et al. 2018, https://openreview.net/pdf?id=ryQu7f-RZ, for `amsgrad`
     - Dettmers et al. 2022, https://arxiv.org/abs/2110.02861, for eight-bit states in blocks
 
-    Example:
-    >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
+    Examples:
+        >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
 
     """
 
@@ -613,10 +615,11 @@ class AdamW(Adam, keras.optimizers.AdamW):
     `keras.optimizers.AdamW`.
 
     References:
+
     - Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101, algorithm 2
 
-    Example:
-    >>> model.compile(optimizer=keras_adam.AdamW(1e-3, weight_decay=0.01), loss="mse")
+    Examples:
+        >>> model.compile(optimizer=keras_adam.AdamW(1e-3, weight_decay=0.01), loss="mse")
 
     """
 

@@ -1,5 +1,6 @@
 """What README and docs say holds: their numbers, their code, their commands."""
 
+import io
 import os
 import re
 import shlex
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import click
 import pytest
+from rich.console import Console
 
 from benchmarks.__main__ import cli
+from benchmarks.commands import terminal
+from benchmarks.programs import hlo
 from benchmarks.reports import csv_file, evidence, schema
 from benchmarks.reports.evidence_tables import digits
 
@@ -48,7 +52,51 @@ def test_the_picture_has_the_numbers_of_the_race():
         assert any(text.endswith(f"the limit, {digits(limit)}") for text in texts)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/measured.md", "docs/gpu.md"])
+def test_what_train_prints_is_what_it_prints_of_the_results():
+    found = csv_file.read(ROOT / "results" / "train_fashion_mnist" / "runs.csv", schema.RUNS)
+    console = Console(width=120, file=io.StringIO())
+    console.print(terminal.summary(found))
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    (printed,) = blocks(PAGES["README.md"], "text")
+    assert printed.splitlines() == [line for line in lines if line]
+
+
+@pytest.mark.parametrize(
+    ("file", "loops", "bytes_each"), [("default", "three", 40), ("multi_output_fusion", "two", 36)]
+)
+def test_bytes_of_an_update_on_a_cpu_are_those_of_its_program(file, loops, bytes_each):
+    program = hlo.parse((ROOT / "results" / "update_hlo" / f"{file}.txt").read_text())
+    count = 1024**2
+    moved = [
+        instruction.bytes + program.operand_bytes(computation, instruction)
+        for computation, instruction in program.scheduled
+        if instruction.opcode == "fusion" and instruction.bytes >= 4 * count
+    ]
+    assert len(moved) == {"two": 2, "three": 3}[loops]
+    assert round(sum(moved) / count) == bytes_each
+    text = PAGES["docs/limits.md"]
+    assert re.search(rf"{loops} loops and (moves )?{bytes_each} bytes", text)
+
+
+def test_sizes_are_those_of_the_code():
+    from keras_adam import blocks as in_blocks
+    from keras_adam.compiled.tensorflow import plain_adam, routes
+
+    how, compact = PAGES["docs/how-it-works.md"], PAGES["docs/state-dtype.md"]
+    least = f"{routes.LEAST_NUMBERS_TO_SPLIT:,}"
+    assert f"at most {routes.MOST_NUMBERS_AT_ONCE} numbers, or at least {least}" in how
+    assert f"any size below {least}" in how
+    group = f"{routes.MAX_GROUP_VARIABLES} variables or {routes.MAX_GROUP_BYTES >> 20} MiB"
+    assert f"at most {group}" in how
+    assert f"neither below {plain_adam.LEAST_BETA} nor" in how
+    assert f"each block of {in_blocks.BLOCK_SIZE} numbers" in compact
+    assert f"fewer than {in_blocks.LEAST_QUANTIZED:,} numbers" in compact
+    # Momentum and velocity have a code each, and their share of a float32 scale.
+    assert f'| `"int8"` | {2 * (1 + 4 / in_blocks.BLOCK_SIZE):.2f} |' in compact
+
+
+# The numbers of docs/verdicts.md are those that tests of `compare` simulate.
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/verdicts.md"])
 def test_no_measured_number_is_written_by_hand(page):
     by_hand = evidence.BLOCK.sub("", PAGES[page])
     by_hand = re.sub(r"^```.*?^```|`[^`\n]*`", "", by_hand, flags=re.M | re.S)

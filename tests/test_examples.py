@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# `read_results` is a walk through what `train` writes, and trains for itself.
 EXAMPLES = sorted(p.name for p in (ROOT / "examples").glob("*.py") if p.stem != "sign_sgd")
 
 

@@ -426,7 +426,7 @@ def simulate(slowdown, n, noise=0.03, count=1500):
 
 @pytest.mark.parametrize("n", [2, 3, 10])
 def test_a_slowdown_of_the_size_passes_seldom(n):
-    """As the README of the results says: in one of forty cases at most. Noise of 3 %."""
+    """docs/verdicts.md says what these three tests hold. The noise is 3 %."""
     assert simulate(0.05, n)["excluded"] < 0.035
     assert simulate(0.05, n)["shown"] < 0.035
 
@@ -436,6 +436,8 @@ def test_twice_the_size_never_passes(n):
     """A true slowdown of 10 % passed in 46 to 73 % of cases at n = 3."""
     found = simulate(0.10, n)
     assert found["excluded"] < 0.02
+    if n == 3:
+        assert found["inconclusive"] > 0.7
     if n == 10:
         assert found["shown"] > 0.8
 
@@ -444,6 +446,8 @@ def test_twice_the_size_never_passes(n):
 def test_no_slowdown_is_seldom_called_one(n):
     found = simulate(0.0, n)
     assert found["shown"] < 0.02
+    if n == 3:
+        assert found["inconclusive"] > 0.7
     if n == 10:
         assert found["excluded"] > 0.9
 
