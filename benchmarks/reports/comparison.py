@@ -26,7 +26,7 @@ from benchmarks.reports.statistics import (
 CODE = ("keras_adam", "commit", "dirty")
 """The columns of the environment that may differ in a comparison of two versions."""
 
-BLANK_IS_A_VALUE = ("gpu", "xla_flags")
+BLANK_IS_A_VALUE = ("gpu", "xla_flags", "tf32", "deterministic")
 """The columns of the environment that a machine may not have; a blank elsewhere is unknown."""
 
 

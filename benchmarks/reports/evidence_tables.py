@@ -302,7 +302,14 @@ def wire(_: Path) -> str:
                 ]
             )
     header = ["model", "GPUs", "sent by each, MB", "computation, ms"]
-    return table([*header, *(f"{link}, ms" for link in costs.LINKS)], lines)
+    links = ", ".join(f"{link} {speed / 1e9:g} GB/s" for link, speed in costs.LINKS.items())
+    return table([*header, *(f"{link}, ms" for link in costs.LINKS)], lines) + (
+        f"\nFloat32 gradients, {IMAGES_A_DEVICE} images a device, a computation at "
+        f"{costs.UTILISATION:.0%} of the {costs.PEAK_FLOPS / 1e12:g} TFLOP/s that an H100 has in "
+        f"bfloat16, {costs.LATENCY_SECONDS * 1e6:g} µs a message. In each direction: {links}. NVLink "
+        f"connects the {costs.DEVICES_OF_A_MACHINE} GPUs of one machine; InfiniBand (NDR) has a "
+        "link for each GPU, Ethernet one for each machine.\n"
+    )
 
 
 def gains(folder: Path) -> str:

@@ -154,7 +154,7 @@ def _train(
         "jit_compile": bool(model.jit_compile),
         "params": model.count_params(),
         "peak_memory_mb": devices.peak_memory_mb(config.backend, config.device),
-        "optimizer_state_mb": devices.megabytes_on_one(optimizer.variables),
+        "optimizer_state_mb": devices.megabytes_on_one(model.optimizer.variables),
         "best_test_accuracy": max(
             (row["test_accuracy"] for row in monitor.rows if "test_accuracy" in row), default=None
         ),

@@ -117,9 +117,12 @@ ENVIRONMENT = [c for c in schema.ENVIRONMENT if c not in (*comparison.CODE, "sta
 
 @pytest.mark.parametrize("column", ENVIRONMENT)
 def test_unlike_environments_are_refused(tmp_path, column):
-    one, another = {"string": ("one", "another"), "Int64": (1, 2), "Float64": (1.0, 2.0)}[
-        schema.ENVIRONMENT[column]
-    ]
+    one, another = {
+        "string": ("one", "another"),
+        "Int64": (1, 2),
+        "Float64": (1.0, 2.0),
+        "boolean": (False, True),
+    }[schema.ENVIRONMENT[column]]
     # A blank is a value where a machine may not have the thing.
     own = {} if column in comparison.BLANK_IS_A_VALUE else {column: one}
     before = write(tmp_path / "before", "adam", [500, 505, 510], **own)
