@@ -1,7 +1,9 @@
 """What `train` and `tune` have in common: checks first, then a sweep of runs."""
 
+import contextlib
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmarks.environment import Checked
+    from benchmarks.sweeps.cluster import Cluster
 
 
 def check_names(
@@ -51,18 +54,53 @@ def new_folder(command: str, output: Path | None, resume: bool) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def connected(
+    cluster: str | None, parallel: int | None, device: str | None, devices: int, console: "Console"
+) -> "Iterator[Cluster | None]":
+    """Give the workers to do the runs on; None, if they are done here one after the other.
+
+    Args:
+        cluster: address of a Dask scheduler.
+        parallel: how many workers to start on this machine.
+        device: the one asked for.
+        devices: how many of them a run needs.
+        console: to print on.
+    """
+    if cluster is None and parallel is None:
+        yield None
+        return
+    if cluster is not None and parallel is not None:
+        raise InputError("that is for this machine alone; give one of both", parallel=parallel)
+    # Only now: Dask takes a second to load.
+    from benchmarks.sweeps import cluster as dask
+    from benchmarks.sweeps import local
+
+    try:
+        with contextlib.ExitStack() as stack:
+            if parallel is not None:
+                cluster = stack.enter_context(local.workers(parallel, device, devices))
+            say = functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
+            yield stack.enter_context(dask.at(str(cluster), say))
+    except ConnectionError as error:
+        raise InputError(str(error), cluster=cluster) from error
+
+
 def check(
     configs: Sequence[RunConfig],
     device: str | None,
     data_dir: Path | None,
     manual_dir: Path | None,
+    cluster: "Cluster | None",
     console: "Console",
 ) -> "Checked":
     """Find in seconds what would fail later."""
-    from benchmarks.sweeps import sweep
+    from benchmarks.sweeps import here
 
     console.print("Checking the device, the optimizers and the data ...")
-    return sweep.check(configs, device, data_dir, manual_dir)
+    if cluster is not None:
+        return cluster.check(configs, device, data_dir, manual_dir)
+    return here.check(configs, device, data_dir, manual_dir)
 
 
 def run_sweep(
@@ -70,11 +108,12 @@ def run_sweep(
     folder: Path,
     data_dir: Path | None,
     checked: "Checked",
+    cluster: "Cluster | None",
     console: "Console",
     timeout: float | None,
     save_weights: bool = False,
 ) -> "pd.DataFrame":
-    """Do the runs that have no result in `folder`; return the rows of all."""
+    """Do the runs that have no result in `folder`, which is held; return the rows of all."""
     from benchmarks.environment import peer_versions
     from benchmarks.reports.folder import open_folder
     from benchmarks.sweeps import results, sweep
@@ -86,10 +125,15 @@ def run_sweep(
         console.print(f"{len(configs) - len(to_do)} of {len(configs)} runs have a result already.")
     try:
         with Display(console, len(to_do)) as display:
-            sweep.run_all(
-                to_do, folder, data_dir, checked.environment, display, timeout, save_weights
-            )
-    except KeyboardInterrupt:
+            if cluster is None:
+                sweep.run_all(
+                    to_do, folder, data_dir, checked.environment, display, timeout, save_weights
+                )
+            else:
+                from benchmarks.sweeps import on_cluster
+
+                on_cluster.run_all(cluster, to_do, folder, data_dir, display, timeout, save_weights)
+    except (KeyboardInterrupt, ConnectionError):
         again = checks.command_to_resume(folder)
         print(f"The results so far are in {folder}. To go on: {again}", file=sys.stderr)
         raise

@@ -81,6 +81,8 @@ def train(
     manual_dir: Path | None,
     output: Path | None,
     resume: bool,
+    cluster: str | None,
+    parallel: int | None,
     timeout: float | None,
     save_weights: bool,
     from_tune: Path | None,
@@ -109,7 +111,7 @@ def train(
     # Only now, so that help and bad input do not wait for pandas.
     from benchmarks.commands import terminal
     from benchmarks.reports import schema
-    from benchmarks.sweeps import plan
+    from benchmarks.sweeps import plan, results
 
     if from_tune is None:
         configs = plan.configurations(
@@ -130,9 +132,13 @@ def train(
             options = {name: getattr(config, name) for name in fixed}
             _check_options(save_weights, **options)
     console = terminal.console()
-    checked = common.check(configs, device, data_dir, manual_dir, console)
-    configs = [dataclasses.replace(config, device=checked.device) for config in configs]
-    runs = common.run_sweep(configs, folder, data_dir, checked, console, timeout, save_weights)
+    with common.connected(cluster, parallel, device, configs[0].devices, console) as workers:
+        checked = common.check(configs, device, data_dir, manual_dir, workers, console)
+        configs = [dataclasses.replace(config, device=checked.device) for config in configs]
+        with results.hold(folder):
+            runs = common.run_sweep(
+                *(configs, folder, data_dir, checked, workers, console, timeout, save_weights)
+            )
     console.print(terminal.summary(runs))
     for name in ("runs.csv", "epochs.csv"):
         print(folder / name)

@@ -66,6 +66,8 @@ def tune(
     manual_dir: Path | None,
     output: Path | None,
     resume: bool,
+    cluster: str | None,
+    parallel: int | None,
     timeout: float | None,
     finalists: int,
     finalist_seeds: int,
@@ -96,6 +98,7 @@ def tune(
     from benchmarks.reports import csv_file, schema
     from benchmarks.reports import trials as outcome
     from benchmarks.search import plan
+    from benchmarks.sweeps import results
 
     problems = [
         RunConfig(
@@ -112,27 +115,29 @@ def tune(
     planned = plan.plan(specs, learning_rates, trials, problems)
     console = terminal.console()
     first = [trial.config for trial in planned if trial.number == 0]
-    checked = common.check(first, device, data_dir, manual_dir, console)
-    problems = [dataclasses.replace(problem, device=checked.device) for problem in problems]
-    planned = plan.plan(specs, learning_rates, trials, problems)
+    with common.connected(cluster, parallel, device, fixed["devices"], console) as workers:
+        checked = common.check(first, device, data_dir, manual_dir, workers, console)
+        problems = [dataclasses.replace(problem, device=checked.device) for problem in problems]
+        planned = plan.plan(specs, learning_rates, trials, problems)
 
-    def train(all_planned: list[plan.Trial]) -> "tuple[pd.DataFrame, pd.DataFrame]":
-        """Do what is not done yet; return the rows of runs.csv and of trials.csv."""
-        path = folder / "trials.csv"
-        rows = pd.DataFrame(plan.rows(all_planned), columns=list(schema.TRIALS))
-        folder.mkdir(parents=True, exist_ok=True)
-        # The plan first: what an interrupted search has done is then known for its trials.
-        csv_file.write(path, schema.TRIALS, plan.rows(all_planned))
-        configs = list(dict.fromkeys(trial.config for trial in all_planned))
-        runs = common.run_sweep(configs, folder, data_dir, checked, console, timeout)
-        epochs = csv_file.read(folder / "epochs.csv", schema.EPOCHS)
-        found = outcome.with_results(rows.astype(dict(schema.TRIALS)), runs, epochs)
-        csv_file.write(path, schema.TRIALS, found.to_dict("records"))
-        return runs, found
+        def train(all_planned: list[plan.Trial]) -> "tuple[pd.DataFrame, pd.DataFrame]":
+            """Do what is not done yet; return the rows of runs.csv and of trials.csv."""
+            path = folder / "trials.csv"
+            rows = pd.DataFrame(plan.rows(all_planned), columns=list(schema.TRIALS))
+            # The plan first: what an interrupted search has done is then known for its trials.
+            csv_file.write(path, schema.TRIALS, plan.rows(all_planned))
+            configs = list(dict.fromkeys(trial.config for trial in all_planned))
+            runs = common.run_sweep(configs, folder, data_dir, checked, workers, console, timeout)
+            epochs = csv_file.read(folder / "epochs.csv", schema.EPOCHS)
+            found = outcome.with_results(rows.astype(dict(schema.TRIALS)), runs, epochs)
+            csv_file.write(path, schema.TRIALS, found.to_dict("records"))
+            return runs, found
 
-    runs, found = train(planned)
-    if finalists:
-        runs, found = train([*planned, *plan.finalists(planned, found, finalists, finalist_seeds)])
+        with results.hold(folder):
+            runs, found = train(planned)
+            if finalists:
+                best = plan.finalists(planned, found, finalists, finalist_seeds)
+                runs, found = train([*planned, *best])
     console.print(terminal.search(found))
     for warning in outcome.warnings(found):
         print(f"Warning: {warning}", file=sys.stderr)

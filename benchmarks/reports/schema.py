@@ -70,6 +70,7 @@ RUNS: Schema = {
     "target_accuracy": _COLUMNS["target_accuracy"],
     "steps_to_target": "Int64",
     "seconds_to_target": "Float64",
+    "runs_on_host": "Int64",
     **ENVIRONMENT,
 }
 
@@ -85,7 +86,7 @@ LATER: Mapping[str, Any] = {
         for field in dataclasses.fields(RunConfig)
         if field.name not in _FIRST
     },
-    **dict.fromkeys(("host", "os", "memory_gb", "xla_flags")),
+    **dict.fromkeys(("runs_on_host", "host", "os", "memory_gb", "xla_flags")),
 }
 """The columns that a report of an older version may lack, and what stood for them then."""
 

@@ -15,6 +15,7 @@ RUNS = (
     "params images_per_second step_ms_p50 step_ms_p90 step_ms_p99 "
     "compile_seconds train_seconds data_wait_fraction inference_ms_p50 peak_memory_mb "
     "test_accuracy best_test_accuracy target_accuracy steps_to_target seconds_to_target "
+    "runs_on_host "
     "python tensorflow keras keras_adam backend_version host os cpu cores memory_gb gpu xla_flags "
     "commit dirty started_at"
 )
