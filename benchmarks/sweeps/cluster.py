@@ -4,6 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ CONNECT_SECONDS = 5.0
 TICK_SECONDS = 0.2
 """Between two looks at the workers."""
 
-CLONE = "start it, and all workers, with PYTHONPATH=. in the root of a clone of this project"
+CLONE = "finds no benchmarks; start it with PYTHONPATH=. in the root of a clone of this project"
 
 
 @contextlib.contextmanager
@@ -86,7 +87,14 @@ class Cluster:
         )
 
     def submit_check(self, address: str) -> Any:
-        """Let a worker do the check that `check` began with."""
+        """Let a worker do the check that `check` began with.
+
+        Raises:
+            InputError: it does not find this project. A task would end it.
+        """
+        found = self.client.run(find_spec, "benchmarks", workers=[address], on_error="ignore")
+        if found.get(address, True) is None:
+            raise InputError(f"worker {address} {CLONE}")
         return self.submit(address, on_worker.check, *self._check)
 
     def take_check(self, address: str, future: Any) -> None:
@@ -100,10 +108,7 @@ class Cluster:
         except InputError as error:
             raise error.at(f"worker {address}") from error
         except Exception as error:
-            words = f"worker {address}: {one_line(error)}"
-            if "No module named 'benchmarks'" in f"{error} {error.__cause__}":
-                words = f"the scheduler or worker {address} has no benchmarks; {CLONE}"
-            raise InputError(words) from error
+            raise InputError(f"worker {address}: {one_line(error)}") from error
 
     def check(
         self,
@@ -118,6 +123,8 @@ class Cluster:
             InputError: a worker would fail in every run, or two have unlike devices.
             ConnectionError: the scheduler is gone.
         """
+        if self.client.run_on_scheduler(find_spec, "benchmarks") is None:
+            raise InputError(f"the scheduler {CLONE}")
         versions = environment.versions(configs[0].backend)
         expected = {**versions, "commit": environment.git_state()["commit"]}
         self._check = expected, list(configs), device, absolute(data_dir), absolute(manual_dir)

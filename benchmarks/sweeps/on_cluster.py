@@ -1,10 +1,11 @@
 """Many runs on the workers of a cluster, one at a time on each."""
 
+import contextlib
 import dataclasses
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,8 @@ class _Sweep:
             del self._jobs[address]
             if job.config is None:
                 if not is_gone:
-                    self._take_check(address, job)
+                    with self._refusing(address):
+                        self._cluster.take_check(address, job.future)
             elif is_gone:
                 job.future.cancel()
                 self._lose(address, job, job.config)
@@ -123,7 +125,8 @@ class _Sweep:
             if address in self._jobs or address in self._refused or status != "running":
                 continue
             if address not in checked:
-                self._jobs[address] = _Job(self._cluster.submit_check(address))
+                with self._refusing(address):
+                    self._jobs[address] = _Job(self._cluster.submit_check(address))
                 continue
             config = self._waiting.take(host[address], workers_on)
             if config is not None:
@@ -131,9 +134,11 @@ class _Sweep:
                 future = self._cluster.submit(address, on_worker.run, config, *options)
                 self._jobs[address] = _Job(future, config, workers_on[host[address]])
 
-    def _take_check(self, address: str, job: _Job) -> None:
+    @contextlib.contextmanager
+    def _refusing(self, address: str) -> Iterator[None]:
+        """Leave out a worker that came later and is not fit."""
         try:
-            self._cluster.take_check(address, job.future)
+            yield
         except InputError as error:
             self._refused.add(address)
             self._cluster.say(f"Left out: {error}")

@@ -157,12 +157,20 @@ def test_workers_that_are_not_fit_are_named(dask, command, data_dir, tmp_path):
     for options, path, problem in (
         ((), (other, ROOT), "has keras 0.1 instead of"),
         (("--nanny",), (ROOT,), "start it with `dask worker --no-nanny`"),
-        (("--no-nanny",), (), "PYTHONPATH=. in the root of a clone"),
+        (("--no-nanny",), (), "finds no benchmarks; start it with PYTHONPATH=."),
     ):
         worker = dask.worker(*options, path=path)
         done = command(*arguments)
         assert done.returncode == 2
-        assert re.fullmatch(rf"Error: worker tcp://127.0.0.1:\d+: .*{problem}.*\n", done.stderr)
+        assert re.fullmatch(rf"Error: worker tcp://127.0.0.1:\d+:? .*{problem}.*\n", done.stderr)
         worker.terminate()
         worker.wait()
     assert not (tmp_path / "report").exists()
+
+
+def test_dask_is_loaded_only_when_it_is_asked_for():
+    code = (
+        "import sys, benchmarks.__main__, benchmarks.sweeps.sweep; "
+        "assert not {'dask', 'distributed'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
