@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import distributed
+from distributed.comm.addressing import get_address_host_port
 
 from benchmarks import environment
 from benchmarks.environment import Checked
@@ -33,6 +34,7 @@ def at(address: str, say: Callable[[str], object]) -> Iterator["Cluster"]:
     """
     be_quiet()
     try:
+        get_address_host_port(address)  # a client with an address that is none does not close
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         problem = f"no Dask scheduler answers there: {one_line(error)}"

@@ -18,6 +18,8 @@ SETTINGS = {
     "distributed.worker.daemon": False,  # each run is a process that a worker starts
     "distributed.nanny.pre-spawn-environ": {},  # Dask's own would leave a run one thread
     "distributed.worker.profile.enabled": False,
+    # Ctrl-C reaches the sweep, too, which ends its workers.
+    "distributed.worker.preload": ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"],
 }
 
 
@@ -54,7 +56,8 @@ def workers(parallel: int, device: str | None, devices: int) -> Iterator[str]:
             "env": {"CUDA_VISIBLE_DEVICES": ",".join(own)} if own else {},
         }
         specification[number] = {"cls": Nanny, "options": options}
-    scheduler = {"cls": Scheduler, "options": {"host": HOST, "port": 0, "dashboard": False}}
+    options = {"host": HOST, "port": 0, "dashboard": False, "dashboard_address": ":0"}
+    scheduler = {"cls": Scheduler, "options": options}
     with (
         dask.config.set(SETTINGS),
         SpecCluster(workers=specification, scheduler=scheduler) as cluster,

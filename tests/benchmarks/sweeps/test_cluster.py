@@ -148,7 +148,7 @@ def test_an_address_where_nothing_answers(command, tmp_path):
     assert not (tmp_path / "report").exists()
 
 
-def test_workers_that_are_not_fit_are_named(dask, command, data_dir, tmp_path):
+def test_workers_that_are_not_fit_are_named(dask, command, tmp_path):
     """One after the other: other versions, a nanny, no clone."""
     other = tmp_path / "packages"
     (other / "keras-0.1.dist-info").mkdir(parents=True)
@@ -174,3 +174,42 @@ def test_dask_is_loaded_only_when_it_is_asked_for():
         "assert not {'dask', 'distributed'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--parallel", 3), "--parallel 3: each needs 1 GPU of its own, and there are 2; take"),
+        (("--parallel", 2, "--devices", 2), "--parallel 2: each needs 2 GPUs of its own, and"),
+        (("--parallel", 2, "--cluster", "x"), "--parallel 2: that is for this machine alone"),
+        (("--cluster", "x"), "--cluster 'x': no Dask scheduler answers there"),
+    ],
+)
+def test_bad_input_is_one_line(command, tmp_path, options, message):
+    done = command("train", *options, "--output", tmp_path / "report", CUDA_VISIBLE_DEVICES="5,6")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: {message}")
+    assert done.stderr.count("\n") == 1
+
+
+GPUS = """
+import os
+from distributed import Client
+from benchmarks.sweeps import local
+
+with local.workers(2, None, 2) as address, Client(address) as client:
+    for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"):
+        print(sorted(map(str, client.run(os.getenv, name).values())))
+"""
+
+
+def test_each_worker_has_gpus_of_its_own_and_all_threads():
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", GPUS],
+        cwd=ROOT,
+        env={**environment, "CUDA_VISIBLE_DEVICES": "5,6,7,8"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == ["['5,6', '7,8']", "['None', 'None']"], done.stderr
