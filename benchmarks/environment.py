@@ -28,11 +28,7 @@ class Checked:
 def environment(backend: str) -> dict[str, Any]:
     """Return the environment columns of the reports, without `started_at`."""
     return {
-        "python": platform.python_version(),
-        "tensorflow": version("tensorflow"),
-        "keras": version("keras"),
-        "keras_adam": version("keras_adam"),
-        "backend_version": version(backend),
+        **versions(backend),
         "host": platform.node() or None,
         "os": platform.platform(),
         "cpu": _cpu_name(),
@@ -41,7 +37,18 @@ def environment(backend: str) -> dict[str, Any]:
         "gpu": ", ".join(gpu_names(backend)) or None,
         "xla_flags": os.environ.get("XLA_FLAGS") or None,
         **_gpu_habits(backend),
-        **_git_state(),
+        **git_state(),
+    }
+
+
+def versions(backend: str) -> dict[str, str | None]:
+    """Return those environment columns that are versions of packages, without importing any."""
+    return {
+        "python": platform.python_version(),
+        "tensorflow": version("tensorflow"),
+        "keras": version("keras"),
+        "keras_adam": version("keras_adam"),
+        "backend_version": version(backend),
     }
 
 
@@ -88,7 +95,7 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _git_state(root: Path = Path(__file__).parents[1]) -> dict[str, Any]:
+def git_state(root: Path = Path(__file__).parents[1]) -> dict[str, Any]:
     """Return the commit of this project's checkout and whether it was changed.
 
     Blank if these files do not come from one: an installed package may well lie in

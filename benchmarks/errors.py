@@ -36,6 +36,11 @@ class InputError(ValueError):
         message = f"{words}: {self.args[0]}" if words else str(self.args[0])
         return f"{message}; see {', '.join(map(argument, self._see))}" if self._see else message
 
+    def at(self, place: str) -> "InputError":
+        """Return the same error, which says where it was met."""
+        argument = {self._argument: self._value} if self._argument else {}
+        return InputError(f"{place}: {self.args[0]}", see=self._see, **argument)
+
 
 def one_line(error: BaseException) -> str:
     """Return the type and the message of an exception on one line of bounded length."""

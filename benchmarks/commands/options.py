@@ -174,6 +174,18 @@ SHARED = (
         "again; one that was interrupted goes on from its last backup, of an epoch's end.",
     ),
     click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Do the runs on the workers of the Dask scheduler there, one at a time on each; see "
+        "docs/cluster.md.",
+    ),
+    click.option(
+        "--parallel",
+        type=click.IntRange(min=1),
+        help="Do so many runs at once on this machine, on a GPU each if it has any. Their timings "
+        "are not compared.",
+    ),
+    click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         help="Seconds that a run may take, start and compilation included.",

@@ -1,7 +1,9 @@
 """What `train` and `tune` have in common: checks first, then a sweep of runs."""
 
+import contextlib
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmarks.environment import Checked
+    from benchmarks.sweeps.cluster import Cluster
 
 
 def check_names(
@@ -39,9 +42,16 @@ def check_options(
 
 
 def process_group(
-    coordinator: str | None, processes: int, process_id: int | None, backend: str
+    coordinator: str | None,
+    processes: int,
+    process_id: int | None,
+    backend: str,
+    **elsewhere: object,
 ) -> ProcessGroup | None:
-    """Return the processes that train together; None if it is this one alone."""
+    """Return the processes that train together; None if it is this one alone.
+
+    `elsewhere` are the options that let others do whole runs; they do not go together.
+    """
     if processes == 1 and coordinator is None and process_id is None:
         return None
     given = {"coordinator": coordinator, "process_id": process_id}
@@ -59,6 +69,9 @@ def process_group(
             "TensorFlow's MultiWorkerMirroredStrategy",
             backend=backend,
         )
+    for name, value in elsewhere.items():
+        if value is not None:
+            raise InputError("its workers train alone", see=["coordinator"], **{name: value})
     if process_id >= processes:
         raise InputError(f"they count from 0 to {processes - 1}", process_id=process_id)
     host, _, port = coordinator.rpartition(":")
@@ -81,21 +94,56 @@ def new_folder(command: str, output: Path | None, resume: bool) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def connected(
+    cluster: str | None, parallel: int | None, device: str | None, devices: int, console: "Console"
+) -> "Iterator[Cluster | None]":
+    """Give the workers to do the runs on; None, if they are done here one after the other.
+
+    Args:
+        cluster: address of a Dask scheduler.
+        parallel: how many workers to start on this machine.
+        device: the one asked for.
+        devices: how many of them a run needs.
+        console: to print on.
+    """
+    if cluster is None and parallel is None:
+        yield None
+        return
+    if cluster is not None and parallel is not None:
+        raise InputError("that is for this machine alone; give one of both", parallel=parallel)
+    # Only now: Dask takes a second to load.
+    from benchmarks.sweeps import cluster as dask
+    from benchmarks.sweeps import local
+
+    try:
+        with contextlib.ExitStack() as stack:
+            if parallel is not None:
+                cluster = stack.enter_context(local.workers(parallel, device, devices))
+            say = functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
+            yield stack.enter_context(dask.at(str(cluster), say))
+    except ConnectionError as error:
+        raise InputError(str(error), cluster=cluster) from error
+
+
 def check(
     configs: Sequence[RunConfig],
     device: str | None,
     data_dir: Path | None,
     manual_dir: Path | None,
+    cluster: "Cluster | None",
     console: "Console",
     group: ProcessGroup | None,
 ) -> "Checked":
     """Find in seconds what would fail later."""
-    from benchmarks.sweeps import sweep
+    from benchmarks.sweeps import here
 
     console.print("Checking the device, the optimizers and the data ...")
+    if cluster is not None:
+        return cluster.check(configs, device, data_dir, manual_dir)
     if group is not None:
         console.print(f"Waiting for {group.processes - 1} others at {group.coordinator} ...")
-    return sweep.check(configs, device, data_dir, manual_dir, group)
+    return here.check(configs, device, data_dir, manual_dir, group)
 
 
 def follow(
@@ -115,10 +163,10 @@ def follow(
 
 def end(group: ProcessGroup | None, device: str, devices: int) -> None:
     """Let the processes that train together with this one end."""
-    from benchmarks.sweeps import sweep
+    from benchmarks.sweeps import here
 
     if group is not None:
-        sweep.end(group, device, devices)
+        here.end(group, device, devices)
 
 
 def run_sweep(
@@ -126,12 +174,13 @@ def run_sweep(
     folder: Path,
     data_dir: Path | None,
     checked: "Checked",
+    cluster: "Cluster | None",
     console: "Console",
     timeout: float | None,
     save_weights: bool = False,
     group: ProcessGroup | None = None,
 ) -> "pd.DataFrame":
-    """Do the runs that have no result in `folder`; return the rows of all."""
+    """Do the runs that have no result in `folder`, which is held; return the rows of all."""
     from benchmarks.environment import peer_versions
     from benchmarks.reports.folder import open_folder
     from benchmarks.sweeps import results, sweep
@@ -143,10 +192,16 @@ def run_sweep(
         console.print(f"{len(configs) - len(to_do)} of {len(configs)} runs have a result already.")
     try:
         with Display(console, len(to_do)) as display:
-            sweep.run_all(
-                to_do, folder, data_dir, checked.environment, display, timeout, save_weights, group
-            )
-    except KeyboardInterrupt:
+            if cluster is None:
+                sweep.run_all(
+                    *(to_do, folder, data_dir, checked.environment, display),
+                    *(timeout, save_weights, group),
+                )
+            else:
+                from benchmarks.sweeps import on_cluster
+
+                on_cluster.run_all(cluster, to_do, folder, data_dir, display, timeout, save_weights)
+    except (KeyboardInterrupt, ConnectionError):
         again = checks.command_to_resume(folder)
         print(f"The results so far are in {folder}. To go on: {again}", file=sys.stderr)
         raise

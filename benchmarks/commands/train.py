@@ -81,6 +81,8 @@ def train(
     manual_dir: Path | None,
     output: Path | None,
     resume: bool,
+    cluster: str | None,
+    parallel: int | None,
     timeout: float | None,
     coordinator: str | None,
     process_id: int | None,
@@ -106,7 +108,9 @@ def train(
     if from_tune is None:  # else it is for the winners to say what the options come to
         _check_options(save_weights, **fixed)
     rates = [optimizers.learning_rate(spec, learning_rate) for spec in specs]
-    group = common.process_group(coordinator, fixed["processes"], process_id, backend)
+    group = common.process_group(
+        *(coordinator, fixed["processes"], process_id, backend), cluster=cluster, parallel=parallel
+    )
     if group is not None and group.process_id:
         return common.follow(group, device, fixed["devices"], data_dir, manual_dir)
     folder = common.new_folder("train", output, resume)
@@ -114,7 +118,7 @@ def train(
     # Only now, so that help and bad input do not wait for pandas.
     from benchmarks.commands import terminal
     from benchmarks.reports import schema
-    from benchmarks.sweeps import plan
+    from benchmarks.sweeps import plan, results
 
     if from_tune is None:
         configs = plan.configurations(
@@ -135,12 +139,15 @@ def train(
             options = {name: getattr(config, name) for name in fixed}
             _check_options(save_weights, **options)
     console = terminal.console()
-    checked = common.check(configs, device, data_dir, manual_dir, console, group)
-    configs = [dataclasses.replace(config, device=checked.device) for config in configs]
-    runs = common.run_sweep(
-        configs, folder, data_dir, checked, console, timeout, save_weights, group
-    )
-    common.end(group, checked.device, fixed["devices"])
+    with common.connected(cluster, parallel, device, configs[0].devices, console) as workers:
+        checked = common.check(configs, device, data_dir, manual_dir, workers, console, group)
+        configs = [dataclasses.replace(config, device=checked.device) for config in configs]
+        with results.hold(folder):
+            runs = common.run_sweep(
+                *(configs, folder, data_dir, checked, workers, console, timeout, save_weights),
+                group,
+            )
+        common.end(group, checked.device, fixed["devices"])
     console.print(terminal.summary(runs))
     for name in ("runs.csv", "epochs.csv"):
         print(folder / name)

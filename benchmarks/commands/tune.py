@@ -66,6 +66,8 @@ def tune(
     manual_dir: Path | None,
     output: Path | None,
     resume: bool,
+    cluster: str | None,
+    parallel: int | None,
     timeout: float | None,
     coordinator: str | None,
     process_id: int | None,
@@ -90,7 +92,9 @@ def tune(
     for spec in specs:  # a learning rate that is not searched
         given = {k: v for k, v in spec.arguments.items() if not isinstance(v, list)}
         optimizers.learning_rate(OptimizerSpec(spec.name, given), 1.0)
-    group = common.process_group(coordinator, fixed["processes"], process_id, backend)
+    group = common.process_group(
+        *(coordinator, fixed["processes"], process_id, backend), cluster=cluster, parallel=parallel
+    )
     if group is not None and group.process_id:
         return common.follow(group, device, fixed["devices"], data_dir, manual_dir)
     folder = common.new_folder("tune", output, resume)
@@ -101,6 +105,7 @@ def tune(
     from benchmarks.reports import csv_file, schema
     from benchmarks.reports import trials as outcome
     from benchmarks.search import plan
+    from benchmarks.sweeps import results
 
     problems = [
         RunConfig(
@@ -117,28 +122,32 @@ def tune(
     planned = plan.plan(specs, learning_rates, trials, problems)
     console = terminal.console()
     first = [trial.config for trial in planned if trial.number == 0]
-    checked = common.check(first, device, data_dir, manual_dir, console, group)
-    problems = [dataclasses.replace(problem, device=checked.device) for problem in problems]
-    planned = plan.plan(specs, learning_rates, trials, problems)
+    with common.connected(cluster, parallel, device, fixed["devices"], console) as workers:
+        checked = common.check(first, device, data_dir, manual_dir, workers, console, group)
+        problems = [dataclasses.replace(problem, device=checked.device) for problem in problems]
+        planned = plan.plan(specs, learning_rates, trials, problems)
 
-    def train(all_planned: list[plan.Trial]) -> "tuple[pd.DataFrame, pd.DataFrame]":
-        """Do what is not done yet; return the rows of runs.csv and of trials.csv."""
-        path = folder / "trials.csv"
-        rows = pd.DataFrame(plan.rows(all_planned), columns=list(schema.TRIALS))
-        folder.mkdir(parents=True, exist_ok=True)
-        # The plan first: what an interrupted search has done is then known for its trials.
-        csv_file.write(path, schema.TRIALS, plan.rows(all_planned))
-        configs = list(dict.fromkeys(trial.config for trial in all_planned))
-        runs = common.run_sweep(configs, folder, data_dir, checked, console, timeout, group=group)
-        epochs = csv_file.read(folder / "epochs.csv", schema.EPOCHS)
-        found = outcome.with_results(rows.astype(dict(schema.TRIALS)), runs, epochs)
-        csv_file.write(path, schema.TRIALS, found.to_dict("records"))
-        return runs, found
+        def train(all_planned: list[plan.Trial]) -> "tuple[pd.DataFrame, pd.DataFrame]":
+            """Do what is not done yet; return the rows of runs.csv and of trials.csv."""
+            path = folder / "trials.csv"
+            rows = pd.DataFrame(plan.rows(all_planned), columns=list(schema.TRIALS))
+            # The plan first: what an interrupted search has done is then known for its trials.
+            csv_file.write(path, schema.TRIALS, plan.rows(all_planned))
+            configs = list(dict.fromkeys(trial.config for trial in all_planned))
+            runs = common.run_sweep(
+                *(configs, folder, data_dir, checked, workers, console, timeout), group=group
+            )
+            epochs = csv_file.read(folder / "epochs.csv", schema.EPOCHS)
+            found = outcome.with_results(rows.astype(dict(schema.TRIALS)), runs, epochs)
+            csv_file.write(path, schema.TRIALS, found.to_dict("records"))
+            return runs, found
 
-    runs, found = train(planned)
-    if finalists:
-        runs, found = train([*planned, *plan.finalists(planned, found, finalists, finalist_seeds)])
-    common.end(group, checked.device, fixed["devices"])
+        with results.hold(folder):
+            runs, found = train(planned)
+            if finalists:
+                best = plan.finalists(planned, found, finalists, finalist_seeds)
+                runs, found = train([*planned, *best])
+        common.end(group, checked.device, fixed["devices"])
     console.print(terminal.search(found))
     for warning in outcome.warnings(found):
         print(f"Warning: {warning}", file=sys.stderr)

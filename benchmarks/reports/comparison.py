@@ -26,6 +26,10 @@ from benchmarks.reports.statistics import (
 CODE = ("keras_adam", "commit", "dirty")
 """The columns of the environment that may differ in a comparison of two versions."""
 
+MACHINE = ("host", "os", "cpu", "cores", "memory_gb", "gpu")
+"""The columns of the environment in which only runs must agree that are paired: a cluster has many
+machines, and each does both runs of a pair."""
+
 BLANK_IS_A_VALUE = ("gpu", "xla_flags", "tf32", "deterministic")
 """The columns of the environment that a machine may not have; a blank elsewhere is unknown."""
 
@@ -256,7 +260,9 @@ def _check_environments(found: pd.DataFrame, columns: Sequence[str]) -> list[str
             continue  # the peers of a race have their own
         values = found[column].astype("string")
         known = values.fillna("none") if column in BLANK_IS_A_VALUE else values.dropna()
-        if known.nunique() > 1:
+        paired = [found.loc[known.index, key] for key in ("problem", "pair")]
+        counts = known.groupby(paired).nunique() if column in MACHINE else known.nunique()
+        if np.any(counts > 1):
             raise InputError(
                 f"the runs were made in unlike environments: {column} "
                 f"{' and '.join(known.unique())}; compare them all the same with --any-environment"
@@ -273,6 +279,8 @@ def _apart(found: pd.DataFrame) -> str:
     found = found[found["status"] == "ok"]
     differing = observations.differing(found, ["learning_rate", *observations.PROBLEM])
     if not differing:
+        if "runs_on_host" in found and (found["runs_on_host"] > 1).any():
+            return ": timings of runs that shared their host are not compared (runs_on_host)"
         return ": no two ok runs of the same kind and seed"
     words = (f"{column} ({', '.join(values[:5])})" for column, values in differing.items())
     return f": the runs differ in {'; '.join(words)}"
@@ -283,10 +291,13 @@ def _compare(old: Series, new: Series, metrics: Sequence[str]) -> Iterator[Compa
     pairs, at_old, at_new = np.intersect1d(
         old.pairs, new.pairs, assume_unique=True, return_indices=True
     )
+    alone = old.alone[at_old] & new.alone[at_new]
     for metric in METRICS:
         if metric.column not in old.columns or (metrics and metric.column not in metrics):
             continue
         a, b = old.columns[metric.column][at_old], new.columns[metric.column][at_new]
+        if metric.is_timing:
+            a, b = np.where(alone, a, np.nan), np.where(alone, b, np.nan)
         has_a, has_b = metric.is_value(a), metric.is_value(b)
         if not (has_a | has_b).any():
             continue

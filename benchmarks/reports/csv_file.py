@@ -1,7 +1,6 @@
 """A CSV file of one schema: rows appended whole, read back with types."""
 
 import contextlib
-import csv
 import errno
 import io
 import os
@@ -109,46 +108,11 @@ def read(path: Path, schema: Schema) -> pd.DataFrame:
     return frame
 
 
-class SeenRows:
-    """The rows of a CSV file that grows: each is read once, however often one looks.
-
-    Another process may append to the file, or replace it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: io.BufferedReader | None = None
-        self._last_cells: dict[str, str] = {}
-
-    def last_cells(self) -> dict[str, str]:
-        """Return the last cell of each row that is there now, by its first cell."""
-        try:
-            now = self.path.stat()
-        except FileNotFoundError:
-            return {}
-        # An open file keeps its number, so that one in its place has another.
-        if self._file is None or (
-            os.fstat(self._file.fileno()).st_ino != now.st_ino or self._file.tell() > now.st_size
-        ):
-            self.__exit__()
-            self._file = self.path.open("rb")
-            self._last_cells = {}
-        begin = self._file.tell()
-        content = _whole_lines(self._file.read())
-        self._file.seek(begin + len(content))
-        for row in csv.reader(content.decode().split("\n")[:-1]):
-            self._last_cells[row[0]] = row[-1]
-        return self._last_cells
-
-    def __enter__(self) -> "SeenRows":
-        """Begin to look."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Let go of the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+def read_if_there(path: Path, schema: Schema) -> pd.DataFrame:
+    """Read as `read` does; without the file, there are no rows."""
+    if path.exists():
+        return read(path, schema)
+    return pd.DataFrame(columns=list(schema)).astype(dict(schema))
 
 
 def _frame(path: Path, schema: Schema, rows: Iterable[Row]) -> pd.DataFrame:
@@ -193,13 +157,6 @@ def _whole_size(file: BinaryIO) -> int:
             return begin + found
         size = begin
     return 0
-
-
-def read_if_there(path: Path, schema: Schema) -> pd.DataFrame:
-    """Read as `read` does; without the file, there are no rows."""
-    if path.exists():
-        return read(path, schema)
-    return pd.DataFrame(columns=list(schema)).astype(dict(schema))
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -306,9 +306,9 @@ def wire(_: Path) -> str:
     return table([*header, *(f"{link}, ms" for link in costs.LINKS)], lines) + (
         f"\nFloat32 gradients, {IMAGES_A_DEVICE} images a device, a computation at "
         f"{costs.UTILISATION:.0%} of the {costs.PEAK_FLOPS / 1e12:g} TFLOP/s that an H100 has in "
-        f"bfloat16, {costs.LATENCY_SECONDS * 1e6:g} µs a message. In each direction: {links}. NVLink "
-        f"connects the {costs.DEVICES_OF_A_MACHINE} GPUs of one machine; InfiniBand (NDR) has a "
-        "link for each GPU, Ethernet one for each machine.\n"
+        f"bfloat16, {costs.LATENCY_SECONDS * 1e6:g} µs a message. In each direction: {links}. "
+        f"NVLink connects the {costs.DEVICES_OF_A_MACHINE} GPUs of a machine; InfiniBand (NDR) has "
+        "a link for each GPU, Ethernet one for each machine.\n"
     )
 
 

@@ -73,6 +73,7 @@ RUNS: Schema = {
     "target_accuracy": _COLUMNS["target_accuracy"],
     "steps_to_target": "Int64",
     "seconds_to_target": "Float64",
+    "runs_on_host": "Int64",
     **ENVIRONMENT,
 }
 
@@ -88,7 +89,7 @@ LATER: Mapping[str, Any] = {
         for field in dataclasses.fields(RunConfig)
         if field.name not in _FIRST
     },
-    **dict.fromkeys(("optimizer_state_mb", "host", "os", "memory_gb", "xla_flags")),
+    **dict.fromkeys(("optimizer_state_mb", "runs_on_host", "host", "os", "memory_gb", "xla_flags")),
     **dict.fromkeys(("tf32", "deterministic")),
 }
 """The columns that a report of an older version may lack, and what stood for them then."""

@@ -43,6 +43,12 @@ class Series:
         """What it is called in an output."""
         return self.subject + self.where
 
+    @property
+    def alone(self) -> NDArray[np.bool_]:
+        """Which runs shared their host with no other of their sweep."""
+        runs_on_host = self.columns.get("runs_on_host", np.ones(len(self.pairs)))
+        return ~(runs_on_host > 1)  # an older folder does not say it, and had one at a time
+
 
 def sort(found: pd.DataFrame, where: str = "") -> ByProblem:
     """Sort the observations by problem, then by subject."""
@@ -50,7 +56,7 @@ def sort(found: pd.DataFrame, where: str = "") -> ByProblem:
     steps = dict.fromkeys(metric.step for metric in METRICS if metric.step)
     columns = {
         column: found[column].to_numpy(float, na_value=np.nan)
-        for column in (*metrics, *steps)
+        for column in (*metrics, *steps, "runs_on_host")
         if column in found
     }
     pairs, statuses = found["pair"].to_numpy(int), found["status"].to_numpy(object)
@@ -90,22 +96,30 @@ def rounding_steps(metric: Metric, series: Series, rows: NDArray[np.int64]) -> N
 
 
 def warnings(series: ByProblem) -> Iterator[str]:
-    """Say which timings vary more than they should, and which runs have no result."""
+    """Say which timings do not count or vary too much, and which runs have no result."""
     widest: dict[tuple[str, str], tuple[float, str]] = {}
     failed: dict[tuple[str, str], int] = Counter()
+    shared: dict[str, int] = Counter()
     runs: dict[str, int] = Counter()
     for problem, subjects in series.items():
         for one in subjects.values():
             runs[one.name] += len(one.pairs)
+            shared[one.name] += int((~one.alone).sum())
             for status, count in Counter(one.statuses[one.statuses != "ok"]).items():
                 failed[one.name, status] += count
             for metric in METRICS:
                 # The time to a target varies with the training too, and not only with the machine.
                 if metric.is_timing and metric.column in one.columns and not metric.step:
-                    values = one.columns[metric.column]
+                    values = one.columns[metric.column][one.alone]
                     found = spread(values[np.isfinite(values)])
                     if found > widest.get((metric.column, one.name), (LARGEST_SPREAD, ""))[0]:
                         widest[metric.column, one.name] = found, problem
+    for name, count in shared.items():
+        if count:
+            yield (
+                f"timings of {name}: not compared for {count:,} of {runs[name]:,} runs, which "
+                "shared their host with others (runs_on_host)"
+            )
     for (column, name), (found, problem) in widest.items():
         yield (
             f"{column} of {name} varies by {found:.0%} over the runs ({problem}): close other "

@@ -1,4 +1,4 @@
-"""Which runs have a result in a folder, and who does the others."""
+"""Which runs have a result in a folder, and who may write into it."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -11,13 +11,12 @@ from benchmarks.errors import InputError
 from benchmarks.reports import csv_file, schema
 from benchmarks.run import RunConfig
 
+LOCK = "sweep.lock"
+
 
 def read_runs(folder: Path) -> pd.DataFrame:
     """Read the runs in `folder`; none, if none has ended yet."""
-    path = folder / "runs.csv"
-    return (
-        csv_file.read(path, schema.RUNS) if path.exists() else pd.DataFrame(columns=[*schema.RUNS])
-    )
+    return csv_file.read_if_there(folder / "runs.csv", schema.RUNS)
 
 
 def unfinished(configs: Iterable[RunConfig], folder: Path) -> list[RunConfig]:
@@ -28,21 +27,26 @@ def unfinished(configs: Iterable[RunConfig], folder: Path) -> list[RunConfig]:
 
 
 @contextlib.contextmanager
-def claim(path: Path) -> Iterator[bool]:
-    """Hold `path` for this process, and say whether no other holds it.
+def hold(folder: Path) -> Iterator[None]:
+    """Keep other sweeps out of `folder`, which is made if it is not there.
 
-    The claim ends with the process, however that ends.
+    The hold ends with the process, however that ends.
+
+    Raises:
+        InputError: another sweep holds it, or it cannot be written.
     """
-    lock = filelock.FileLock(path)
+    lock = filelock.FileLock(folder / LOCK)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        yield False
-        return
+        raise InputError(
+            "another sweep is at work in it; wait for its end, or name another folder",
+            output=folder,
+        ) from None
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+        raise InputError(error.strerror or "not writable", output=folder) from error
     try:
-        yield True
+        yield
     finally:
-        path.unlink(missing_ok=True)
         lock.release()

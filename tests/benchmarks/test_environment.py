@@ -24,22 +24,22 @@ def checkout(tmp_path, monkeypatch):
 
 def test_the_commit_is_that_of_the_checkout(checkout, monkeypatch):
     monkeypatch.setenv("GIT_DIR", "/nowhere")  # as in a hook
-    found = environment._git_state(checkout)
+    found = environment.git_state(checkout)
     assert len(found["commit"]) == 40
     assert found["dirty"] is False
     (checkout / "new").touch()
-    assert environment._git_state(checkout)["dirty"] is True
+    assert environment.git_state(checkout)["dirty"] is True
 
 
 def test_a_package_that_lies_in_the_repository_of_another_project_has_no_commit(checkout):
     installed = checkout / ".venv" / "site-packages"
     (installed / "benchmarks").mkdir(parents=True)
     (installed / "benchmarks" / "environment.py").touch()
-    assert environment._git_state(installed) == {"commit": None, "dirty": None}
+    assert environment.git_state(installed) == {"commit": None, "dirty": None}
 
 
 def test_files_that_git_does_not_know_have_no_commit(tmp_path):
-    assert environment._git_state(tmp_path) == {"commit": None, "dirty": None}
+    assert environment.git_state(tmp_path) == {"commit": None, "dirty": None}
 
 
 def test_the_environment_is_that_of_the_schema(monkeypatch):

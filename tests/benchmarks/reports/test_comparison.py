@@ -132,6 +132,36 @@ def test_unlike_environments_are_refused(tmp_path, column):
     assert between(before, after, any_environment=True)[0]
 
 
+def test_each_pair_is_of_one_machine(tmp_path):
+    write(tmp_path, "adam", [500, 505, 510], host=["a", "a", "b"])
+    write(tmp_path, "sgd", [1000, 1010, 1020], host=["a", "a", "b"])
+    assert within(tmp_path)[0]["images_per_second"].verdict == "difference: faster"
+    write(tmp_path, "rmsprop", [1000, 1010, 1020], host=["a", "b", "b"])
+    with pytest.raises(InputError, match="unlike environments: host a and b"):
+        within(tmp_path)
+
+
+def test_timings_of_runs_that_shared_their_host_are_not_compared(tmp_path):
+    write(tmp_path, "adam", [500, 505, 510], runs_on_host=1)
+    write(tmp_path, "sgd", [1000, 1010, 2000], runs_on_host=[1, 1, 3])
+    found, warnings = within(tmp_path)
+    speed = found["images_per_second"]
+    assert (speed.effect.n, speed.lost, speed.gained) == (2, Counter(), 0)
+    assert found["test_accuracy"].effect.n == 3
+    assert warnings == [
+        "timings of sgd: not compared for 1 of 3 runs, which shared their host with others "
+        "(runs_on_host)"
+    ]
+
+
+def test_why_timings_alone_are_nothing_to_compare(tmp_path):
+    for optimizer in ("adam", "sgd"):
+        write(tmp_path, optimizer, [500, 505, 510], runs_on_host=2)
+    assert set(within(tmp_path)[0]) == {"test_accuracy"}
+    with pytest.raises(InputError, match="shared their host are not compared"):
+        within(tmp_path, metrics=["images_per_second"])
+
+
 def test_what_is_not_known_of_an_old_report_is_said(tmp_path):
     before = write(tmp_path / "before", "adam", [500, 505, 510])
     after = write(tmp_path / "after", "adam", [500, 505, 510], cores=2)

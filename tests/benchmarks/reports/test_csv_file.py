@@ -169,23 +169,3 @@ def test_a_batch_that_is_torn_anywhere_keeps_whole_rows_only(tmp_path):
         assert list(csv_file.read(path, schema.RUNS)["run_id"]) == whole
         csv_file.append(path, schema.RUNS, [{"run_id": "after", "status": "ok"}])
         assert list(csv_file.read(path, schema.RUNS)["run_id"]) == [*whole, "after"]
-
-
-def test_seen_rows_are_read_once_and_follow_a_file_that_is_replaced(tmp_path, monkeypatch):
-    path = tmp_path / "runs.csv"
-    seen = csv_file.SeenRows(path)
-    assert seen.last_cells() == {}
-    for number in range(3):
-        row = {"run_id": f"{number}", "status": "ok", "started_at": f"at {number}"}
-        csv_file.append(path, schema.RUNS, [row])
-        with path.open("ab") as file:
-            file.write(b"torn")
-        assert seen.last_cells()[f"{number}"] == f"at {number}"
-    reads = []
-    monkeypatch.setattr(csv_file.csv, "reader", lambda lines: reads.extend(lines) or iter(()))
-    seen.last_cells()
-    assert reads == []
-    monkeypatch.undo()
-    csv_file.remove(path, ["1"])
-    assert set(seen.last_cells()) == {"run_id", "0", "2"}
-    seen.__exit__()

@@ -17,6 +17,7 @@ RUNS = (
     "compile_seconds train_seconds data_wait_fraction inference_ms_p50 peak_memory_mb "
     "optimizer_state_mb "
     "test_accuracy best_test_accuracy target_accuracy steps_to_target seconds_to_target "
+    "runs_on_host "
     "python tensorflow keras keras_adam backend_version host os cpu cores memory_gb gpu xla_flags "
     "tf32 deterministic "
     "commit dirty started_at"

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.sweeps import display
-from benchmarks.training.messages import Progress
+from benchmarks.training.messages import Epoch, Progress
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def screen(config, runs, after):
 def test_the_time_left_of_the_run_and_of_the_sweep(config, clock):
     def after(shown):
         clock[0] = 10.0
-        shown.progress(Progress(epoch=1, step=11, steps=44, loss=0.5, accuracy=0.25))
+        shown.tell(config, Progress(epoch=1, step=11, steps=44, loss=0.5, accuracy=0.25))
 
     (sweep, run), _ = screen(config, 4, after)
     assert sweep.rstrip().endswith("0:02:30 left")  # one of sixteen parts took 10 seconds
@@ -44,7 +44,7 @@ def test_a_long_name_leaves_the_bar_its_place(config, clock, length):
 
     def after(shown):
         clock[0] = 10.0
-        shown.progress(Progress(epoch=999, step=4000, steps=4400, loss=1234.5, accuracy=0.25))
+        shown.tell(config, Progress(epoch=999, step=4000, steps=4400, loss=1234.5, accuracy=0.25))
 
     lines, _ = screen(config, 4, after)
     assert len(lines) == 2
@@ -55,7 +55,7 @@ def test_a_long_name_leaves_the_bar_its_place(config, clock, length):
 
 def test_the_test_accuracy_of_each_epoch_is_printed(config):
     row = {"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.25, "test_accuracy": 0.75}
-    _, printed = screen(config, 4, lambda shown: shown.epoch(row))
+    _, printed = screen(config, 4, lambda shown: shown.tell(config, Epoch(row)))
     assert "epoch 1/1, loss 0.5000, accuracy 0.2500, test accuracy 0.7500" in printed.replace(
         "\n", " "
     )

@@ -1,12 +1,10 @@
-"""A sweep that is killed, resumed, and run twice at once."""
+"""A sweep that is killed, resumed, and begun twice at once."""
 
-import csv
 import random
 import signal
 import subprocess
 import sys
 import time
-import types
 
 import pandas as pd
 import pytest
@@ -71,24 +69,21 @@ from pathlib import Path
 from benchmarks.sweeps import sweep
 from tests.benchmarks.sweeps import test_sweep
 
-sweep.worker.run = test_sweep.instant_run
+test_sweep.worker.run = test_sweep.instant_run
 folder = Path(sys.argv[1])
 configs = test_sweep.configurations(200)
-for _ in range(50):
-    pids = []
-    for _ in range(2):
-        pids.append(os.fork())
-        if not pids[-1]:
-            test_sweep.run(configs, folder)
-            os._exit(0)
-    for pid in pids:
-        time.sleep(random.uniform(0, 0.03))
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+for _ in range(100):
+    pid = os.fork()
+    if not pid:
+        test_sweep.run(configs, folder)
+        os._exit(0)
+    time.sleep(random.uniform(0, 0.05))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 """
 
 
-def test_two_sweeps_killed_while_they_write_lose_tear_and_double_nothing(tmp_path, monkeypatch):
+def test_a_sweep_killed_while_it_writes_loses_tears_and_doubles_nothing(tmp_path, monkeypatch):
     """The moments at which files change, many times: without training, 100 kills."""
     subprocess.run([sys.executable, "-c", KILL, tmp_path], cwd=ROOT, check=True, timeout=120)
     monkeypatch.setattr(worker, "run", instant_run)
@@ -118,28 +113,54 @@ sys.exit(main())
 """The command line without training."""
 
 
-def test_sweeps_killed_at_random_moments_and_resumed(tmp_path):
-    """Twenty kills through the command line; at every moment two sweeps share the folder."""
+def command_line(folder):
+    return [
+        *(sys.executable, "-c", SWEEP, "train", "--model", "mlp", "--epochs", "2"),
+        *("--seeds", "12", "--optimizer", "adam", "--device", "cpu"),
+        *("--output", str(folder), "--resume"),
+    ]
+
+
+def test_a_sweep_killed_at_random_moments_and_resumed(tmp_path):
     folder = tmp_path / "report"
-    arguments = (
-        *("train", "--model", "mlp", "--epochs", 2, "--seeds", 12, "--optimizer", "adam"),
-        *("--device", "cpu", "--output", folder, "--resume"),
-    )
     moments = random.Random(0)
-    command_line = [sys.executable, "-c", SWEEP, *map(str, arguments)]
     for _ in range(10):
-        sweeps = [
-            subprocess.Popen(command_line, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(2)
-        ]
-        for sweep_process in sweeps:
+        with subprocess.Popen(command_line(folder), cwd=ROOT, stdout=subprocess.DEVNULL) as one:
             time.sleep(moments.uniform(0, LONGEST_SECONDS))
-            sweep_process.kill()
-            assert sweep_process.wait() in (0, -signal.SIGKILL)
-    done = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, timeout=60)
+            one.kill()
+        assert one.returncode in (0, -signal.SIGKILL)
+    done = subprocess.run(command_line(folder), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     run_ids = pd.read_csv(folder / "runs.csv")["run_id"]
     assert len(run_ids) == 12
     assert_every_row_is_there_once(folder, set(run_ids))
+
+
+@pytest.mark.parametrize("command", ["train", "tune"])
+def test_a_second_sweep_is_told_that_the_folder_is_held(tmp_path, command):
+    with results.hold(tmp_path):
+        done = subprocess.run(
+            [*(sys.executable, "-c", SWEEP, command), "--output", tmp_path, "--resume"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"Error: --output '{tmp_path}': another sweep is at work in it; wait for its end, or "
+        "name another folder\n"
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {results.LOCK}
+
+
+def test_a_sweep_reads_the_reports_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "run", instant_run)
+    run(configurations(1), tmp_path)
+    read, names = csv_file.read, []
+    monkeypatch.setattr(csv_file, "read", lambda path, s: names.append(path.name) or read(path, s))
+    sweep.run_all(configurations(30)[1:], tmp_path, None, {}, Silent())
+    assert sorted(names) == ["epochs.csv", "runs.csv"]
+    assert_every_row_is_there_once(tmp_path, [config.run_id for config in configurations(30)])
 
 
 def test_a_failed_run_is_run_again_and_its_rows_are_replaced(tmp_path, monkeypatch):
@@ -156,51 +177,6 @@ def test_a_failed_run_is_run_again_and_its_rows_are_replaced(tmp_path, monkeypat
     run(configs, tmp_path)
     assert_every_row_is_there_once(tmp_path, [config.run_id for config in configs])
     assert results.unfinished(configurations(3), tmp_path) == configurations(3)[2:]
-
-
-def test_a_sweep_reads_each_row_once(tmp_path, monkeypatch):
-    lines = []
-
-    class Reader:
-        def __init__(self, content):
-            lines.extend(content)
-            self.rows = csv.reader(content)
-
-        def __iter__(self):
-            return self.rows
-
-    monkeypatch.setattr(csv_file, "csv", types.SimpleNamespace(reader=Reader))
-    monkeypatch.setattr(csv_file, "read", lambda *_: pytest.fail("reads the whole file"))
-    monkeypatch.setattr(worker, "run", instant_run)
-    sweep.run_all(configurations(30), tmp_path, None, {}, Silent())
-    # A header and a row each run; a header and two rows each run.
-    assert len(lines) <= 1 + 30 + 1 + 60
-
-
-def test_a_run_that_another_sweep_has_done_meanwhile_is_left_to_it(tmp_path, monkeypatch):
-    (config,) = configurations(1)
-
-    class OtherSweep(Silent):
-        """Does the second run while the first one starts."""
-
-        def start(self, started):
-            if started == config:
-                run(configurations(2)[1:], tmp_path)
-
-    monkeypatch.setattr(worker, "run", instant_run)
-    sweep.run_all(configurations(2), tmp_path, None, {}, OtherSweep())
-    assert_every_row_is_there_once(tmp_path, [config.run_id for config in configurations(2)])
-
-
-def test_a_run_that_another_sweep_does_now_is_left_to_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, "run", instant_run)
-    first, second = configurations(2)
-    with results.claim(tmp_path / f"{first.run_id}.lock") as claimed:
-        assert claimed
-        run([first, second], tmp_path)
-    assert_every_row_is_there_once(tmp_path, [second.run_id])
-    run([first, second], tmp_path)
-    assert_every_row_is_there_once(tmp_path, [first.run_id, second.run_id])
 
 
 def test_ctrl_c_leaves_a_folder_that_can_be_read_and_resumed(data_dir, tmp_path):

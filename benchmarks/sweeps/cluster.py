@@ -1,0 +1,155 @@
+"""The workers of a Dask scheduler: which there are, and whether they are fit for a sweep."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import distributed
+from distributed.comm.addressing import get_address_host_port
+
+from benchmarks import environment
+from benchmarks.environment import Checked
+from benchmarks.errors import InputError, one_line
+from benchmarks.run import RunConfig
+from benchmarks.sweeps import on_worker
+
+CONNECT_SECONDS = 5.0
+
+TICK_SECONDS = 0.2
+"""Between two looks at the workers."""
+
+CLONE = "finds no benchmarks; start it with PYTHONPATH=. in the root of a clone of this project"
+
+
+@contextlib.contextmanager
+def at(address: str, say: Callable[[str], object]) -> Iterator["Cluster"]:
+    """Connect to the Dask scheduler at `address`; print with `say`.
+
+    Raises:
+        InputError: nothing answers there.
+    """
+    be_quiet()
+    try:
+        get_address_host_port(address)  # a client with an address that is none does not close
+        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        problem = f"no Dask scheduler answers there: {one_line(error)}"
+        raise InputError(problem, cluster=address) from error
+    with client:
+        yield Cluster(client, say)
+
+
+def be_quiet() -> None:
+    """Let Dask log nothing: what it has to say of lost workers is said here, in a line each."""
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class Cluster:
+    """The workers of a scheduler. They may come and go at any time."""
+
+    def __init__(self, client: distributed.Client, say: Callable[[str], object]) -> None:
+        self.client = client
+        self.say = say
+        self.checked: dict[str, Checked] = {}
+        """Address of a worker to what its check has found."""
+        self._scheduler: Any = client.scheduler
+        self._check: tuple[Any, ...] = ()
+        """The arguments of the check."""
+        self._is_empty = False
+
+    def workers(self) -> dict[str, str]:
+        """Return the workers that are there: address to status, "running" if it takes tasks.
+
+        Raises:
+            ConnectionError: the scheduler is gone.
+        """
+        while self.client.status != "closed":
+            # Not `client.scheduler_info`: Dask renews that without the workers, at any moment.
+            with contextlib.suppress(OSError):
+                info = self.client.sync(self._scheduler.identity, n_workers=-1)
+                break
+            time.sleep(TICK_SECONDS)  # the connection is lost, and Dask tries it again
+        else:
+            raise ConnectionError("the scheduler is gone")
+        found = {address: worker["status"] for address, worker in info["workers"].items()}
+        if not found and not self._is_empty:
+            self.say("The scheduler has no worker; waiting for one ...")
+        self._is_empty = not found
+        return found
+
+    def submit(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Let one worker, and no other, call a function; return Dask's future."""
+        return self.client.submit(
+            function, *arguments, workers=[address], allow_other_workers=False, pure=False
+        )
+
+    def submit_check(self, address: str) -> Any:
+        """Let a worker do the check that `check` began with.
+
+        Raises:
+            InputError: it does not find this project. A task would end it.
+        """
+        found = self.client.run(find_spec, "benchmarks", workers=[address], on_error="ignore")
+        if found.get(address, True) is None:
+            raise InputError(f"worker {address} {CLONE}")
+        return self.submit(address, on_worker.check, *self._check)
+
+    def take_check(self, address: str, future: Any) -> None:
+        """Take the result of a check.
+
+        Raises:
+            InputError: the worker would fail in every run.
+        """
+        try:
+            self.checked[address] = future.result()
+        except InputError as error:
+            raise error.at(f"worker {address}") from error
+        except Exception as error:
+            raise InputError(f"worker {address}: {one_line(error)}") from error
+
+    def check(
+        self,
+        configs: Sequence[RunConfig],
+        device: str | None,
+        data_dir: Path | None,
+        manual_dir: Path | None,
+    ) -> Checked:
+        """Check every worker that is there; wait for one if there is none yet.
+
+        Raises:
+            InputError: a worker would fail in every run, or two have unlike devices.
+            ConnectionError: the scheduler is gone.
+        """
+        if self.client.run_on_scheduler(find_spec, "benchmarks") is None:
+            raise InputError(f"the scheduler {CLONE}")
+        versions = environment.versions(configs[0].backend)
+        expected = {**versions, "commit": environment.git_state()["commit"]}
+        self._check = expected, list(configs), device, absolute(data_dir), absolute(manual_dir)
+        futures: dict[str, Any] = {}
+        while futures or not self.checked:
+            there = self.workers()
+            for address in there.keys() - futures.keys() - self.checked.keys():
+                futures[address] = self.submit_check(address)
+            for address in list(futures):
+                if address not in there:
+                    del futures[address]
+                elif futures[address].done():
+                    self.take_check(address, futures.pop(address))
+            time.sleep(TICK_SECONDS)
+        devices = {checked.device: address for address, checked in self.checked.items()}
+        if len(devices) > 1:
+            words = ", ".join(f"{address} has a {device}" for device, address in devices.items())
+            raise InputError(f"the workers are unlike: {words}; name one", see=["device"])
+        checked = next(iter(self.checked.values()))
+        self._check = expected, list(configs), checked.device, *self._check[3:]
+        return checked
+
+
+def absolute(path: Path | None) -> Path | None:
+    """Return the path as it is called from any folder."""
+    return path and path.absolute()

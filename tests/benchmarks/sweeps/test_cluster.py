@@ -1,0 +1,215 @@
+"""Sweeps on Dask's own scheduler and workers, which are processes on this machine."""
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from tests.benchmarks.conftest import ROOT, run_command
+
+TRAIN = ("train", "--model", "mlp", "--epochs", 1, "--max-steps", 5, "--device", "cpu")
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class Dask:
+    """A scheduler and its workers."""
+
+    def __init__(self, stack, folder):
+        self._stack = stack
+        self._folder = folder
+        port = free_port()
+        self.address = f"tcp://127.0.0.1:{port}"
+        self.scheduler = self._start(
+            "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"
+        )
+
+    def worker(self, *options, path=(ROOT,)):
+        options = options or ("--no-nanny",)
+        return self._start(
+            "worker",
+            self.address,
+            "--no-dashboard",
+            "--local-directory",
+            self._folder,
+            *options,
+            path=path,
+        )
+
+    def _start(self, *arguments, path=(ROOT,)):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dask", *map(str, arguments)],
+            cwd=self._folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        return process
+
+
+@pytest.fixture
+def dask(tmp_path):
+    with contextlib.ExitStack() as stack:
+        yield Dask(stack, tmp_path)
+
+
+@contextlib.contextmanager
+def sweep(*arguments):
+    """A sweep at work, and what it prints."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "benchmarks", *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(process, pattern):
+    """Read what a sweep prints up to a line; return what was read."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if re.search(pattern, line):
+            return "".join(lines)
+    pytest.fail(f"no {pattern}:\n{''.join(lines)}")
+
+
+def test_workers_die_then_the_scheduler_and_every_row_is_there_once(dask, data_dir, tmp_path):
+    folder = tmp_path / "report"
+    workers = [dask.worker() for _ in range(3)]
+    arguments = (
+        *(*TRAIN, "--optimizer", "adam", "--optimizer", "sgd", "--seeds", 3),
+        *("--data-dir", data_dir, "--output", folder),
+    )
+    with sweep(*arguments, "--cluster", dask.address) as process:
+        wait_for(process, "epoch 1/1")
+        workers[0].kill()
+        wait_for(process, "lost with worker .*; it will be done again")
+        wait_for(process, ": ok, test accuracy")
+        dask.scheduler.kill()
+        said = process.stdout.read()
+        assert process.wait(timeout=30) == 2
+    assert f"The results so far are in {folder}. To go on: python -m benchmarks train" in said
+    assert said.splitlines()[-1] == f"Error: --cluster '{dask.address}': the scheduler is gone"
+    assert "Traceback" not in said
+    before = pd.read_csv(folder / "runs.csv")
+    assert 1 <= len(before) < 6
+    done = run_command(*arguments, "--resume")
+    assert done.returncode == 0, done.stderr
+    runs, epochs = pd.read_csv(folder / "runs.csv"), pd.read_csv(folder / "epochs.csv")
+    pd.testing.assert_frame_equal(runs[: len(before)], before)
+    assert set(runs["status"]) == {"ok"}
+    assert len(runs) == runs["run_id"].nunique() == 6
+    assert sorted(epochs["run_id"]) == sorted(runs["run_id"])
+    assert runs["runs_on_host"].tolist() == [3] * len(before) + [1] * (6 - len(before))
+    assert not list(folder.glob("*.backup"))
+
+
+def test_workers_of_this_machine(command, data_dir, tmp_path):
+    folder = tmp_path / "report"
+    done = command(
+        *(*TRAIN, "--optimizer", "adam", "--seeds", 2, "--data-dir", data_dir, "--parallel", 2),
+        *("--validation", 0.1, "--save-weights", "--output", folder),
+    )
+    assert done.returncode == 0, done.stderr
+    runs = pd.read_csv(folder / "runs.csv")
+    assert runs["status"].tolist() == ["ok", "ok"]
+    assert runs["runs_on_host"].tolist() == [2, 2]
+    assert runs["host"].notna().all()
+    assert {path.name.split(".", 1)[1] for path in folder.glob("????????????.*")} == {"weights.h5"}
+    assert len(list(folder.glob("*.weights.h5"))) == 2
+    assert len(re.findall(r"seed \d: epoch 1/1, loss", done.stdout)) == 2
+    assert done.stderr == ""
+
+
+def test_an_address_where_nothing_answers(command, tmp_path):
+    address = f"tcp://127.0.0.1:{free_port()}"
+    done = command("train", "--cluster", address, "--output", tmp_path / "report")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: --cluster '{address}': no Dask scheduler answers there")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "report").exists()
+
+
+def test_workers_that_are_not_fit_are_named(dask, command, tmp_path):
+    """One after the other: other versions, a nanny, no clone."""
+    other = tmp_path / "packages"
+    (other / "keras-0.1.dist-info").mkdir(parents=True)
+    (other / "keras-0.1.dist-info" / "METADATA").write_text("Name: keras\nVersion: 0.1\n")
+    arguments = (*TRAIN, "--cluster", dask.address, "--output", tmp_path / "report")
+    for options, path, problem in (
+        ((), (other, ROOT), "has keras 0.1 instead of"),
+        (("--nanny",), (ROOT,), "start it with `dask worker --no-nanny`"),
+        (("--no-nanny",), (), "finds no benchmarks; start it with PYTHONPATH=."),
+    ):
+        worker = dask.worker(*options, path=path)
+        done = command(*arguments)
+        assert done.returncode == 2
+        assert re.fullmatch(rf"Error: worker tcp://127.0.0.1:\d+:? .*{problem}.*\n", done.stderr)
+        worker.terminate()
+        worker.wait()
+    assert not (tmp_path / "report").exists()
+
+
+def test_dask_is_loaded_only_when_it_is_asked_for():
+    code = (
+        "import sys, benchmarks.__main__, benchmarks.sweeps.sweep; "
+        "assert not {'dask', 'distributed'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--parallel", 3), "--parallel 3: each needs 1 GPU of its own, and there are 2; take"),
+        (("--parallel", 2, "--devices", 2), "--parallel 2: each needs 2 GPUs of its own, and"),
+        (("--parallel", 2, "--cluster", "x"), "--parallel 2: that is for this machine alone"),
+        (("--cluster", "x"), "--cluster 'x': no Dask scheduler answers there"),
+    ],
+)
+def test_bad_input_is_one_line(command, tmp_path, options, message):
+    done = command("train", *options, "--output", tmp_path / "report", CUDA_VISIBLE_DEVICES="5,6")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: {message}")
+    assert done.stderr.count("\n") == 1
+
+
+GPUS = """
+import os
+from distributed import Client
+from benchmarks.sweeps import local
+
+with local.workers(2, None, 2) as address, Client(address) as client:
+    for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"):
+        print(sorted(map(str, client.run(os.getenv, name).values())))
+"""
+
+
+def test_each_worker_has_gpus_of_its_own_and_all_threads():
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", GPUS],
+        cwd=ROOT,
+        env={**environment, "CUDA_VISIBLE_DEVICES": "5,6,7,8"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == ["['5,6', '7,8']", "['None', 'None']"], done.stderr
