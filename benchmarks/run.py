@@ -93,7 +93,7 @@ class RunConfig:
     weights: str | None = None
     """File with the weights to start from; None starts from random ones."""
     data_workers: int | None = None
-    """Threads that read the data; None leaves their number to tf.data."""
+    """Threads that read the data; None leaves their number to tf.data or Grain."""
     data_wait: bool = False
     """Whether it is measured how long training waits for data."""
     steps_per_execution: int = 1

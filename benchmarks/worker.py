@@ -5,22 +5,21 @@ memory is a property of a process, and because a run that dies must not take
 the others with it. The parent never imports TensorFlow: it starts at once.
 """
 
-import contextlib
 import dataclasses
 import importlib
 import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from benchmarks import tensorflow_module
 from benchmarks.errors import InputError, one_line
 
 OUT_OF_MEMORY = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED", "MemoryError", "OutOfMemory")
@@ -140,11 +139,10 @@ def _enter(
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
     try:
-        with _quiet():
-            import tensorflow as tf
-
-            if settings["KERAS_BACKEND"] != "tensorflow":
-                tf.config.set_visible_devices([], "GPU")  # it only reads the data
+        if settings["KERAS_BACKEND"] == "tensorflow":
+            tensorflow_module.load()
+        else:
+            tensorflow_module.hide()
         logging.getLogger("absl").setLevel(logging.ERROR)
         module, _, name = function.partition(":")
         getattr(importlib.import_module(module), name)(*arguments, sender.send)
@@ -164,18 +162,3 @@ def _end_with_parent() -> None:
     assert parent is not None, "only a worker calls this"
     parent.join()
     os._exit(1)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Drop what TensorFlow's C++ prints on import, whatever the log level: it says nothing."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)

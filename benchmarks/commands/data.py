@@ -26,9 +26,18 @@ def data() -> None:
     required=True,
     help="TFDS name: name, name/config or name:version. Repeatable.",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(["tensorflow", "jax"]),
+    default="tensorflow",
+    show_default=True,
+    help="Of the training. jax needs further files, beside the others; `train` adds them, too.",
+)
 @MANUAL_DIR
 @DATA_DIR
-def prepare(datasets: tuple[str, ...], manual_dir: Path | None, data_dir: Path | None) -> None:
+def prepare(
+    datasets: tuple[str, ...], backend: str, manual_dir: Path | None, data_dir: Path | None
+) -> None:
     """Download a data set, or convert it from original files, once.
 
     Afterwards `train` reads it without a network; the prepared folder can be
@@ -41,6 +50,7 @@ def prepare(datasets: tuple[str, ...], manual_dir: Path | None, data_dir: Path |
         datasets,
         data_dir,
         manual_dir,
+        backend,
         backend="tensorflow",
         device="cpu",
     )

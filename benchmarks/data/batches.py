@@ -1,15 +1,13 @@
 """A prepared data set as batches, read from the disk without a network."""
 
 import dataclasses
-import functools
+from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
-import tensorflow as tf
+from typing import Any
 
 from benchmarks import machine
-from benchmarks.data import augmentation, sources
-from benchmarks.data.waiting import Waiting
+from benchmarks.data import sources
+from benchmarks.data.sources import Source
 from benchmarks.errors import InputError
 from benchmarks.models import Shape
 
@@ -20,9 +18,45 @@ LARGEST_SHARE_OF_MEMORY = 0.25
 """Of the machine's memory, for the decoded training images. A larger set is read from disk
 in every epoch."""
 
-SHUFFLED_BYTES = 2**29
-"""Of decoded images, from which the next is drawn at random: all of a small set, a window of a
-large one. The same on every machine, for the same order."""
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What of a data set is read, and how: the same on every backend."""
+
+    source: Source
+    size: tuple[int, int]
+    """Height and width that the images are brought to."""
+    batch_size: int
+    seed: int
+    held_out: int
+    """So many of the training images, the first ones, are for validation."""
+    images: int
+    """That are trained on."""
+    augment: bool
+    workers: int | None
+    watch: bool
+    share: tuple[int, int]
+
+    @property
+    def image_shape(self) -> Shape:
+        """Of one image in a batch."""
+        return (*self.size, self.source.image_shape[2])
+
+    @property
+    def image_bytes(self) -> int:
+        """That a decoded image takes up."""
+        height, width, channels = self.image_shape
+        return height * width * channels * self.source.dtype.itemsize
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the decoded images are kept there."""
+        return self.images * self.image_bytes <= LARGEST_SHARE_OF_MEMORY * machine.memory_bytes()
+
+    @property
+    def steps(self) -> int:
+        """In an epoch."""
+        return self.images // self.batch_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,27 +64,44 @@ class Data:
     """The splits of a data set as batches of (images, labels).
 
     Images are float32 in [0, 1] of shape (batch, height, width, channels),
-    labels int64 of shape (batch,).
+    labels int64 of shape (batch,). The splits are `tf.data.Dataset`s of tensors or, on the JAX
+    backend, `grain_batches.Batches` of NumPy arrays.
     """
 
-    train: tf.data.Dataset
-    """Shuffled anew in every epoch, full batches only."""
-    validation: tf.data.Dataset | None
+    plan: Plan
+    train: Any
+    """Each time that it is read, the next epoch: in another order, full batches only."""
+    validation: Any | None
     """Training images that were held out; like `test`."""
-    test: tf.data.Dataset
+    test: Any
     """In order and complete: the last batch may be smaller."""
-    image_shape: Shape
-    classes: int
-    steps_per_epoch: int
-    caches: tuple[tf.data.Dataset, ...]
-    """What of it is kept in memory."""
-    waiting: Waiting | None
-    """How long whoever reads `train` has waited for it, if that is measured."""
+    caches: tuple[Callable[[], object], ...]
+    """Each keeps a part of it in memory when it is called."""
+    waited: Callable[[], float] | None
+    """Says for how many seconds whoever reads `train` has waited for it so far, if that is
+    measured."""
+    begin_epoch: Callable[[int], None] = lambda epoch: None
+    """Is to be told which epoch `fit` begins, counted from 0. tf.data counts itself."""
+
+    @property
+    def image_shape(self) -> Shape:
+        """Height, width, channels."""
+        return self.plan.image_shape
+
+    @property
+    def classes(self) -> int:
+        """How many."""
+        return self.plan.source.classes
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches an epoch has."""
+        return self.plan.steps
 
     def fill_caches(self) -> None:
         """Read and decode the images now, so that no clock runs while it happens."""
-        for cache in self.caches:
-            cache.reduce(np.int64(0), lambda count, *_: count + 1)
+        for fill in self.caches:
+            fill()
 
 
 def load(
@@ -59,6 +110,7 @@ def load(
     seed: int,
     data_dir: Path | None,
     *,
+    backend: str = "tensorflow",
     validation: float = 0.0,
     augment: bool = False,
     image_size: int | None = None,
@@ -75,26 +127,25 @@ def load(
         name: as for `prepare`, or `image_folder:PATH`.
         batch_size: images in a batch.
         seed: determines the order and the augmentation of the training images, on every machine.
+            Each backend makes another order of it.
         data_dir: where prepared data sets lie.
+        backend: "tensorflow" reads with tf.data, "jax" with Grain, without TensorFlow.
         validation: share of the training images to hold out; always the same ones.
         augment: flip and shift the training images at random.
         image_size: height and width to bring the images to; None keeps their own, or
             takes `RESIZED` where they differ.
-        workers: threads that read; None leaves their number to tf.data.
+        workers: threads that read; None leaves their number to what reads.
         watch: measure how long the reader of the training images waits.
-        share: (number of processes that train together, which of them this is). A process has a
-            share of each training batch, and decodes no other training images.
+        share: (number of processes that train together, which of them this is), on "jax". A
+            process has a share of each training batch, and decodes no other training images.
 
     Raises:
         InputError: the data set is not one of labelled images, has less than
-            one batch, or none to hold out, or cannot be augmented.
+            one batch, or none to hold out, or cannot be augmented, or not be read on this backend.
     """
     source = sources.find(name, data_dir)
     height, width, channels = source.image_shape
     own_size = (height, width) if height and width else RESIZED
-    size = own_size if image_size is None else (image_size, image_size)
-    # Only of a TFDS set of one size is it known that every image has it.
-    resize = source.decode is not None or size != (height, width)
 
     if augment and channels != 3:
         raise InputError(
@@ -108,70 +159,22 @@ def load(
         )
     if images < batch_size:
         raise InputError(f"{name} has only {images} training images", batch_size=batch_size)
-    image_bytes = size[0] * size[1] * channels * source.value_bytes
-    in_memory = images * image_bytes <= LARGEST_SHARE_OF_MEMORY * machine.memory_bytes()
-
-    def decode(records: tf.data.Dataset) -> tf.data.Dataset:
-        if source.decode is not None:
-            records = records.map(source.decode, tf.data.AUTOTUNE)
-        if resize:
-            records = records.map(functools.partial(_resize, size=size), tf.data.AUTOTUNE)
-        return records
-
-    def keep(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        kept.append(dataset.cache() if in_memory else dataset)
-        return kept[-1]
-
-    def own(images: tf.data.Dataset) -> tf.data.Dataset:
-        return images if share == (1, 0) else images.shard(*share)
-
-    def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        # After batching, for one operation a batch, and after the cache, which holds bytes.
-        dataset = dataset.map(_normalise, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-        options = tf.data.Options()
-        if workers is not None:
-            options.threading.private_threadpool_size = workers
-        return dataset.with_options(options)
-
-    kept: list[tf.data.Dataset] = []
-    train_records = source.train().skip(held_out)
-    # The memory of the machine says what is kept, but never in which order images come: a
-    # shuffling of as many elements by the same seed is the same, whatever they are.
-    if source.decode is None:
-        buffer = min(images, max(SHUFFLED_BYTES // image_bytes, 1))
-        train = own(keep(decode(train_records)).shuffle(buffer, seed=seed))
-    elif in_memory:
-        train = own(keep(decode(train_records)).shuffle(images, seed=seed))
-    else:
-        train = decode(own(train_records.shuffle(images, seed=seed)))
-    # A smaller batch would compile again.
-    train = train.batch(batch_size // share[0], drop_remainder=True)
-    if augment:
-        train = augmentation.augment(train, seed + share[1])
-    train = finish(train)
-    test = finish(keep(decode(source.test())).batch(batch_size))
-    validation_images = None
-    if held_out:
-        validation_images = finish(keep(decode(source.train().take(held_out))).batch(batch_size))
-    waiting = Waiting() if watch else None
-    return Data(
-        train=train if waiting is None else waiting.measure(train),
-        validation=validation_images,
-        test=test,
-        image_shape=(*size, channels),
-        classes=source.classes,
-        steps_per_epoch=images // batch_size,
-        caches=tuple(kept) if in_memory else (),
-        waiting=waiting,
+    plan = Plan(
+        source=source,
+        size=own_size if image_size is None else (image_size, image_size),
+        batch_size=batch_size,
+        seed=seed,
+        held_out=held_out,
+        images=images,
+        augment=augment,
+        workers=workers,
+        watch=watch,
+        share=share,
     )
+    if backend == "jax":
+        from benchmarks.data import grain_batches
 
+        return grain_batches.read(plan)
+    from benchmarks.data import tensorflow_batches
 
-def _resize(
-    image: tf.Tensor, label: tf.Tensor, size: tuple[int, int]
-) -> tuple[tf.Tensor, tf.Tensor]:
-    resized = tf.image.resize(image, size)
-    return tf.cast(tf.round(resized), image.dtype), label
-
-
-def _normalise(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.image.convert_image_dtype(images, tf.float32), labels
+    return tensorflow_batches.read(plan)

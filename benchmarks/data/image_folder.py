@@ -3,13 +3,13 @@
 import collections
 import concurrent.futures
 import dataclasses
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import tensorflow as tf
+from PIL import UnidentifiedImageError
 
 from benchmarks import machine
+from benchmarks.data import images
 from benchmarks.data.verified import Verified
 from benchmarks.errors import InputError, one_line
 
@@ -21,8 +21,14 @@ TEST = ("test", "validation", "val")
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 
-OTHER_COLOURS = {1: "greyscale", 2: "greyscale with alpha", 4: "colour with alpha"}
-"""By the number of channels: what becomes three colours."""
+OTHER_COLOURS = {
+    "1": "greyscale",
+    "L": "greyscale",
+    "I;16": "greyscale",
+    "LA": "greyscale with alpha",
+    "RGBA": "colour with alpha",
+}
+"""By Pillow's mode: what becomes three colours."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,20 +43,21 @@ class ImageFolder:
 
     def image_shape(self) -> tuple[int | None, int | None, int]:
         """Return the size of the first image of each class, if it is the same, and 3 channels."""
-        firsts = {path.parent.name: path for path in reversed(self.train)}.values()
-        try:
-            sizes = {tuple(_read(path).shape[:2]) for path in firsts}
-        except tf.errors.OpError:
-            check(self.name)
-            raise
+        sizes = set()
+        for path in {path.parent.name: path for path in reversed(self.train)}.values():
+            try:
+                with images.open_image(path) as image:
+                    sizes.add((image.height, image.width))
+            except OSError:
+                check(self.name)
+                raise
         height, width = sizes.pop() if len(sizes) == 1 else (None, None)
         return height, width, 3
 
-    def records(self, files: Sequence[Path]) -> tf.data.Dataset:
-        """Return path and label of each of the files."""
-        labels = [self.classes.index(path.parent.name) for path in files]
-        paths = [str(path) for path in files]
-        return tf.data.Dataset.from_tensor_slices((paths, tf.constant(labels, tf.int64)))
+    def labels(self, files: Sequence[Path]) -> list[int]:
+        """Return the number of the class of each of the files."""
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        return [numbers[path.parent.name] for path in files]
 
 
 def find(name: str) -> ImageFolder:
@@ -77,12 +84,6 @@ def find(name: str) -> ImageFolder:
     return ImageFolder(name, folder, classes, train, test)
 
 
-def decode(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Read an image, uint8; one in grey or with transparency becomes three colours, too."""
-    image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-    return image, label
-
-
 def verify(names: Sequence[str], send: Callable[[Verified], None]) -> None:
     """Read every image of each folder; send what that shows, folder by folder."""
     for name in names:
@@ -91,11 +92,11 @@ def verify(names: Sequence[str], send: Callable[[Verified], None]) -> None:
         damage: list[str] = []
         converted: collections.Counter[str] = collections.Counter()
         with concurrent.futures.ThreadPoolExecutor(machine.usable_cores()) as threads:
-            for found in threads.map(_channels, files):
-                if isinstance(found, str):
-                    damage.append(found)
-                elif found in OTHER_COLOURS:
-                    converted[OTHER_COLOURS[found]] += 1
+            for mode, words in threads.map(_read, files):
+                if words:
+                    damage.append(words)
+                elif mode in OTHER_COLOURS:
+                    converted[OTHER_COLOURS[mode]] += 1
         send(Verified(name, len(files), tuple(damage), dict(converted)))
 
 
@@ -121,15 +122,13 @@ def _list(folder: Path, name: str) -> tuple[tuple[str, ...], tuple[Path, ...]]:
     return tuple(one.name for one in classes), tuple(files)
 
 
-def _read(path: Path) -> tf.Tensor:
-    return tf.io.decode_image(tf.io.read_file(str(path)), expand_animations=False)
-
-
-def _channels(path: Path) -> int | str:
-    """Return the number of channels of an image, or in words why it cannot be read."""
+def _read(path: Path) -> tuple[str, str]:
+    """Read an image; return Pillow's mode for it, and in words why it cannot be read."""
     try:
-        return int(_read(path).shape[-1])
-    except tf.errors.OpError as error:
-        # Without TensorFlow's names of the kernel, which would hide the words.
-        words = re.sub(r"\{\{function_node .*?\}\} | \[Op:.*", "", one_line(error))
-        return f"{path}: {words}"
+        with images.open_image(path) as image:
+            image.load()
+            return image.mode, ""
+    except UnidentifiedImageError:
+        return "", f"{path}: is no image of the formats {', '.join(images.FORMATS)}"
+    except Exception as error:  # each format has its own
+        return "", f"{path}: {one_line(error)}"

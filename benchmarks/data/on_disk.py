@@ -7,7 +7,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.errors import InputError, one_line
@@ -18,6 +18,8 @@ class Shard:
     """One file with records of a split."""
 
     path: Path
+    file_format: str
+    """TFDS's name: "tfrecord" or, for the jax backend, "array_record"."""
     split: str
     records: int
     """As many as there should be."""
@@ -40,10 +42,11 @@ class Prepared:
     @property
     def splits(self) -> dict[str, int]:
         """The number of records of each split."""
-        return {
-            split: sum(shard.records for shard in self.shards if shard.split == split)
-            for split in dict.fromkeys(shard.split for shard in self.shards)
-        }
+        records: dict[str, int] = {}
+        for shard in self.shards:
+            if shard.file_format == self.shards[0].file_format:
+                records[shard.split] = records.get(shard.split, 0) + shard.records
+        return records
 
     @property
     def size_mb(self) -> float:
@@ -116,13 +119,17 @@ def verify(all_prepared: Sequence[Prepared], send: Callable[[Verified], None]) -
 def _read(folder: Path, data_dir: Path) -> Prepared:
     try:
         info = json.loads((folder / "dataset_info.json").read_text())
-        name, file_format = info["name"], info.get("fileFormat", "tfrecord")
+        name = info["name"]
+        # The same records may be there in several.
+        formats = [info.get("fileFormat", "tfrecord"), *info.get("alternativeFileFormats", [])]
         shards = [
             Shard(
                 folder / f"{name}-{split['name']}.{file_format}-{index:05}-of-{count:05}",
+                file_format,
                 split["name"],
                 int(records),
             )
+            for file_format in formats
             for split in info["splits"]
             for count in [len(split["shardLengths"])]
             for index, records in enumerate(split["shardLengths"])
@@ -140,23 +147,37 @@ def _is(prepared: Prepared, name: str) -> bool:
 
 
 def _damage(prepared: Prepared) -> Iterator[str]:
-    import tensorflow as tf
-
+    readers = {"tfrecord": _read_tfrecord, "array_record": _read_array_record}
     for shard in prepared.shards:
         if not shard.path.exists():
             yield f"{shard.path}: is missing"
             continue
-        if ".tfrecord-" not in shard.path.name:
-            yield f"{shard.path}: only the format tfrecord can be verified"
+        if shard.file_format not in readers:
+            yield f"{shard.path}: only the formats {' and '.join(readers)} can be verified"
             continue
         count = 0
         try:
-            for _ in tf.data.TFRecordDataset(str(shard.path)):  # each has a checksum
+            for _ in readers[shard.file_format](shard.path):
                 count += 1
-        except tf.errors.OpError as error:
-            found = re.search(r"(truncated|corrupted) record at \d+", error.message)
+        except Exception as error:  # each format has its own
+            found = re.search(r"(truncated|corrupted) record at \d+", str(error))
             what = f"{found[0]} bytes" if found else one_line(error)
             yield f"{shard.path}: damaged after record {count} of {shard.records}: {what}"
             continue
         if count != shard.records:
             yield f"{shard.path}: has {count} records instead of {shard.records}"
+
+
+def _read_tfrecord(path: Path) -> Iterable[object]:
+    import tensorflow as tf
+
+    return tf.data.TFRecordDataset(str(path))  # each record has a checksum
+
+
+def _read_array_record(path: Path) -> Iterator[object]:
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    reader = ArrayRecordReader(str(path))
+    for _ in range(reader.num_records()):
+        yield reader.read()
+    reader.close()  # raises if the file was not whole enough to know the number

@@ -8,11 +8,14 @@ from pathlib import Path
 import filelock
 import tensorflow_datasets as tfds
 
-from benchmarks.data import builders, image_folder, originals
+from benchmarks import tensorflow_module
+from benchmarks.data import builders, image_folder, originals, random_access
 from benchmarks.errors import InputError, one_line
 
 
-def prepare(name: str, data_dir: Path | None, manual_dir: Path | None) -> Path:
+def prepare(
+    name: str, data_dir: Path | None, manual_dir: Path | None, backend: str = "tensorflow"
+) -> Path:
     """Download or convert the data set `name`, unless that is done, and return its folder.
 
     TFDS checks the SHA-256 of every original file. A lock keeps two processes
@@ -22,6 +25,7 @@ def prepare(name: str, data_dir: Path | None, manual_dir: Path | None) -> Path:
         name: name of a TFDS data set, `name`, `name/config` or `name:version`.
         data_dir: where prepared data sets lie; None is TFDS's default.
         manual_dir: folder with the original files; None downloads them.
+        backend: "jax" adds files that can be read in any order, without TensorFlow.
 
     Raises:
         InputError: the name is unknown, the files are missing or wrong, or the
@@ -30,27 +34,33 @@ def prepare(name: str, data_dir: Path | None, manual_dir: Path | None) -> Path:
     if name.startswith(image_folder.PREFIX):
         return image_folder.find(name).path
     builder = builders.find(name, data_dir)
-    if builder.is_prepared():
+
+    def is_prepared() -> bool:
+        return builder.is_prepared() and (backend != "jax" or random_access.has(builder))
+
+    if is_prepared():
         return Path(builder.data_dir)
     if manual_dir is not None and not manual_dir.is_dir():
         raise InputError("no such folder", manual_dir=manual_dir)
+    tensorflow_module.load()
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     try:
         root = Path(builder.data_dir).parents[1]
         root.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(root / f".{builder.name}.lock"):
-            if builder.is_prepared():
-                return Path(builder.data_dir)
-            originals.check(builder, manual_dir)
-            with contextlib.redirect_stdout(None):  # the progress bar on stderr says enough
-                builder.download_and_prepare(
-                    download_config=tfds.download.DownloadConfig(
-                        manual_dir=manual_dir,
-                        force_checksums_validation=True,
-                        try_download_gcs=False,
+            if not builder.is_prepared():
+                originals.check(builder, manual_dir)
+                with contextlib.redirect_stdout(None):  # the progress bar on stderr says enough
+                    builder.download_and_prepare(
+                        download_config=tfds.download.DownloadConfig(
+                            manual_dir=manual_dir,
+                            force_checksums_validation=True,
+                            try_download_gcs=False,
+                        )
                     )
-                )
+            if not is_prepared():
+                random_access.add(builder)
     except InputError:
         raise
     except Exception as error:  # whatever TFDS meets: the user needs to know which data set
@@ -62,8 +72,9 @@ def prepare_all(
     names: Iterable[str],
     data_dir: Path | None,
     manual_dir: Path | None,
+    backend: str,
     send: Callable[[tuple[str, Path]], None],
 ) -> None:
     """`prepare` each data set and send its name and folder."""
     for name in names:
-        send((name, prepare(name, data_dir, manual_dir)))
+        send((name, prepare(name, data_dir, manual_dir, backend)))

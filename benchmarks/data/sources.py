@@ -1,32 +1,40 @@
-"""What a data set has and how it is read, be it of TFDS or a folder of images."""
+"""What a data set has, be it of TFDS or a folder of images. Nothing of it is read here."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from benchmarks.data import builders, image_folder
+from benchmarks.data.image_folder import ImageFolder
 from benchmarks.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """A data set on the disk, of which nothing has been read."""
+class Tfds:
+    """A data set of TFDS, and which of its splits are used."""
 
+    builder: Any
+    """Its `tfds.core.DatasetBuilder`."""
+    train: str
+    test: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A data set on the disk."""
+
+    name: str
     image_shape: tuple[int | None, int | None, int]
     """Height, width, channels; None where images differ."""
-    value_bytes: int
+    dtype: np.dtype[Any]
     """Of a colour of a pixel."""
     classes: int
     train_images: int
-    train: Callable[[], tf.data.Dataset]
-    """Its records, always in the same order."""
-    test: Callable[[], tf.data.Dataset]
-    decode: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None
-    """From a record to image and label; None if the records are that already."""
+    test_images: int
+    place: Tfds | ImageFolder
 
 
 def find(name: str, data_dir: Path | None) -> Source:
@@ -45,13 +53,13 @@ def find(name: str, data_dir: Path | None) -> Source:
 def _folder(name: str) -> Source:
     folder = image_folder.find(name)
     return Source(
+        name=name,
         image_shape=folder.image_shape(),
-        value_bytes=1,
+        dtype=np.dtype(np.uint8),
         classes=len(folder.classes),
         train_images=len(folder.train),
-        train=lambda: folder.records(folder.train),
-        test=lambda: folder.records(folder.test),
-        decode=image_folder.decode,
+        test_images=len(folder.test),
+        place=folder,
     )
 
 
@@ -63,22 +71,12 @@ def _tfds(name: str, data_dir: Path | None) -> Source:
     ):
         raise InputError("not one of images with one class label each", dataset=name)
     train, test = builders.splits(builder.info)
-
-    def read(split: str) -> tf.data.Dataset:
-        # Files are not shuffled: the records in them were when the set was prepared, and what
-        # is kept in memory would have one order for ever.
-        return builder.as_dataset(
-            split=split,
-            as_supervised=True,
-            read_config=tfds.ReadConfig(try_autocache=False),
-        )
-
     return Source(
+        name=name,
         image_shape=features["image"].shape,
-        value_bytes=np.dtype(features["image"].np_dtype).itemsize,
+        dtype=np.dtype(features["image"].np_dtype),
         classes=features["label"].num_classes,
         train_images=builder.info.splits[train].num_examples,
-        train=lambda: read(train),
-        test=lambda: read(test),
-        decode=None,
+        test_images=builder.info.splits[test].num_examples,
+        place=Tfds(builder, train, test),
     )

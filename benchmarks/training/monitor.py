@@ -36,7 +36,7 @@ class Monitor(keras.callbacks.Callback):
         super().__init__()
         self.clock = TrainingClock(
             lambda: synchronize(self.model.variables),
-            images.waiting.seconds if images.waiting else None,
+            images.waited,
         )
         self.rows: list[Row] = []
         """Of `epochs.csv`, those of the epochs so far."""
@@ -55,8 +55,8 @@ class Monitor(keras.callbacks.Callback):
     def go_on(self, rows: list[Row]) -> None:
         """Take over the epochs that the run had before it was interrupted.
 
-        The data have an order for each epoch, and a new one whenever they are read: those of
-        the epochs that were are passed over.
+        The data have an order for each epoch. tf.data has a new one whenever it is read: those
+        of the epochs that were are passed over.
         """
         for row in rows:
             iter(self._images.train)
@@ -65,6 +65,7 @@ class Monitor(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the clock of the epoch."""
         self._epoch = epoch + 1
+        self._images.begin_epoch(epoch)
         self.clock.begin_epoch()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:

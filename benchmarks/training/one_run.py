@@ -65,7 +65,7 @@ def check(
         except Exception as error:
             raise InputError(one_line(error), optimizer=config.optimizer) from error
     for config in {(c.dataset, c.model): c for c in configs}.values():
-        preparation.prepare(config.dataset, data_dir, manual_dir)
+        preparation.prepare(config.dataset, data_dir, manual_dir, backend)
         images = _images(config, data_dir)
         if config.weights or ":" in config.model:
             _model(config, images)
@@ -104,7 +104,7 @@ def run(
         _train(config, images, scope, best_weights, backup, send)
     except Exception:
         if config.dataset.startswith(image_folder.PREFIX):
-            image_folder.check(config.dataset)  # TensorFlow does not say which file it was
+            image_folder.check(config.dataset)  # what reads it does not say which file it was
         raise
 
 
@@ -191,6 +191,7 @@ def _images(config: RunConfig, data_dir: Path | None) -> batches.Data:
         config.batch_size,
         config.seed,
         data_dir,
+        backend=config.backend,
         validation=config.validation,
         augment=config.augment,
         image_size=config.image_size,

@@ -84,7 +84,7 @@ def replicate(config: RunConfig) -> contextlib.AbstractContextManager[Any]:
 
 
 def divide(train: Any, config: RunConfig) -> Any:
-    """Return training images (`tf.data.Dataset`) so that `fit` divides each batch among devices.
+    """Return the training images of `Data` so that `fit` divides each batch among devices.
 
     On JAX, `keras.distribution` does. On TensorFlow, `fit` would make a dataset of its own out of
     ours, which is shuffled anew: other batches than one device has.

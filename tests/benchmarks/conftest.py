@@ -33,9 +33,10 @@ def command() -> Command:
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the digits prepared, by the command line."""
+    """A folder with the digits prepared for both backends, by the command line."""
     folder = tmp_path_factory.mktemp("tfds")
-    done = run_command("data", "prepare", "--dataset", "digits", "--data-dir", folder)
+    prepare = ("data", "prepare", "--backend", "jax", "--dataset", "digits")
+    done = run_command(*prepare, "--data-dir", folder)
     assert done.returncode == 0, done.stderr
     return folder
 

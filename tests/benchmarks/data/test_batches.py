@@ -8,18 +8,25 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from benchmarks import machine
-from benchmarks.data import augmentation, batches, builders, preparation
+from benchmarks.data import augmentation, batches, builders, preparation, tensorflow_batches
 from benchmarks.data import image_folder as folders
 from benchmarks.data.waiting import Waiting
 from benchmarks.errors import InputError
 
+both_backends = pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+
 
 def listed(dataset):
-    return [(images.numpy(), labels.numpy()) for images, labels in dataset]
+    return [(np.asarray(images), np.asarray(labels)) for images, labels in dataset]
 
 
-def test_the_digits_are_all_there(data_dir):
-    digits = batches.load("digits", batch_size=32, seed=0, data_dir=data_dir)
+def different_images(dataset):
+    return {image.tobytes() for images, _ in listed(dataset) for image in images}
+
+
+@both_backends
+def test_the_digits_are_all_there(data_dir, backend):
+    digits = batches.load("digits", batch_size=32, seed=0, data_dir=data_dir, backend=backend)
     train, test = listed(digits.train), listed(digits.test)
     assert (digits.image_shape, digits.classes, digits.steps_per_epoch) == ((8, 8, 1), 10, 44)
     assert len(train) == 44
@@ -32,17 +39,18 @@ def test_the_digits_are_all_there(data_dir):
     assert (images.min(), images.max()) == (0, 1)
 
 
-def test_no_training_image_is_a_test_image(data_dir):
-    digits = batches.load("digits", 1, 0, data_dir)
-    train = {images.tobytes() for images, _ in listed(digits.train)}
-    test = {images.tobytes() for images, _ in listed(digits.test.unbatch().batch(1))}
+@both_backends
+def test_no_training_image_is_a_test_image(data_dir, backend):
+    digits = batches.load("digits", 1, 0, data_dir, backend=backend)
+    train, test = different_images(digits.train), different_images(digits.test)
     assert (len(train), len(test)) == (1437, 360)
     assert not train & test
 
 
-def test_the_seed_sets_the_order_and_every_epoch_has_its_own(data_dir):
+@both_backends
+def test_the_seed_sets_the_order_and_every_epoch_has_its_own(data_dir, backend):
     def first_epochs(seed):
-        digits = batches.load("digits", 32, seed, data_dir)
+        digits = batches.load("digits", 32, seed, data_dir, backend=backend)
         digits.fill_caches()
         return [np.concatenate([labels for _, labels in listed(digits.train)]) for _ in range(2)]
 
@@ -50,6 +58,7 @@ def test_the_seed_sets_the_order_and_every_epoch_has_its_own(data_dir):
     np.testing.assert_array_equal(one, again)
     assert (one[0] != one[1]).any()
     assert (one[0] != other[0]).any()
+    assert (one[1] != other[0]).any()
 
 
 def test_shapes_are_static(data_dir):
@@ -57,53 +66,79 @@ def test_shapes_are_static(data_dir):
     assert digits.train.element_spec[0] == tf.TensorSpec((32, 8, 8, 1), tf.float32)
 
 
-def test_images_that_are_held_out_are_not_trained_on(data_dir, monkeypatch):
-    def images(dataset):
-        return {image.tobytes() for image, _ in listed(dataset.unbatch().batch(1))}
-
-    parts = []
-    for share in (batches.LARGEST_SHARE_OF_MEMORY, 0):
-        monkeypatch.setattr(batches, "LARGEST_SHARE_OF_MEMORY", share)
-        if share:  # else the buffer of the shuffling has no room
-            digits = batches.load("digits", 1, 0, data_dir, validation=0.1)
-            other_seed = batches.load("digits", 1, 1, data_dir, validation=0.1)
-            parts = [images(part) for part in (digits.train, digits.validation, digits.test)]
-            assert images(other_seed.validation) == parts[1]
+@both_backends
+@pytest.mark.parametrize("memory", [2**40, 1])
+def test_images_that_are_held_out_are_not_trained_on(data_dir, monkeypatch, backend, memory):
+    monkeypatch.setattr(machine, "memory_bytes", lambda: memory)
+    digits, other_seed = (
+        batches.load("digits", 1, seed, data_dir, validation=0.1, backend=backend)
+        for seed in (0, 1)
+    )
+    parts = [different_images(part) for part in (digits.train, digits.validation, digits.test)]
+    assert different_images(other_seed.validation) == parts[1]
     assert [len(part) for part in parts] == [1294, 143, 360]
     assert len(set.union(*parts)) == 1797
 
 
-def test_waiting_is_measured(data_dir, monkeypatch):
-    def slow(images, labels):
-        tf.py_function(lambda: time.sleep(0.01), [], [])
-        return images, labels
-
-    assert batches.load("digits", 32, 0, data_dir).waiting is None
-    digits = batches.load("digits", 32, 0, data_dir, watch=True)
+@both_backends
+def test_waiting_is_measured(data_dir, backend):
+    assert batches.load("digits", 32, 0, data_dir, backend=backend).waited is None
+    digits = batches.load("digits", 32, 0, data_dir, watch=True, backend=backend)
+    assert digits.waited() == 0
     assert len(listed(digits.train)) == 44
-    assert 0 < digits.waiting.seconds() < 5
+    assert 0 < digits.waited() < 5
+
+
+def test_tf_data_waits_for_as_long_as_a_batch_takes():
+    def slow(number):
+        tf.py_function(lambda: time.sleep(0.01), [], [])
+        return number, number
+
     waiting = Waiting()
-    watched = waiting.measure(tf.data.Dataset.range(20).map(lambda n: slow(n, n)))
+    watched = waiting.measure(tf.data.Dataset.range(20).map(slow))
     begin = time.perf_counter()
     listed(watched)
     assert 0.2 <= waiting.seconds() <= time.perf_counter() - begin
 
 
-def test_a_number_of_threads_reads_the_same(data_dir):
-    digits = batches.load("digits", 32, 0, data_dir, workers=1)
-    assert len(listed(digits.train)) == 44
+@both_backends
+def test_a_number_of_threads_reads_the_same(data_dir, backend):
+    one, five = (
+        listed(batches.load("digits", 32, 0, data_dir, workers=workers, backend=backend).train)
+        for workers in (1, 5)
+    )
+    assert len(one) == 44
+    np.testing.assert_array_equal([images for images, _ in one], [images for images, _ in five])
 
 
-def test_augmentation_flips_and_shifts_anew_in_every_epoch_and_keeps_the_labels():
+def augment_with_tensorflow(image, seed):
+    """Return a function that makes the next epoch, 64 times one image, in two batches."""
+    source = tf.data.Dataset.from_tensors((image, 7)).repeat(64).batch(32, drop_remainder=True)
+    changed = augmentation.augment(source, seed)
+
+    def epoch():
+        found = listed(changed)
+        assert {int(label) for _, labels in found for label in labels} == {7}
+        return np.concatenate([images for images, _ in found])
+
+    return epoch
+
+
+def augment_with_numpy(image, seed):
+    random = np.random.default_rng(seed)
+    return lambda: augmentation.move(
+        np.stack([image] * 64), augmentation.draw(random, 64, image.shape[:2])
+    )
+
+
+@pytest.mark.parametrize("augment", [augment_with_tensorflow, augment_with_numpy])
+def test_augmentation_flips_and_shifts_anew_in_every_epoch(augment):
     image = np.zeros((16, 16, 3), np.uint8)
     image[6, 6] = 200
-    source = tf.data.Dataset.from_tensors((image, 7)).repeat(64).batch(32, drop_remainder=True)
-    one, again = (augmentation.augment(source, seed=1) for _ in range(2))
-    epochs = [np.concatenate([images for images, _ in listed(one)]) for _ in range(2)]
-    first = np.concatenate([images for images, _ in listed(again)])
-    np.testing.assert_array_equal(epochs[0], first)
+    one, again = augment(image, seed=1), augment(image, seed=1)
+    epochs = [one(), one()]
+    np.testing.assert_array_equal(epochs[0], again())
     assert (epochs[0] != epochs[1]).any()
-    assert {int(label) for _, labels in listed(one) for label in labels} == {7}
     assert epochs[0].sum(axis=(1, 2, 3)).tolist() == [600] * 64  # nothing is lost at this place
     places = {tuple(np.argwhere(image[..., 0])[0]) for image in np.concatenate(epochs)}
     rows, columns = zip(*places, strict=True)
@@ -129,26 +164,30 @@ def image_folder(tmp_path):
     return tmp_path / "images"
 
 
-def test_a_folder_of_images(image_folder):
+@both_backends
+def test_a_folder_of_images(image_folder, backend):
     name = f"image_folder:{image_folder}"
     assert preparation.prepare(name, None, None) == image_folder
-    folder = batches.load(name, 2, 0, None, validation=0.2)
+    folder = batches.load(name, 2, 0, None, validation=0.2, backend=backend)
     assert (folder.image_shape, folder.classes, folder.steps_per_epoch) == ((224, 224, 3), 2, 4)
     assert len(listed(folder.train)) == 4
     assert sorted(label for _, labels in listed(folder.test) for label in labels) == [0, 1]
 
 
-@pytest.mark.parametrize("shuffled_bytes", [2**29, 64 * 100])
+@pytest.mark.parametrize(
+    ("backend", "shuffled_bytes"), [("tensorflow", 2**29), ("tensorflow", 64 * 100), ("jax", None)]
+)
 def test_the_order_is_the_same_on_a_machine_with_less_memory(
-    data_dir, image_folder, monkeypatch, shuffled_bytes
+    data_dir, image_folder, monkeypatch, backend, shuffled_bytes
 ):
-    monkeypatch.setattr(batches, "SHUFFLED_BYTES", shuffled_bytes)
+    monkeypatch.setattr(tensorflow_batches, "SHUFFLED_BYTES", shuffled_bytes)
     epochs = {}
     for memory in (2**40, 1):
         monkeypatch.setattr(machine, "memory_bytes", lambda memory=memory: memory)
         for name in ("digits", f"image_folder:{image_folder}"):
-            loaded = batches.load(name, 2, 3, data_dir, validation=0.2)
+            loaded = batches.load(name, 2, 3, data_dir, validation=0.2, backend=backend)
             assert bool(loaded.caches) == (memory > 1)
+            loaded.fill_caches()
             epochs[name, memory] = [
                 np.concatenate([images.ravel() for images, _ in listed(loaded.train)])
                 for _ in range(2)
@@ -162,27 +201,30 @@ def write_image(path, image):
     path.write_bytes(tf.io.encode_png(np.asarray(image, np.uint8)).numpy())
 
 
-def test_images_of_one_size_keep_it_unless_another_is_asked_for(image_folder):
+@both_backends
+def test_images_of_one_size_keep_it_unless_another_is_asked_for(image_folder, backend):
     for path in image_folder.glob("*/dog/*.png"):
         write_image(path, np.full((20, 20, 3), 9))
     name = f"image_folder:{image_folder}"
-    assert batches.load(name, 2, 0, None).image_shape == (20, 20, 3)
-    small = batches.load(name, 2, 0, None, image_size=8)
+    assert batches.load(name, 2, 0, None, backend=backend).image_shape == (20, 20, 3)
+    small = batches.load(name, 2, 0, None, image_size=8, backend=backend)
     assert small.image_shape == (8, 8, 3)
     assert {images.shape for images, _ in listed(small.train)} == {(2, 8, 8, 3)}
 
 
-def test_any_set_is_brought_to_the_size_asked_for(data_dir):
-    digits = batches.load("digits", 32, 0, data_dir, image_size=12)
+@both_backends
+def test_any_set_is_brought_to_the_size_asked_for(data_dir, backend):
+    digits = batches.load("digits", 32, 0, data_dir, image_size=12, backend=backend)
     assert digits.image_shape == (12, 12, 1)
-    assert digits.train.element_spec[0].shape == (32, 12, 12, 1)
+    assert next(iter(digits.train))[0].shape == (32, 12, 12, 1)
 
 
-def test_grey_and_transparent_images_become_three_colours(image_folder):
+@both_backends
+def test_grey_and_transparent_images_become_three_colours(image_folder, backend):
     write_image(image_folder / "train" / "cat" / "0.png", np.full((20, 20, 1), 7))
     write_image(image_folder / "train" / "cat" / "1.png", np.full((20, 20, 4), 8))
     name = f"image_folder:{image_folder}"
-    loaded = batches.load(name, 2, 0, None, image_size=20)
+    loaded = batches.load(name, 2, 0, None, image_size=20, backend=backend)
     images = np.concatenate([images for images, _ in listed(loaded.train)])
     assert images.shape == (10, 20, 20, 3)
     verified = []
@@ -221,11 +263,12 @@ def test_a_folder_without_images_to_test_on_is_refused(image_folder):
         batches.load("image_folder:/nowhere", 2, 0, None)
 
 
-def test_a_set_too_large_for_the_memory_is_not_kept_there(data_dir, monkeypatch):
-    in_memory = batches.load("digits", 32, 0, data_dir)
+@both_backends
+def test_a_set_too_large_for_the_memory_is_not_kept_there(data_dir, monkeypatch, backend):
+    in_memory = batches.load("digits", 32, 0, data_dir, backend=backend)
     room_for_1000_images = 1000 * 64 / machine.memory_bytes()
     monkeypatch.setattr(batches, "LARGEST_SHARE_OF_MEMORY", room_for_1000_images)
-    from_disk = batches.load("digits", 32, 0, data_dir)
+    from_disk = batches.load("digits", 32, 0, data_dir, backend=backend)
     assert (len(in_memory.caches), len(from_disk.caches)) == (2, 0)
     assert len(listed(from_disk.train)) == 44
 
@@ -256,9 +299,10 @@ class SomeSizes(tfds.core.GeneratorBasedBuilder):
             yield number, {"image": image, "label": number}
 
 
-def test_images_of_any_size_are_resized_and_a_test_split_is_held_out(tmp_path):
-    preparation.prepare("some_sizes", tmp_path, None)
-    loaded = batches.load("some_sizes", 2, 0, tmp_path)
+@both_backends
+def test_images_of_any_size_are_resized_and_a_test_split_is_held_out(tmp_path, backend):
+    preparation.prepare("some_sizes", tmp_path, None, backend)
+    loaded = batches.load("some_sizes", 2, 0, tmp_path, backend=backend)
     train, test = listed(loaded.train), listed(loaded.test)
     assert loaded.image_shape == (224, 224, 3)
     assert {images.shape for images, _ in train + test} == {(2, 224, 224, 3)}
@@ -295,7 +339,7 @@ def test_what_cannot_be_trained_on_is_refused(data_dir, name, batch_size, messag
         batches.load(name, batch_size, 0, data_dir)
 
 
-def test_a_damaged_file_shows_when_it_is_read(data_dir, tmp_path):
+def test_a_damaged_tfrecord_shows_when_it_is_read(data_dir, tmp_path):
     shutil.copytree(data_dir / "digits", tmp_path / "digits")
     (shard,) = tmp_path.glob("digits/*/digits-train.tfrecord*")
     shard.write_bytes(shard.read_bytes()[:-100])

@@ -109,7 +109,7 @@ def run(*arguments):
 
 def test_the_commands(copy):
     listed = run("list", "--data-dir", copy)
-    assert listed.stdout.startswith("digits:1.0.0: train 1,437, test 360; 0.")
+    assert listed.stdout.startswith("digits:1.0.0: train 1,437, test 360; 1.")
     assert run("verify", "--data-dir", copy).stdout.startswith("digits:1.0.0: all 1,797 records")
     path = shard(copy, "train")
     path.write_bytes(path.read_bytes()[:-100])
@@ -129,9 +129,8 @@ def test_a_folder_of_images_is_verified(tmp_path):
     done = run("verify", "--dataset", f"image_folder:{tmp_path}")
     assert done.returncode == 1, done.stderr
     damaged, readable, grey = done.stdout.splitlines()
-    words = "InvalidArgumentError: Unknown image file format."  # and no names of kernels
-    assert damaged.startswith(f"{tmp_path}/test/b/0.png: {words}")
-    assert "[Op:" not in damaged
+    words = "is no image of the formats JPEG, PNG, BMP, GIF"
+    assert damaged == f"{tmp_path}/test/b/0.png: {words}"
     train = ("train", "--dataset", f"image_folder:{tmp_path}", "--model", "mlp")
     (tmp_path / "train" / "b" / "0.png").write_bytes(b"no image")
     refused = run_command(*train, "--output", tmp_path / "report")
