@@ -17,7 +17,7 @@ bench-gpu: .venv/.installed
 	$(BIN)/python -m benchmarks.gpu_evidence --backend $(BACKEND)
 
 test: .venv/.installed
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # The optimizer's tests with other versions: make test-with KERAS=3.8.0 TENSORFLOW=2.18.1
 test-with:

@@ -187,7 +187,13 @@ def test_ctrl_c_leaves_a_folder_that_can_be_read_and_resumed(data_dir, tmp_path)
         *("--data-dir", str(data_dir), "--output", str(folder)),
     ]
     with subprocess.Popen(
-        command_line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command_line,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that a shell runs in the background are deaf to it, and so would this be.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         while not (folder / "runs.csv").exists():
             assert process.poll() is None
