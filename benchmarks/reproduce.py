@@ -46,7 +46,7 @@ def fill(command: str, name: str, folders: dict[str, Path | None]) -> str | None
             if folder is None:
                 raise LookupError(word)
             command = command.replace(f" {word} ", f" {shlex.quote(str(folder))} ")
-    command = command.replace("python -m ", f"{shlex.quote(sys.executable)} -m ", 1)
+    command = command.replace("python -m ", f"{shlex.quote(sys.executable)} -m ")
     return command.replace(f"results/{name}", f"results/{ANEW}/{name}").strip()
 
 
