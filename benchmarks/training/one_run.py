@@ -123,7 +123,7 @@ def _train(
         model = _model(config, images)
         optimizer = _optimizer(config, min(steps, config.max_steps or steps))
         models.compile_for_training(model, optimizer, jit_compile, config.steps_per_execution)
-        train = replicas.divide(images.train, config)
+        train = replicas.divide(images.train, images.steps_per_epoch, config)
     # On JAX, the first evaluation makes Keras compile the training step again. Before `fit`
     # there is nothing yet to compile twice; after its first epoch it would be on the clock.
     evaluate(model, images.test.take(1), config)

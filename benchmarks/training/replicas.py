@@ -83,8 +83,8 @@ def replicate(config: RunConfig) -> contextlib.AbstractContextManager[Any]:
     return tf.distribute.MirroredStrategy(names, cross_device_ops=reduction).scope()
 
 
-def divide(train: Any, config: RunConfig) -> Any:
-    """Return the training images of `Data` so that `fit` divides each batch among devices.
+def divide(train: Any, steps: int, config: RunConfig) -> Any:
+    """Return `steps` batches an epoch of training images so that `fit` divides each among devices.
 
     On JAX, `keras.distribution` does. On TensorFlow, `fit` would make a dataset of its own out of
     ours, which is shuffled anew: other batches than one device has.
@@ -104,20 +104,21 @@ def divide(train: Any, config: RunConfig) -> Any:
     shape = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), train.element_spec)
     # Keras takes a batch to see its shape, and then begins anew: one of ours would be missing, and
     # the order be that of the second epoch.
-    to_come = [distribute(tf.data.Dataset.from_tensors(shape)), distribute(train.repeat())]
+    to_come = [distribute(tf.data.Dataset.from_tensors(shape))]
+    epoch = distribute(train)
 
-    class Divided(type(to_come[0])):  # type: ignore[misc] # Keras knows the class by its name
+    class Divided(type(epoch)):  # type: ignore[misc] # Keras knows the class by its name
         """Our batches, of which each device gets a part."""
 
         element_spec = train.element_spec
-        # Keras takes the number of shares for that of steps, and would not begin anew when the
-        # epoch ends: so it is not told, and there is no end.
-        cardinality = tf.data.UNKNOWN_CARDINALITY
+        # Keras would take the number of shares for it. By this it knows when to begin anew. The
+        # data must end there: the last execution of several steps takes what there is.
+        cardinality = steps
 
         def __init__(self) -> None:
             pass
 
         def __iter__(self) -> Any:
-            return iter(to_come.pop(0))
+            return iter(to_come.pop() if to_come else epoch)
 
     return Divided()

@@ -56,6 +56,15 @@ def test_each_device_keeps_its_share(on_jax):
     assert split < 0.6 * whole
 
 
+def test_the_last_of_several_steps_in_one_call_takes_what_the_epoch_has(tmp_path):
+    # 44 steps are five calls of eight and one of four.
+    options = ("--epochs", "2", "--max-steps", "88", "--optimizer", "adam")
+    one = train(tmp_path / "one", *options)
+    two = train(tmp_path / "two", *options, "--devices", "2", "--steps-per-execution", "8")
+    assert one[1]["epoch"] == two[1]["epoch"] == 2
+    assert_same(one, two)
+
+
 def test_a_batch_that_does_not_divide(tmp_path):
     done = run_command(
         "train", "--devices", "3", "--device", "cpu", "--output", str(tmp_path / "new")
