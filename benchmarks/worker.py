@@ -101,6 +101,8 @@ def run(
             except EOFError:
                 break
             yield message
+            if isinstance(message, Failure):
+                return  # of a process that is past help: JAX's takes 20 seconds to abort
         process.join()
         if process.exitcode:
             yield _death(process.exitcode)

@@ -1,3 +1,4 @@
+import atexit
 import multiprocessing
 import os
 import signal
@@ -22,6 +23,11 @@ def count(last, send):
 
 def raise_error(error, send):
     raise error
+
+
+def raise_and_abort(send):
+    atexit.register(os.abort)  # as JAX does if the process that it was connected with has died
+    raise ValueError("the reason")
 
 
 def die(signal_number, send):
@@ -78,6 +84,11 @@ def test_death_arrives_after_the_last_words(tmp_path):
     assert words == "last words"
     assert failure.status == "oom"
     assert "SIGKILL" in failure.error
+
+
+def test_the_reason_is_kept_when_the_end_of_the_process_fails(tmp_path):
+    messages = run(raise_and_abort, log=tmp_path / "log")
+    assert messages == [worker.Failure("error", "ValueError: the reason")]
 
 
 def test_what_killed_a_worker_is_named():
