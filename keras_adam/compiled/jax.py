@@ -65,7 +65,7 @@ class Updater:
             *(n if isinstance(n, float) else ops.convert_to_tensor(n) for n in numbers)
         )
         common = numbers, ops.convert_to_tensor(iterations)
-        parts = self._split(moving, gradients)
+        parts = self._split(moving, gradients, common)
         if len(parts) == 1:
             return self._step(parts[0], gradients, None, common, options)
         totals = self._totals(parts, gradients, common, options)
@@ -73,14 +73,17 @@ class Updater:
             finite = self._step(part, gradients, totals, common, options)
         return finite
 
-    def _split(self, moving: Sequence[int], gradients: Sequence[Any]) -> list[list[int]]:
+    def _split(
+        self, moving: Sequence[int], gradients: Sequence[Any], common: tuple[Numbers, Any]
+    ) -> list[list[int]]:
         """Split the variables that move into parts on the same devices, each with a program.
 
         Sparse gradients have a part each: together, there would be a program for every
         combination of their numbers of rows. In a trace there is only one of them.
         """
-        is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(gradients))
-        if is_traced:
+        # Gradients that a traced function captures are no tracers; what it updates is.
+        leaves = jax.tree.leaves((gradients, self._values(moving), common))
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
             return [list(moving)]
         sparse_ones = [i for i in moving if isinstance(gradients[i], jax_sparse.BCOO)]
         rest = [i for i in moving if i not in sparse_ones]

@@ -1,5 +1,6 @@
 """Two replicas end at the weights that one device reaches on the same batches."""
 
+import contextlib
 import functools
 
 import keras
@@ -80,10 +81,13 @@ def test_two_replicas_are_one_device(options, traced, two_replicas):
     assert int(np.array(optimizer.skipped_steps)) == theirs.skipped
 
 
-def test_outside_of_a_replica_all_copies_are_updated(two_replicas):
+@pytest.mark.parametrize("where", ["in its scope", "outside"])
+def test_outside_of_a_replica_all_copies_are_updated(where, two_replicas):
     with two_replicas.scope():
         variable = keras.Variable([1.0, 2.0])
         optimizer = keras_adam.Adam(0.1)
+        optimizer.build([variable])
+    with two_replicas.scope() if where == "in its scope" else contextlib.nullcontext():
         optimizer.apply([tf.ones(2)], [variable])
     for replica_copy in two_replicas.experimental_local_results(variable.value):
         np.testing.assert_allclose(replica_copy.numpy(), [0.9, 1.9], atol=1e-6)

@@ -55,6 +55,28 @@ def test_variables_on_two_devices():
     run_on_jax(TWO_DEVICES, devices=2)
 
 
+CAPTURED_GRADIENTS = """
+import jax, jax.numpy as jnp, keras, numpy as np
+import keras_adam
+
+ends = []
+for module in (keras_adam, keras.optimizers):
+    variable = keras.Variable(np.ones(2, "float32"))
+    optimizer = module.Adam(0.01)
+    optimizer.build([variable])
+    gradients = [jnp.ones(2)]
+    state = [v.value for v in optimizer.variables]
+    step = jax.jit(lambda weights: optimizer.stateless_apply(state, gradients, weights)[0])
+    ends.append(np.asarray(step([variable.value])[0]))
+np.testing.assert_allclose(*ends, rtol=1e-5)
+"""
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
+def test_a_traced_function_may_capture_gradients():
+    run_on_jax(CAPTURED_GRADIENTS, devices=1)
+
+
 @pytest.mark.parametrize("backend", ["torch", "numpy"])
 def test_other_backends_are_refused_at_construction(backend, monkeypatch):
     import keras_adam

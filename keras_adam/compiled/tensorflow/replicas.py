@@ -30,9 +30,10 @@ def local_replicas(variable: Any) -> Sequence[int]:
 
     """
     strategy = tf.distribute.get_strategy()
-    if strategy.num_replicas_in_sync == 1:
-        return (0,)
     value = _native(variable)
+    if strategy.num_replicas_in_sync == 1:  # also outside of the scope that made the variable
+        is_distributed = isinstance(value, tf.distribute.DistributedValues)
+        return range(len(value.values)) if is_distributed else (0,)
     if not isinstance(value, tf.distribute.DistributedValues):
         raise ValueError(
             f"Variable {getattr(variable, 'path', value.name)!r} was not made under the "
