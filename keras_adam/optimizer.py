@@ -382,6 +382,19 @@ class Adam(keras.optimizers.Adam):
             if hook in own or getattr(type(self), hook) is not getattr(Adam, hook)
         ]
 
+    def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
+        """Set the variables to their averages, with `use_ema`; `fit` calls this at its end.
+
+        The averages of half precision variables with master weights are float32, which Keras
+        would assign as they are.
+        """
+        if not (self.use_ema and self.master_weights):
+            super().finalize_variable_values(var_list)
+            return
+        for variable, average in zip(var_list, self._model_variables_moving_average, strict=True):
+            if average is not None:
+                variable.assign(ops.cast(average, variable.dtype))
+
     def _variables_of(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None) -> Any:
         """Return the variables that the gradients are of, one each."""
         if trainable_variables is None and not self.built:

@@ -10,9 +10,11 @@ from typing import Any
 
 from benchmarks import worker
 from benchmarks.environment import Checked
+from benchmarks.errors import InputError
 from benchmarks.reports import schema
 from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig
+from benchmarks.training import processes
 from benchmarks.training.messages import Epoch, Finished, Progress
 from benchmarks.training.processes import ProcessGroup
 
@@ -46,6 +48,12 @@ def check(
     )
     for message in messages:
         if isinstance(message, worker.Failure):
+            if group is not None and message.input_error is None:
+                raise InputError(  # JAX aborts when it has waited in vain
+                    f"not all {group.processes} processes were there within "
+                    f"{processes.CONNECT_SECONDS} seconds, or one of them ended: {message.error}",
+                    coordinator=group.coordinator,
+                )
             raise message.as_input_error()
         checked = message
     assert checked is not None, "a worker ends with its result or with a Failure"

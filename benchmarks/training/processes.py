@@ -4,6 +4,8 @@ import base64
 import contextlib
 import dataclasses
 import json
+import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +40,7 @@ def join(group: ProcessGroup) -> Iterator[None]:
     """
     import jax
 
+    _wait_for_coordinator(group)
     try:
         jax.distributed.initialize(
             group.coordinator,
@@ -50,9 +53,7 @@ def join(group: ProcessGroup) -> Iterator[None]:
         )
     except Exception as error:
         raise InputError(
-            f"the {group.processes} processes have not found each other within {CONNECT_SECONDS} "
-            f"seconds ({one_line(error)})",
-            coordinator=group.coordinator,
+            f"the processes cannot connect: {one_line(error)}", coordinator=group.coordinator
         ) from error
     counts = Counter(device.process_index for device in jax.devices())
     if len(set(counts.values())) > 1:
@@ -65,6 +66,30 @@ def join(group: ProcessGroup) -> Iterator[None]:
         )
     yield
     jax.distributed.shutdown()  # not after an exception: it would wait for the others
+
+
+def _wait_for_coordinator(group: ProcessGroup) -> None:
+    """Wait until process 0 listens. JAX would wait too, but aborts when it has waited in vain."""
+    host, _, port = group.coordinator.rpartition(":")
+    try:
+        socket.getaddrinfo(host, int(port))
+    except OSError as error:
+        raise InputError(
+            f"there is no such host: {error.strerror}", coordinator=group.coordinator
+        ) from error
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while group.process_id:
+        try:
+            socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise InputError(
+                    f"process 0 has not answered there within {CONNECT_SECONDS} seconds: "
+                    f"{error.strerror}",
+                    coordinator=group.coordinator,
+                ) from error
+            time.sleep(0.2)
 
 
 def share(value: Any) -> Any:

@@ -125,6 +125,22 @@ def test_lazy_rows(arguments):
     np.testing.assert_allclose(found[[1, 4]], 0.96, atol=5e-3)
 
 
+@pytest.mark.parametrize("master_weights", [True, "stochastic"])
+def test_the_averages_are_the_weights_after_fit(master_weights):
+    model = keras.Sequential(
+        [keras.Input((8,), dtype="bfloat16"), keras.layers.Dense(1, dtype="bfloat16")]
+    )
+    model.compile(keras_adam.Adam(0.1, use_ema=True, master_weights=master_weights), "mse")
+    x = np.ones((32, 8), "float32")
+    model.fit(x, x[:, :1], epochs=2, verbose=0)
+    averages = model.optimizer._model_variables_moving_average
+    for weight, average in zip(model.trainable_variables, averages, strict=True):
+        rounded = keras.ops.cast(average, "bfloat16")
+        np.testing.assert_array_equal(
+            *(np.asarray(keras.ops.cast(v, "float32")) for v in (weight, rounded))
+        )
+
+
 def test_bfloat16_model_trains_in_fit():
     keras.utils.set_random_seed(0)
     model = keras.Sequential(

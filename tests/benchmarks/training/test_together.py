@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.commands.runs import process_group
 from benchmarks.errors import InputError
+from benchmarks.training import processes
 from tests.benchmarks.conftest import run_command
 
 TRAIN = ("train", "--dataset", "digits", "--model", "mlp", "--device", "cpu", "--backend", "jax")
@@ -85,6 +86,20 @@ def test_one_dies_and_the_other_stops(tmp_path):
 def test_bad_input(arguments, message):
     with pytest.raises(InputError, match=message):
         process_group(*arguments)
+
+
+def test_a_host_that_is_none_is_said_at_once():
+    group = processes.ProcessGroup("no.such.host.invalid:1", 2, 0)
+    with pytest.raises(InputError, match="no such host"), processes.join(group):
+        pass
+
+
+def test_nobody_answers(monkeypatch):
+    monkeypatch.setattr(processes, "CONNECT_SECONDS", 1)
+    group = processes.ProcessGroup(f"127.0.0.1:{free_port()}", 2, 1)
+    message = "process 0 has not answered there within 1 seconds: Connection refused"
+    with pytest.raises(InputError, match=message), processes.join(group):
+        pass
 
 
 def test_alone():
