@@ -273,7 +273,7 @@ def devices(folder: Path) -> str:
     header = ["devices", "state", "state on one of them, MB", "memory of the process, MB"]
     return table([*header, "images/s", "test accuracy"], lines) + (
         f"\n`{one['model']}` on `{one['dataset']}`, `{one['optimizer']}`, batches of "
-        f"{one['batch_size']}, {found['seed'].nunique()} seeds; medians, of the accuracy the mean. "
+        f"{one['batch_size']}, seeds: {found['seed'].nunique()}; medians, and the mean accuracy. "
         f"{_where(found)}.\n"
     )
 
