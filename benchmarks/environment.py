@@ -27,6 +27,7 @@ class Checked:
 
 def environment(backend: str) -> dict[str, Any]:
     """Return the environment columns of the reports, without `started_at`."""
+    gpus = gpu_names(backend)
     return {
         **versions(backend),
         "host": platform.node() or None,
@@ -34,9 +35,9 @@ def environment(backend: str) -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cores": machine.usable_cores(),
         "memory_gb": round(machine.memory_bytes() / 1e9, 1),
-        "gpu": ", ".join(gpu_names(backend)) or None,
+        "gpu": ", ".join(gpus) or None,
         "xla_flags": os.environ.get("XLA_FLAGS") or None,
-        **_gpu_habits(backend),
+        **(_gpu_habits(backend) if gpus else {"tf32": None, "deterministic": None}),
         **git_state(),
     }
 
@@ -66,10 +67,8 @@ def version(package: str) -> str | None:
         return None
 
 
-def _gpu_habits(backend: str) -> dict[str, bool | None]:
+def _gpu_habits(backend: str) -> dict[str, bool]:
     """Return whether float32 products on a GPU are TF32's, and whether it repeats its results."""
-    if not gpu_names(backend):
-        return {"tf32": None, "deterministic": None}
     if backend == "jax":
         import jax
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmarks.commands.options import DATA_DIR, MANUAL_DIR
+from benchmarks.commands.options import BACKEND, DATA_DIR, MANUAL_DIR
 from benchmarks.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,13 +26,7 @@ def data() -> None:
     required=True,
     help="TFDS name: name, name/config or name:version. Repeatable.",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(["tensorflow", "jax"]),
-    default="tensorflow",
-    show_default=True,
-    help="Of the training. jax needs further files, beside the others; `train` adds them, too.",
-)
+@BACKEND
 @MANUAL_DIR
 @DATA_DIR
 def prepare(
@@ -41,7 +35,8 @@ def prepare(
     """Download a data set, or convert it from original files, once.
 
     Afterwards `train` reads it without a network; the prepared folder can be
-    copied to another machine.
+    copied to another machine. The jax backend needs further files beside the
+    others, which `train` adds, too.
     """
     from benchmarks import worker
 

@@ -52,14 +52,14 @@ def process_group(
 
     `elsewhere` are the options that let others do whole runs; they do not go together.
     """
-    if processes == 1 and coordinator is None and process_id is None:
+    given = {
+        "coordinator": coordinator,
+        "process_id": process_id,
+        "processes": processes if processes > 1 else None,
+    }
+    missing = [name for name, value in given.items() if value is None]
+    if len(missing) == len(given):
         return None
-    given = {"coordinator": coordinator, "process_id": process_id}
-    if processes > 1:
-        given["processes"] = processes
-    missing = [
-        name for name in ("coordinator", "process_id", "processes") if given.get(name) is None
-    ]
     if coordinator is None or process_id is None or missing:
         name = next(name for name in given if name not in missing)
         raise InputError("not without the others", see=missing, **{name: given[name]})

@@ -65,7 +65,7 @@ def follow(
     manual_dir: Path | None,
     send: Send,
 ) -> None:
-    """Do the one thing that process 0 says next; send `Told` first, and `Ended` if it was the last.
+    """Do the one thing that process 0 says next; send `Told` before a run, `Ended` after the last.
 
     Raises:
         InputError: it cannot be done here, or process 0 is not there.

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import tensorflow_datasets as tfds
 from benchmarks.data import batches, images, on_disk, preparation
 from benchmarks.errors import InputError
 from tests.benchmarks.conftest import ROOT
+from tests.benchmarks.data.conftest import damage, shard
 
 
 def load(data_dir, batch_size=32, seed=0, name="digits", **options):
@@ -101,23 +101,6 @@ def test_a_damaged_image_stops_whoever_reads(pictures, in_memory):
         loaded.fill_caches() if in_memory else list(loaded.train)
 
 
-@pytest.fixture
-def copy(data_dir, tmp_path):
-    shutil.copytree(data_dir / "digits", tmp_path / "digits")
-    return tmp_path
-
-
-def array_record(folder, split):
-    (path,) = folder.glob(f"digits/*/digits-{split}.array_record*")
-    return path
-
-
-def damage(folder):
-    verified = []
-    on_disk.verify(on_disk.find(folder), verified.append)
-    return verified[0].damage
-
-
 def cut_off(content):
     return content[:-100]
 
@@ -132,7 +115,7 @@ def change_a_byte(content):
 
 @pytest.mark.parametrize("spoil", [cut_off, halve, change_a_byte])
 def test_a_damaged_array_record_is_named(copy, spoil):
-    path = array_record(copy, "train")
+    path = shard(copy, "train", "array_record")
     path.write_bytes(spoil(path.read_bytes()))
     (line,) = damage(copy)
     assert line.startswith(f"{path}: damaged after record ")

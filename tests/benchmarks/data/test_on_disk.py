@@ -1,6 +1,5 @@
 """What `data list` and `data verify` find."""
 
-import shutil
 import subprocess
 import sys
 
@@ -11,24 +10,7 @@ from benchmarks.commands.data import _remedy
 from benchmarks.data import on_disk
 from benchmarks.errors import InputError
 from tests.benchmarks.conftest import ROOT, run_command
-
-
-@pytest.fixture
-def copy(data_dir, tmp_path):
-    """Prepared digits that may be damaged."""
-    shutil.copytree(data_dir / "digits", tmp_path / "digits")
-    return tmp_path
-
-
-def shard(folder, split):
-    (path,) = folder.glob(f"digits/*/digits-{split}.tfrecord*")
-    return path
-
-
-def damage(folder):
-    verified = []
-    on_disk.verify(on_disk.find(folder), verified.append)
-    return verified[0].damage
+from tests.benchmarks.data.conftest import damage, shard
 
 
 def test_what_is_prepared_is_found(copy):

@@ -1,23 +1,4 @@
-import pytest
-
 from benchmarks.sweeps.pairing import Pairing, group_of
-from benchmarks.sweeps.plan import configurations
-
-
-@pytest.fixture
-def configs():
-    """Of three seeds, two optimizers each."""
-    return configurations(
-        ["digits"],
-        ["mlp"],
-        [("adam", 0.001), ("sgd", 0.1)],
-        3,
-        epochs=1,
-        batch_size=32,
-        device="cpu",
-        backend="tensorflow",
-        jit_compile="auto",
-    )
 
 
 def test_one_host_does_all_in_the_order_of_the_plan(configs):
