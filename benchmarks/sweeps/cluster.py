@@ -22,7 +22,16 @@ CONNECT_SECONDS = 5.0
 TICK_SECONDS = 0.2
 """Between two looks at the workers."""
 
+TAKE_SECONDS = 60.0
+"""In which a worker that has finished a task must hand over what it found."""
+
 CLONE = "finds no benchmarks; start it with PYTHONPATH=. in the root of a clone of this project"
+
+GONE = "the scheduler is gone"
+
+
+class LostError(Exception):
+    """What a task has found cannot be had, for no reason of its own; it must be done again."""
 
 
 @contextlib.contextmanager
@@ -75,7 +84,7 @@ class Cluster:
                 break
             time.sleep(TICK_SECONDS)  # the connection is lost, and Dask tries it again
         else:
-            raise ConnectionError("the scheduler is gone")
+            raise ConnectionError(GONE)
         found = {address: worker["status"] for address, worker in info["workers"].items()}
         if not found and not self._is_empty:
             self.say("The scheduler has no worker; waiting for one ...")
@@ -93,8 +102,12 @@ class Cluster:
 
         Raises:
             InputError: it does not find this project. A task would end it.
+            LostError: the connection is lost.
         """
-        found = self.client.run(find_spec, "benchmarks", workers=[address], on_error="ignore")
+        try:
+            found = self.client.run(find_spec, "benchmarks", workers=[address], on_error="ignore")
+        except OSError as error:
+            raise LostError from error
         if found.get(address, True) is None:
             raise InputError(f"worker {address} {CLONE}")
         return self.submit(address, on_worker.check, *self._check)
@@ -104,13 +117,31 @@ class Cluster:
 
         Raises:
             InputError: the worker would fail in every run.
+            LostError: the check must be done again.
         """
         try:
-            self.checked[address] = future.result()
+            self.checked[address] = self.take(future)
+        except LostError:
+            raise
         except InputError as error:
             raise error.at(f"worker {address}") from error
         except Exception as error:
             raise InputError(f"worker {address}: {one_line(error)}") from error
+
+    def take(self, future: Any) -> Any:
+        """Return what a task has returned, or raise what it has raised.
+
+        Raises:
+            LostError: its worker or the scheduler was lost before, or on the way here.
+        """
+        try:
+            return future.result(timeout=TAKE_SECONDS)
+        except (distributed.KilledWorker, InterruptedError) as error:  # it came back, or it ends
+            raise LostError from error
+        except Exception as error:
+            if future.status == "error":
+                raise
+            raise LostError from error
 
     def check(
         self,
@@ -125,7 +156,11 @@ class Cluster:
             InputError: a worker would fail in every run, or two have unlike devices.
             ConnectionError: the scheduler is gone.
         """
-        if self.client.run_on_scheduler(find_spec, "benchmarks") is None:
+        try:
+            found = self.client.run_on_scheduler(find_spec, "benchmarks")
+        except OSError as error:
+            raise ConnectionError(GONE) from error
+        if found is None:
             raise InputError(f"the scheduler {CLONE}")
         versions = environment.versions(configs[0].backend)
         expected = {**versions, "commit": environment.git_state()["commit"]}
@@ -134,12 +169,14 @@ class Cluster:
         while futures or not self.checked:
             there = self.workers()
             for address in there.keys() - futures.keys() - self.checked.keys():
-                futures[address] = self.submit_check(address)
+                with contextlib.suppress(LostError):
+                    futures[address] = self.submit_check(address)
             for address in list(futures):
                 if address not in there:
                     del futures[address]
                 elif futures[address].done():
-                    self.take_check(address, futures.pop(address))
+                    with contextlib.suppress(LostError):
+                        self.take_check(address, futures.pop(address))
             time.sleep(TICK_SECONDS)
         devices = {checked.device: address for address, checked in self.checked.items()}
         if len(devices) > 1:

@@ -9,20 +9,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import distributed
-
 from benchmarks.errors import InputError, one_line
 from benchmarks.reports import schema
 from benchmarks.run import RunConfig
 from benchmarks.sweeps import here, on_worker, results
-from benchmarks.sweeps.cluster import TICK_SECONDS, Cluster, absolute
+from benchmarks.sweeps.cluster import TICK_SECONDS, Cluster, LostError, absolute
 from benchmarks.sweeps.display import Display
 from benchmarks.sweeps.pairing import Group, Pairing
 from benchmarks.sweeps.writer import Writer
 from benchmarks.training.messages import Epoch
-
-RESULT_SECONDS = 60.0
-"""In which a worker that has finished a run must hand over what it found."""
 
 MOST_LOSSES = 3
 """A run with which so many workers died has failed: it may be what kills them."""
@@ -52,15 +47,6 @@ def run_all(
         sweep.collect(there)
         sweep.hand_out(there, options)
         time.sleep(TICK_SECONDS)
-
-
-LOST = (
-    distributed.CancelledError,  # the connection to the scheduler was lost for a moment
-    distributed.KilledWorker,  # a worker came back at the same address
-    InterruptedError,  # the worker is about to end
-    TimeoutError,  # it has died since it finished
-)
-"""How a run ends that must be done again."""
 
 
 @dataclasses.dataclass
@@ -136,17 +122,18 @@ class _Sweep:
 
     @contextlib.contextmanager
     def _refusing(self, address: str) -> Iterator[None]:
-        """Leave out a worker that came later and is not fit."""
+        """Leave out a worker that came later and is not fit; a check that was lost comes again."""
         try:
-            yield
+            with contextlib.suppress(LostError):
+                yield
         except InputError as error:
             self._refused.add(address)
             self._cluster.say(f"Left out: {error}")
 
     def _take_run(self, address: str, job: _Job, config: RunConfig) -> None:
         try:
-            row, epochs, files = job.future.result(timeout=RESULT_SECONDS)
-        except LOST:
+            row, epochs, files = self._cluster.take(job.future)
+        except LostError:
             self._lose(address, job, config)
             return
         except Exception as error:  # of the worker itself: that of a run is in its row

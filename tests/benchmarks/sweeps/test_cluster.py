@@ -6,10 +6,13 @@ import re
 import socket
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
+from distributed import Client
 
+from benchmarks.sweeps.cluster import TICK_SECONDS, LostError, at
 from tests.benchmarks.conftest import ROOT, run_command
 
 TRAIN = ("train", "--model", "mlp", "--epochs", 1, "--max-steps", 5, "--device", "cpu")
@@ -120,6 +123,36 @@ def test_workers_die_then_the_scheduler_and_every_row_is_there_once(dask, data_d
     assert sorted(epochs["run_id"]) == sorted(runs["run_id"])
     assert runs["runs_on_host"].tolist() == [3] * len(before) + [1] * (6 - len(before))
     assert not list(folder.glob("*.backup"))
+
+
+@pytest.fixture
+def one_worker(dask):
+    """The cluster, and the address of its only worker."""
+    dask.worker()
+    Client(dask.address, timeout=60, set_as_default=False).close()  # the scheduler is up
+    with at(dask.address, print) as cluster:
+        while not (there := cluster.workers()):
+            time.sleep(TICK_SECONDS)
+        yield cluster, next(iter(there))
+
+
+def test_a_run_that_ends_just_before_the_scheduler_has_not_failed(dask, one_worker):
+    """Its result is there, and the way to it is gone."""
+    cluster, address = one_worker
+    future = cluster.submit(address, len, "three")
+    while not future.done():
+        time.sleep(TICK_SECONDS)
+    dask.scheduler.kill()
+    with pytest.raises(LostError):
+        cluster.take(future)
+    with pytest.raises(ConnectionError, match="the scheduler is gone"):
+        cluster.workers()
+
+
+def test_what_a_task_raises_is_its_own(one_worker):
+    cluster, address = one_worker
+    with pytest.raises(OSError, match="No such file"):
+        cluster.take(cluster.submit(address, os.stat, "/there/is/no/such/file"))
 
 
 def test_workers_of_this_machine(command, data_dir, tmp_path):
