@@ -136,7 +136,8 @@ class Cluster:
         """
         try:
             return future.result(timeout=TAKE_SECONDS)
-        except (distributed.KilledWorker, InterruptedError) as error:  # it came back, or it ends
+        except (distributed.KilledWorker, InterruptedError) as error:
+            # The worker died and came back at the same address, or it is about to end.
             raise LostError from error
         except Exception as error:
             if future.status == "error":
