@@ -14,7 +14,7 @@ GPU_PACKAGE := $(if $(filter jax,$(BACKEND)),jax[cuda12],tensorflow[and-cuda])
 
 bench-gpu: .venv/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check '$(GPU_PACKAGE)'
-	$(BIN)/python -m benchmarks.gpu_evidence --backend $(BACKEND)
+	$(BIN)/python -m benchmarks.publish.gpu_evidence --backend $(BACKEND)
 
 test: .venv/.installed
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -34,12 +34,12 @@ docs:
 
 # Tables and picture of README.md and docs/, from the CSV files in results/.
 evidence: .venv/.installed
-	$(BIN)/python -m benchmarks.reports.evidence
+	$(BIN)/python -m benchmarks.publish.evidence
 
 # Every published folder anew, into results/anew/: hours. make results ONLY=update for one of them.
 results: .venv/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[benchmarks,test,peers,gpu-programs]'
-	$(BIN)/python -m benchmarks.reproduce $(ONLY)
+	$(BIN)/python -m benchmarks.publish.reproduce $(ONLY)
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

@@ -15,8 +15,9 @@ from rich.console import Console
 from benchmarks.__main__ import cli
 from benchmarks.commands import terminal
 from benchmarks.programs import hlo
-from benchmarks.reports import csv_file, evidence, schema
-from benchmarks.reports.evidence_tables import digits
+from benchmarks.publish import evidence
+from benchmarks.publish.evidence_tables import digits
+from benchmarks.store import csv_file, schema
 
 ROOT = Path(__file__).parents[1]
 PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in evidence.documents(ROOT)}

@@ -13,8 +13,8 @@ import click
 from benchmarks.errors import InputError
 
 if TYPE_CHECKING:
-    from benchmarks.reports.comparison import Comparison
-    from benchmarks.reports.gate import Outcome
+    from benchmarks.analysis.comparison import Comparison
+    from benchmarks.analysis.gate import Outcome
 
 MOST_TABLES = 40
 """On the terminal; of more, only the verdicts are counted."""
@@ -81,8 +81,8 @@ def compare(
         )
     size = None if max_regression is None else percent(max_regression)
 
-    from benchmarks.reports import comparison, gate, programs
-    from benchmarks.reports import metrics as measured
+    from benchmarks.analysis import comparison, gate, programs
+    from benchmarks.analysis import metrics as measured
 
     if any(programs.is_in(folder) for folder in folders):
         from benchmarks.commands import compare_programs

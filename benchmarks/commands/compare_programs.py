@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.analysis import programs
+from benchmarks.analysis.programs import Change
 from benchmarks.commands import terminal
 from benchmarks.errors import InputError
-from benchmarks.reports import programs
-from benchmarks.reports.programs import Change
 
 
 def changes(

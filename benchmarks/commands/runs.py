@@ -182,7 +182,7 @@ def run_sweep(
 ) -> "pd.DataFrame":
     """Do the runs that have no result in `folder`, which is held; return the rows of all."""
     from benchmarks.environment import peer_versions
-    from benchmarks.reports.folder import open_folder
+    from benchmarks.store.folder import open_folder
     from benchmarks.sweeps import results, sweep
     from benchmarks.sweeps.display import Display
 

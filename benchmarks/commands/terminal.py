@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.reports import trials
-from benchmarks.reports.csv_file import Row
+from benchmarks.analysis import trials
+from benchmarks.store.csv_file import Row
 
 
 def console() -> Console:

@@ -117,7 +117,7 @@ def train(
 
     # Only now, so that help and bad input do not wait for pandas.
     from benchmarks.commands import terminal
-    from benchmarks.reports import schema
+    from benchmarks.store import schema
     from benchmarks.sweeps import plan, results
 
     if from_tune is None:

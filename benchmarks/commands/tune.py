@@ -101,10 +101,10 @@ def tune(
 
     import pandas as pd
 
+    from benchmarks.analysis import trials as outcome
     from benchmarks.commands import terminal
-    from benchmarks.reports import csv_file, schema
-    from benchmarks.reports import trials as outcome
     from benchmarks.search import plan
+    from benchmarks.store import csv_file, schema
     from benchmarks.sweeps import results
 
     problems = [

@@ -93,7 +93,7 @@ def update(
 
     from benchmarks.commands import terminal
     from benchmarks.environment import peer_versions
-    from benchmarks.reports.folder import open_folder
+    from benchmarks.store.folder import open_folder
     from benchmarks.updates import competitors, race
 
     if not modes:

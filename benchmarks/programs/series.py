@@ -8,9 +8,9 @@ from pathlib import Path
 from benchmarks import worker
 from benchmarks.programs import targets
 from benchmarks.programs.compiler import Compiled, Job
-from benchmarks.reports import csv_file, schema
-from benchmarks.reports.csv_file import Row
-from benchmarks.reports.folder import open_folder
+from benchmarks.store import csv_file, schema
+from benchmarks.store.csv_file import Row
+from benchmarks.store.folder import open_folder
 
 
 def run(

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.analysis import observations, programs, trials
+from benchmarks.analysis.comparison import Comparison, within_observations
 from benchmarks.errors import InputError
-from benchmarks.reports import csv_file, observations, programs, schema, trials
-from benchmarks.reports.comparison import Comparison, within_observations
 from benchmarks.reports.page import Block, Heading, Items, Plot, Table, Text, to_html, to_markdown
 from benchmarks.reports.sections import comparing, racing, searching, training
+from benchmarks.reports.sections import programs as compiled
+from benchmarks.store import csv_file, schema
 
 MOST_LINES = 50
 """Of failures and warnings: more are counted."""
@@ -50,7 +52,7 @@ def blocks(folder: Path) -> Iterator[Block]:
     if programs.is_in(folder):
         yield Heading(folder.resolve().name, level=1)
         yield from _what_and_where(folder, programs.read(folder))
-        yield from programs.section(folder)
+        yield from compiled.section(folder)
         return
     runs = csv_file.read_if_there(folder / "runs.csv", schema.RUNS)
     comparisons: list[Comparison] = []

@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.analysis.trials import is_logarithmic, is_range
 from benchmarks.errors import InputError
-from benchmarks.reports.trials import is_logarithmic, is_range
 from benchmarks.run import OptimizerSpec
 
 DIMENSIONS = 16

@@ -12,11 +12,12 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.analysis import trials
 from benchmarks.errors import InputError
-from benchmarks.reports import csv_file, schema, trials
-from benchmarks.reports.csv_file import Row
 from benchmarks.run import OptimizerSpec, RunConfig
 from benchmarks.search.draws import draw, space
+from benchmarks.store import csv_file, schema
+from benchmarks.store.csv_file import Row
 
 
 @dataclasses.dataclass(frozen=True)

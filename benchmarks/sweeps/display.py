@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column
 
-from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig
+from benchmarks.store.csv_file import Row
 from benchmarks.training import messages
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from benchmarks import worker
 from benchmarks.environment import Checked
 from benchmarks.errors import InputError
-from benchmarks.reports import schema
-from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig
+from benchmarks.store import schema
+from benchmarks.store.csv_file import Row
 from benchmarks.training import processes
 from benchmarks.training.messages import Epoch, Finished, Progress
 from benchmarks.training.processes import ProcessGroup

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import InputError, one_line
-from benchmarks.reports import schema
 from benchmarks.run import RunConfig
+from benchmarks.store import schema
 from benchmarks.sweeps import here, on_worker, results
 from benchmarks.sweeps.cluster import TICK_SECONDS, Cluster, LostError, absolute
 from benchmarks.sweeps.display import Display

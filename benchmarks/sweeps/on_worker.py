@@ -15,8 +15,8 @@ from distributed.core import Status
 from benchmarks import environment
 from benchmarks.environment import Checked
 from benchmarks.errors import InputError
-from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig
+from benchmarks.store.csv_file import Row
 from benchmarks.sweeps import here
 from benchmarks.training.messages import Epoch, Progress
 

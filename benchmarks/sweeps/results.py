@@ -8,8 +8,8 @@ import filelock
 import pandas as pd
 
 from benchmarks.errors import InputError
-from benchmarks.reports import csv_file, schema
 from benchmarks.run import RunConfig
+from benchmarks.store import csv_file, schema
 
 LOCK = "sweep.lock"
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.errors import InputError
-from benchmarks.reports import schema
-from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig
+from benchmarks.store import schema
+from benchmarks.store.csv_file import Row
 from benchmarks.sweeps import here
 from benchmarks.sweeps.display import Display
 from benchmarks.sweeps.writer import Writer

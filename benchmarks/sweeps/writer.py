@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.errors import InputError
-from benchmarks.reports import csv_file, schema
-from benchmarks.reports.csv_file import Row
+from benchmarks.store import csv_file, schema
+from benchmarks.store.csv_file import Row
 
 
 class Writer:

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig
+from benchmarks.store.csv_file import Row
 
 
 @dataclasses.dataclass(frozen=True)

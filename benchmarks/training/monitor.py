@@ -11,8 +11,8 @@ import keras
 
 from benchmarks.data.batches import Data
 from benchmarks.device import synchronize
-from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig
+from benchmarks.store.csv_file import Row
 from benchmarks.training.clock import TrainingClock
 from benchmarks.training.evaluation import evaluate
 from benchmarks.training.messages import Epoch, Progress

@@ -13,8 +13,8 @@ from benchmarks import device as devices
 from benchmarks import environment, models, optimizers
 from benchmarks.data import batches, image_folder, preparation
 from benchmarks.errors import InputError, one_line
-from benchmarks.reports.csv_file import Row
 from benchmarks.run import RunConfig, parse_optimizer
+from benchmarks.store.csv_file import Row
 from benchmarks.training import replicas
 from benchmarks.training.backup import Backup
 from benchmarks.training.clock import median_ms

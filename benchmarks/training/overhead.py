@@ -14,9 +14,9 @@ import keras
 
 from benchmarks import environment, models, optimizers
 from benchmarks.data import batches, preparation
-from benchmarks.reports import csv_file, schema
-from benchmarks.reports.folder import open_folder
 from benchmarks.run import RunConfig, parse_optimizer
+from benchmarks.store import csv_file, schema
+from benchmarks.store.folder import open_folder
 from benchmarks.training.monitor import Monitor
 
 EPOCHS = 5

@@ -17,10 +17,11 @@ import numpy as np
 
 from benchmarks import environment, optimizers
 from benchmarks.device import synchronize
-from benchmarks.reports import csv_file, plots, schema
-from benchmarks.reports.csv_file import Row
-from benchmarks.reports.folder import open_folder
+from benchmarks.reports import plots
 from benchmarks.run import parse_optimizer
+from benchmarks.store import csv_file, schema
+from benchmarks.store.csv_file import Row
+from benchmarks.store.folder import open_folder
 from benchmarks.updates import peers
 
 COUNTS = (4, 8, 20, 60, 200, 800)

@@ -18,8 +18,8 @@ from rich.table import Table
 from benchmarks import worker
 from benchmarks.environment import Checked, version
 from benchmarks.errors import InputError
-from benchmarks.reports import csv_file, schema
-from benchmarks.reports.csv_file import Row
+from benchmarks.store import csv_file, schema
+from benchmarks.store.csv_file import Row
 from benchmarks.updates import bandwidth, peers, training_step
 from benchmarks.updates.competitors import LIMITS, Competitor, FailedError, Process
 from benchmarks.updates.shapes import Shapes, parameters

@@ -3,7 +3,7 @@ import subprocess
 import pytest
 
 from benchmarks import environment
-from benchmarks.reports import schema
+from benchmarks.store import schema
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from benchmarks.reports.comparison import Comparison, in_words
-from benchmarks.reports.metrics import in_changes
+from benchmarks.analysis.comparison import Comparison, in_words
+from benchmarks.analysis.metrics import in_changes
 from benchmarks.reports.page import Block, Heading, Table, Text
 
 MOST_TABLES = 8

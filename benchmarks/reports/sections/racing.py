@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.reports import csv_file, plots, schema
-from benchmarks.reports.comparison import Comparison
+from benchmarks.analysis.comparison import Comparison
+from benchmarks.reports import plots
 from benchmarks.reports.page import Block, Heading, Plot, Table, Text
 from benchmarks.reports.sections import comparing
+from benchmarks.store import csv_file, schema
 
 
 def sections(folder: Path, comparisons: Sequence[Comparison]) -> Iterator[Block]:

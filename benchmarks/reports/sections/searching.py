@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from benchmarks.reports import plots, trials
+from benchmarks.analysis import trials
+from benchmarks.reports import plots
 from benchmarks.reports.page import Block, Heading, Items, Plot, Table, Text
 
 MOST_FINALISTS = 10

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from benchmarks.analysis.comparison import Comparison, default_baseline
 from benchmarks.reports import plots
-from benchmarks.reports.comparison import Comparison, default_baseline
 from benchmarks.reports.page import Block, Details, Heading, Plot, Table, Text
 from benchmarks.reports.sections import comparing
 from benchmarks.reports.sections.comparing import MOST_PROBLEMS

@@ -7,7 +7,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from benchmarks.reports import schema
+from benchmarks.store import schema
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from benchmarks.errors import InputError
 from benchmarks.programs import series, targets
 from benchmarks.programs.compiler import Compiled, Job
 from benchmarks.programs.wheels import WHEELS
-from benchmarks.reports import csv_file, schema
+from benchmarks.store import csv_file, schema
 from tests.benchmarks.conftest import ROOT
 
 

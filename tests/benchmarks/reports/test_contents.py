@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from benchmarks.errors import InputError
-from benchmarks.reports import contents, csv_file, page, schema
+from benchmarks.reports import contents, page
+from benchmarks.store import csv_file, schema
+from tests.benchmarks.analysis.test_comparison import write
 from tests.benchmarks.conftest import ROOT
-from tests.benchmarks.reports.test_comparison import write
 
 EVIL = "adam(name='<script>document.title=1</script>$x$')"
 

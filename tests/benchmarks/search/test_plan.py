@@ -8,13 +8,15 @@ import pytest
 
 from benchmarks import worker
 from benchmarks.__main__ import main
+from benchmarks.analysis import comparison, trials
 from benchmarks.environment import Checked
 from benchmarks.errors import InputError
-from benchmarks.reports import comparison, contents, csv_file, page, schema, trials
+from benchmarks.reports import contents, page
 from benchmarks.run import parse_optimizer
 from benchmarks.search import draws
 from benchmarks.search.plan import finalists, rows
 from benchmarks.search.plan import plan as plan_search
+from benchmarks.store import csv_file, schema
 from benchmarks.sweeps import plan as sweep_plan
 from benchmarks.training.messages import Epoch, Finished
 

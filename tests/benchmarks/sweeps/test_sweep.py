@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from benchmarks import worker
-from benchmarks.reports import csv_file, schema
-from benchmarks.reports.folder import open_folder
+from benchmarks.store import csv_file, schema
+from benchmarks.store.folder import open_folder
 from benchmarks.sweeps import plan, results, sweep
 from benchmarks.training.messages import Epoch, Finished
 from tests.benchmarks.conftest import ROOT, run_command

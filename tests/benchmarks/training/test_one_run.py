@@ -9,7 +9,7 @@ from benchmarks import models
 from benchmarks.data import batches
 from benchmarks.environment import Checked
 from benchmarks.errors import InputError
-from benchmarks.reports import schema
+from benchmarks.store import schema
 from benchmarks.training import backup, one_run
 from benchmarks.training.messages import Epoch, Finished, Progress
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from benchmarks.reports import schema
+from benchmarks.store import schema
 from benchmarks.updates import grid
 
 

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from benchmarks.errors import InputError
-from benchmarks.reports import schema
 from benchmarks.run import parse_optimizer
+from benchmarks.store import schema
 from benchmarks.updates import (
     bandwidth,
     competitors,

@@ -1,4 +1,4 @@
-"""Measure the published results anew: `python -m benchmarks.reproduce [NAME ...]`.
+"""Measure the published results anew: `python -m benchmarks.publish.reproduce [NAME ...]`.
 
 Every folder below results/ has its command in command.txt. It is run with results/anew/NAME in
 place of results/NAME, so that `compare` can put both side by side.

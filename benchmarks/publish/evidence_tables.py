@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.reports import csv_file, observations, schema, statistics
-from benchmarks.reports import wire as costs
+from benchmarks.analysis import observations, statistics
+from benchmarks.publish import wire as costs
+from benchmarks.store import csv_file, schema
 
 IMAGES_A_DEVICE = 64
 """In the costs of the wire."""

@@ -13,7 +13,7 @@ import filelock
 import pandas as pd
 
 from benchmarks.errors import InputError, one_line
-from benchmarks.reports.schema import LATER, STATUSES, Schema
+from benchmarks.store.schema import LATER, STATUSES, Schema
 
 Row = dict[str, Any]
 """Column name to value; a column that was not measured is None or left out."""

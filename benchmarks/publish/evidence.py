@@ -1,4 +1,4 @@
-"""The numbers in README and docs, made from the results: `python -m benchmarks.reports.evidence`.
+"""The numbers in README and docs, made from the results: `python -m benchmarks.publish.evidence`.
 
 A document asks for a table with two comments, and gets what stands between them:
 
@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.errors import InputError
-from benchmarks.reports import evidence_picture
-from benchmarks.reports.evidence_tables import TABLES
+from benchmarks.publish import picture as evidence_picture
+from benchmarks.publish.evidence_tables import TABLES
 
 ROOT = Path(__file__).parents[2]
 PICTURE = Path("docs") / "update.svg"

@@ -6,10 +6,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from benchmarks.analysis import comparison, gate, statistics
+from benchmarks.analysis.metrics import METRICS
+from benchmarks.analysis.observations import PROBLEM
 from benchmarks.errors import InputError
-from benchmarks.reports import comparison, csv_file, gate, schema, statistics
-from benchmarks.reports.metrics import METRICS
-from benchmarks.reports.observations import PROBLEM
+from benchmarks.store import csv_file, schema
 from tests.benchmarks.conftest import ROOT
 
 RUN = {
@@ -442,9 +443,9 @@ def test_targets_missed_may_be_chance_or_not(tmp_path, seeds, expected):
 
 def simulate(slowdown, n, noise=0.03, count=1500):
     """Return how often a true slowdown is called what, at a gate of 5 %."""
-    from benchmarks.reports.comparison import Comparison
-    from benchmarks.reports.metrics import METRICS
-    from benchmarks.reports.statistics import ratio
+    from benchmarks.analysis.comparison import Comparison
+    from benchmarks.analysis.metrics import METRICS
+    from benchmarks.analysis.statistics import ratio
 
     generator = np.random.default_rng(n)
     states = []
@@ -651,5 +652,5 @@ def test_bad_input_is_one_line(arguments, message):
 
 
 def test_without_tensorflow():
-    code = "import sys, benchmarks.reports.comparison; assert 'tensorflow' not in sys.modules"
+    code = "import sys, benchmarks.analysis.comparison; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.reports import wire
+from benchmarks.publish import wire
 
 
 @pytest.mark.parametrize("devices", [2, 3, 8, 50])

@@ -3,8 +3,8 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from benchmarks.reports import csv_file, schema
 from benchmarks.run import RunConfig
+from benchmarks.store import csv_file, schema
 from tests.benchmarks.conftest import ROOT
 
 # The columns are a promise to those who read the reports.

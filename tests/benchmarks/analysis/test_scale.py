@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.reports import schema
+from benchmarks.store import schema
 from tests.benchmarks.conftest import ROOT
 
 EPOCHS = 20

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from benchmarks.errors import InputError
-from benchmarks.reports import csv_file, schema
+from benchmarks.store import csv_file, schema
 
 
 def test_rows_come_back_as_they_were_written(tmp_path):
@@ -98,7 +98,7 @@ def test_the_rows_of_a_run_can_be_removed(tmp_path):
 WRITE = """
 import sys
 from pathlib import Path
-from benchmarks.reports import csv_file, schema
+from benchmarks.store import csv_file, schema
 for number in range(50):
     csv_file.append(Path(sys.argv[1]), schema.EPOCHS, [{"run_id": sys.argv[2], "epoch": number}])
     csv_file.remove(Path(sys.argv[1]), ["none", *([sys.argv[2]] if number == 25 else [])])

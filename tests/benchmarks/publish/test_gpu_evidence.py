@@ -7,9 +7,9 @@ import tarfile
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import gpu_evidence
 from benchmarks.commands import train, update
-from benchmarks.gpu_evidence import Part
+from benchmarks.publish import gpu_evidence
+from benchmarks.publish.gpu_evidence import Part
 from tests.benchmarks.conftest import ROOT
 
 
@@ -54,7 +54,7 @@ def test_a_part_that_fails_or_takes_too_long_does_not_cost_the_others(tmp_path, 
 
 def test_without_a_gpu_it_says_so_and_writes_nothing(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu_evidence", "--output", tmp_path / "new"],
+        [sys.executable, "-m", "benchmarks.publish.gpu_evidence", "--output", tmp_path / "new"],
         cwd=ROOT,
         env={"CUDA_VISIBLE_DEVICES": "-1", "PATH": "/usr/bin:/bin"},
         capture_output=True,

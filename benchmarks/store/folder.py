@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from benchmarks.errors import InputError
-from benchmarks.reports.csv_file import Row
+from benchmarks.store.csv_file import Row
 
 
 def open_folder(folder: Path, command: str, environment: Row) -> None:

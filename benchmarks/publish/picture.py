@@ -6,8 +6,8 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.reports import csv_file, schema
-from benchmarks.reports.evidence_tables import NAMES, digits
+from benchmarks.publish.evidence_tables import NAMES, digits
+from benchmarks.store import csv_file, schema
 
 MODES = {"eager": "called from Python", "graph": "inside a tf.function", "xla": "inside XLA"}
 OURS, OTHERS = "#1f6feb", "#8b949e"

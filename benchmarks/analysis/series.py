@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks.analysis import observations
+from benchmarks.analysis.metrics import METRICS, Metric
+from benchmarks.analysis.statistics import spread
 from benchmarks.errors import InputError
-from benchmarks.reports import observations
-from benchmarks.reports.metrics import METRICS, Metric
-from benchmarks.reports.statistics import spread
 
 LARGEST_SPREAD = 0.1
 """Of the timings of equal runs; above it, something else had the machine too."""

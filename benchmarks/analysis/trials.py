@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.reports import csv_file, schema
 from benchmarks.run import parse_optimizer
+from benchmarks.store import csv_file, schema
 
 EDGE = 0.05
 """A best value so close to an end of its range, in parts of it, may be better beyond."""

@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from benchmarks.reports import trials
+from benchmarks.analysis import trials
 
 ADAM = "adam(learning_rate=[0.0001, 1.0])"
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.analysis import trials
 from benchmarks.errors import InputError
-from benchmarks.reports import csv_file, schema, trials
 from benchmarks.run import RunConfig
+from benchmarks.store import csv_file, schema
 
 PROBLEM = tuple(
     column

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from benchmarks.analysis import programs
 from benchmarks.errors import InputError
-from benchmarks.reports import csv_file, programs, schema
 from benchmarks.reports.page import to_markdown
+from benchmarks.reports.sections import programs as compiled
+from benchmarks.store import csv_file, schema
 
 
 def write(folder, *rows, **columns):
@@ -92,12 +94,12 @@ def test_bad_input(folder, tmp_path):
 
 
 def test_a_page_shows_every_program(folder, tmp_path):
-    page = to_markdown(list(programs.section(folder)))
+    page = to_markdown(list(compiled.section(folder)))
     assert "resnet50 update on h100, float32" in page
     assert "resnet50 step on h100, float32, batches of 64" in page
     assert page.count("| adam |") == 2
     assert page.count("int8") == 1
-    assert list(programs.section(tmp_path)) == []
+    assert list(compiled.section(tmp_path)) == []
 
 
 def test_compare_reads_the_folder(command, folder, tmp_path):

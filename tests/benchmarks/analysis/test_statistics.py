@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.reports import statistics
+from benchmarks.analysis import statistics
 
 
 def test_the_ratio_of_pairs():

@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.reports.comparison import Comparison
-from benchmarks.reports.metrics import in_changes
-from benchmarks.reports.statistics import CONFIDENCE, holm, sign_test
+from benchmarks.analysis.comparison import Comparison
+from benchmarks.analysis.metrics import in_changes
+from benchmarks.analysis.statistics import CONFIDENCE, holm, sign_test
 
 State = Literal["excluded", "shown", "inconclusive"]
 

@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.errors import InputError
-from benchmarks.names import nearest
-from benchmarks.reports import observations, schema, series
-from benchmarks.reports.metrics import METRICS, Metric, in_changes, in_size
-from benchmarks.reports.series import ByProblem, Series
-from benchmarks.reports.statistics import (
+from benchmarks.analysis import observations, series
+from benchmarks.analysis.metrics import METRICS, Metric, in_changes, in_size
+from benchmarks.analysis.series import ByProblem, Series
+from benchmarks.analysis.statistics import (
     CONFIDENCE,
     Effect,
     difference,
@@ -22,6 +20,9 @@ from benchmarks.reports.statistics import (
     ratio,
     rounding,
 )
+from benchmarks.errors import InputError
+from benchmarks.names import nearest
+from benchmarks.store import schema
 
 CODE = ("keras_adam", "commit", "dirty")
 """The columns of the environment that may differ in a comparison of two versions."""

@@ -1,0 +1,1 @@
+"""What makes this project's own documents and published folders."""
