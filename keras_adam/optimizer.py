@@ -9,12 +9,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_adam import blocks, distribution, rule, saving, state, validate
+from keras_adam import distribution, saving, validate
+from keras_adam.arguments import read_numbers, read_options
+from keras_adam.backends.interface import Entry, updater_class, without_autograph
 from keras_adam.built import BuiltVariables
-from keras_adam.compiled import Entry, updater_class, without_autograph
 from keras_adam.describe import describe
-from keras_adam.options import read_numbers, read_options
-from keras_adam.rule import Slots
+from keras_adam.math import adam, blocks, storage
+from keras_adam.math.adam import Slots
 
 # What we use of Keras that is not public, all of it in this file: the helpers of
 # `BaseOptimizer.apply`, which this class replaces to update all variables at once,
@@ -248,8 +249,8 @@ class Adam(keras.optimizers.Adam):
         """
         variable = reference_variable
         dtype = keras.backend.standardize_dtype(variable.dtype)
-        has_master = bool(self.master_weights) and dtype != rule.compute_dtype(dtype)
-        dtype = state.slot_dtype(name or "", variable.shape, dtype, self.state_dtype, has_master)
+        has_master = bool(self.master_weights) and dtype != adam.compute_dtype(dtype)
+        dtype = storage.slot_dtype(name or "", variable.shape, dtype, self.state_dtype, has_master)
         layout = distribution.slot_layout(variable.shape)
         self._slot_arguments = {"dtype": dtype, **({"layout": layout} if layout else {})}
         try:
@@ -273,7 +274,7 @@ class Adam(keras.optimizers.Adam):
             return
         for variable in self._trainable_variables:
             dtype = keras.backend.standardize_dtype(variable.dtype)
-            if dtype == rule.compute_dtype(dtype) or getattr(
+            if dtype == adam.compute_dtype(dtype) or getattr(
                 variable, "overwrite_with_gradient", False
             ):
                 continue

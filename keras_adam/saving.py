@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_adam import blocks, state
-from keras_adam.blocks import Quantized
+from keras_adam.math import blocks, storage
+from keras_adam.math.blocks import Quantized
 
 
 class Saved(NamedTuple):
@@ -63,7 +63,7 @@ def set_values(optimizer_name: str, saved: Saved, values: Saved) -> None:
         stored = Quantized(value, next(scales)) if _is_codes(value) else value
         if not _is_codes(variable):
             # Whole numbers, which count steps, stay what they are.
-            decoded = state.decode_slot(stored, "float32") if _is_codes(value) else value
+            decoded = storage.decode_slot(stored, "float32") if _is_codes(value) else value
             assignments.append((variable, decoded))
             continue
         if not _is_codes(value):

@@ -80,8 +80,8 @@ def test_bytes_of_an_update_on_a_cpu_are_those_of_its_program(file, loops, bytes
 
 
 def test_sizes_are_those_of_the_code():
-    from keras_adam import blocks as in_blocks
-    from keras_adam.compiled.tensorflow import plain_adam, routes
+    from keras_adam.backends.tensorflow import plain_adam, routes
+    from keras_adam.math import blocks as in_blocks
 
     how, compact = PAGES["docs/how-it-works.md"], PAGES["docs/state-dtype.md"]
     least = f"{routes.LEAST_NUMBERS_TO_SPLIT:,}"

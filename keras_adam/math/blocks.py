@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from keras import ops
 from keras.backend import standardize_dtype
 
-from keras_adam.compiled.bits import bitcast
-from keras_adam.rule import Array
+from keras_adam.math.adam import Array
+from keras_adam.math.bits import bitcast
 
 BLOCK_SIZE = 256
 """How many numbers share a scale."""

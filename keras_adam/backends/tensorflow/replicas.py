@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_adam import state
-from keras_adam.compiled import Entry
+from keras_adam.backends.interface import Entry
+from keras_adam.math import storage
 
 
 def sum_over_replicas(gradients: Sequence[Any]) -> list[Any]:
@@ -51,7 +51,7 @@ def local_replicas(variable: Any) -> Sequence[int]:
 
 def local_entry(entry: Entry, replica: int) -> Entry:
     """Return the entry with the `tf.Variable`s of one replica of this process."""
-    slots = state.map_arrays(lambda variable: _copy_of(variable, replica), entry.slots)
+    slots = storage.map_arrays(lambda variable: _copy_of(variable, replica), entry.slots)
     return entry._replace(slots=slots)
 
 

@@ -7,6 +7,6 @@ share an XLA program, or `lazy_rows`. Called from Python, a step goes through a
 `Launcher`, which makes one graph of it.
 """
 
-from keras_adam.compiled.tensorflow.updater import Updater
+from keras_adam.backends.tensorflow.updater import Updater
 
 __all__ = ["Updater"]

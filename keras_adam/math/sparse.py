@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from keras import ops
 
-from keras_adam.rule import Array
+from keras_adam.math.adam import Array
 
 
 class Rows(NamedTuple):

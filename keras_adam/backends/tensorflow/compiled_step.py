@@ -5,15 +5,15 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_adam import rule, sparse, step
-from keras_adam.compiled import Entry, Patterns, missing
-from keras_adam.compiled.tensorflow import lazy_rows, plain_adam, routes
-from keras_adam.compiled.tensorflow.group import Group
-from keras_adam.compiled.tensorflow.launcher import Launcher
-from keras_adam.compiled.tensorflow.programs import Programs
-from keras_adam.options import Options
-from keras_adam.rule import Numbers, Scalars
-from keras_adam.sparse import Rows
+from keras_adam.backends.interface import Entry, Patterns, missing
+from keras_adam.backends.tensorflow import lazy_rows, plain_adam, routes
+from keras_adam.backends.tensorflow.group import Group
+from keras_adam.backends.tensorflow.launcher import Launcher
+from keras_adam.backends.tensorflow.programs import Programs
+from keras_adam.math import adam, sparse, step
+from keras_adam.math.adam import Numbers, Scalars
+from keras_adam.math.options import Options
+from keras_adam.math.sparse import Rows
 
 
 class Work(NamedTuple):
@@ -40,7 +40,7 @@ class CompiledStep:
         self._entries = entries
         self._options = options
         self._assign = assign
-        self._dtypes = [rule.compute_dtype(e.slots.variable.dtype.name) for e in entries]
+        self._dtypes = [adam.compute_dtype(e.slots.variable.dtype.name) for e in entries]
         optimized = [i for i, e in enumerate(entries) if e.slots.momentum is not None]
         self._plain: Sequence[int] = []
         if plain_is_exact:
@@ -105,7 +105,7 @@ class CompiledStep:
     ) -> None:
         """Take the step that follows `updates` earlier ones."""
         updates = tf.cast(updates, tf.float64)
-        scalars = self._in_all_dtypes(rule.scalars(numbers, updates))
+        scalars = self._in_all_dtypes(adam.scalars(numbers, updates))
         clip_scale = None
         if self._options.clip == "global_clipnorm":
             square_sum = self._square_sum(work, groups, scalars)
@@ -130,7 +130,7 @@ class CompiledStep:
     def _accumulate(
         self, work: Work, groups: Sequence[Group], numbers: Numbers, finite: Any
     ) -> None:
-        scalars = self._in_all_dtypes(rule.scalars(numbers, tf.zeros((), tf.float64)))
+        scalars = self._in_all_dtypes(adam.scalars(numbers, tf.zeros((), tf.float64)))
         for group in groups:
             group.accumulate(work.dense, scalars, finite)
 

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 
 from keras import ops
 
-from keras_adam import rule, state
-from keras_adam.options import Options
-from keras_adam.rule import Array, Scalars, Slots
-from keras_adam.sparse import Rows, map_values, square_sum
+from keras_adam.math import adam, storage
+from keras_adam.math.adam import Array, Scalars, Slots
+from keras_adam.math.options import Options
+from keras_adam.math.sparse import Rows, map_values, square_sum
 
 
 def mean_gradient(
     gradient: Array | Rows, slots: Slots, scalars: Scalars, options: Options
 ) -> Array | Rows:
     """Return the gradient in its compute dtype, unscaled, averaged with the accumulator."""
-    dtype = rule.compute_dtype(ops.dtype(slots.variable))
+    dtype = adam.compute_dtype(ops.dtype(slots.variable))
 
     def mean(values: Array) -> Array:
         values = ops.cast(values, dtype)
@@ -38,7 +38,7 @@ def next_accumulator(
     """Return the accumulator with one more micro-batch in it, in its own dtype."""
     gradient = mean_gradient(gradient, slots._replace(accumulator=None), scalars, options)
     accumulator = ops.cast(slots.accumulator, ops.dtype(gradient)) + gradient
-    new = state.cast_like(accumulator, slots.accumulator, options)
+    new = storage.cast_like(accumulator, slots.accumulator, options)
     return new if finite is None else ops.where(finite, new, slots.accumulator)
 
 
@@ -70,7 +70,7 @@ def clip(
         bound = scalars.clip_bound
         return map_values(lambda g: ops.clip(g, -bound, bound), gradient)
     if options.clip == "clipnorm":
-        clip_scale = rule.clip_scale(square_sum(gradient), scalars.clip_bound)
+        clip_scale = adam.clip_scale(square_sum(gradient), scalars.clip_bound)
     if clip_scale is None:
         return gradient
     return map_values(lambda g: g * ops.cast(clip_scale, g.dtype), gradient)
@@ -91,19 +91,19 @@ def next_slots(
     gradient only the average moves and the accumulator empties. Where `finite` is false,
     everything stays as it was.
     """
-    values, stored = state.decode(slots), slots
+    values, stored = storage.decode(slots), slots
     if gradient is not None:
         values, stored = _moments(values, slots, gradient, scalars, options)
     stored = _weights(values, stored, gradient is not None, decays, scalars, options)
-    return state.choose(finite, stored, slots)
+    return storage.choose(finite, stored, slots)
 
 
 def next_moments(
     slots: Slots, gradient: Array, scalars: Scalars, options: Options, finite: Array | None
 ) -> Slots:
     """Return the slots with only momentum and velocity after the step: its first half."""
-    _, stored = _moments(state.decode(slots), slots, gradient, scalars, options)
-    return state.choose(finite, stored, slots)
+    _, stored = _moments(storage.decode(slots), slots, gradient, scalars, options)
+    return storage.choose(finite, stored, slots)
 
 
 def next_weights(
@@ -119,18 +119,18 @@ def next_weights(
     `moves` says whether there was a gradient. Together both halves do what `next_slots` does
     where the variable moves by the momentum and velocity that were stored.
     """
-    stored = _weights(state.decode(slots), slots, moves, decays, scalars, options)
-    return state.choose(finite, stored, slots)
+    stored = _weights(storage.decode(slots), slots, moves, decays, scalars, options)
+    return storage.choose(finite, stored, slots)
 
 
 def _moments(
     values: Slots, slots: Slots, gradient: Array, scalars: Scalars, options: Options
 ) -> tuple[Slots, Slots]:
     """Return momentum and velocity after the step, as the variable sees them and as stored."""
-    values = rule.moments(values, gradient, scalars)
-    stored = state.encode_moments(values, slots, gradient, scalars, options)
+    values = adam.moments(values, gradient, scalars)
+    stored = storage.encode_moments(values, slots, gradient, scalars, options)
     if options.moves_by_stored:
-        values = state.decode_moments(values, stored)
+        values = storage.decode_moments(values, stored)
     return values, stored
 
 
@@ -138,8 +138,8 @@ def _weights(
     values: Slots, stored: Slots, moves: bool, decays: bool, scalars: Scalars, options: Options
 ) -> Slots:
     if moves:
-        values = rule.move(values, decays, scalars)
+        values = adam.move(values, decays, scalars)
     if values.accumulator is not None:
         values = values._replace(accumulator=ops.zeros_like(values.accumulator))
-    values = rule.average(values, options.overwrites_with_average, scalars)
-    return state.encode_weights(values, stored, moves, scalars, options)
+    values = adam.average(values, options.overwrites_with_average, scalars)
+    return storage.encode_weights(values, stored, moves, scalars, options)

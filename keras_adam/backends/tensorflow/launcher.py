@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_adam.compiled import Entry
-from keras_adam.rule import Numbers
+from keras_adam.backends.interface import Entry
+from keras_adam.math.adam import Numbers
 
 
 class Launcher:

@@ -9,11 +9,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_adam import state, step
-from keras_adam.compiled import Entry
-from keras_adam.options import Options
-from keras_adam.rule import Scalars
-from keras_adam.sparse import Rows
+from keras_adam.backends.interface import Entry
+from keras_adam.math import step, storage
+from keras_adam.math.adam import Scalars
+from keras_adam.math.options import Options
+from keras_adam.math.sparse import Rows
 
 
 def update(
@@ -28,10 +28,10 @@ def update(
     """Take a step with the rows of `gradient`, of which repeated ones carry their whole sum."""
     gradient = step.mean_gradient(gradient, entry.slots, scalars, options)
     indices, values = step.clip(gradient, scalars, options, clip_scale)
-    slots = state.map_arrays(lambda variable: tf.gather(variable, indices), entry.slots)
+    slots = storage.map_arrays(lambda variable: tf.gather(variable, indices), entry.slots)
     new = step.next_slots(slots, values, entry.decays, scalars, options, finite)
 
     def write(variable: Any, rows: Any) -> None:
         assign(variable, tf.IndexedSlices(rows, indices))
 
-    state.map_arrays(write, entry.slots, new)
+    storage.map_arrays(write, entry.slots, new)

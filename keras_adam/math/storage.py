@@ -8,12 +8,12 @@ from typing import Any
 
 from keras import ops
 
-from keras_adam import blocks, rule
-from keras_adam.blocks import Quantized
-from keras_adam.compiled.bits import bitcast
-from keras_adam.options import Options
-from keras_adam.rounding import random_bits, round_at_random, scramble, to_fraction
-from keras_adam.rule import Array, Scalars, Slots
+from keras_adam.math import adam, blocks
+from keras_adam.math.adam import Array, Scalars, Slots
+from keras_adam.math.bits import bitcast
+from keras_adam.math.blocks import Quantized
+from keras_adam.math.options import Options
+from keras_adam.math.rounding import random_bits, round_at_random, scramble, to_fraction
 
 LARGEST_FLOAT16 = 65504.0
 MOMENTS = ("momentum", "velocity", "velocity_hat")
@@ -27,7 +27,7 @@ def slot_dtype(name: str, shape: Any, dtype: str, state_dtype: str | None, has_m
             return codes if blocks.is_quantized(shape) else "float32"
         return state_dtype or dtype
     # An average of half precision would not see what the master weights add up.
-    return rule.compute_dtype(dtype) if has_master else dtype
+    return adam.compute_dtype(dtype) if has_master else dtype
 
 
 def map_arrays(function: Callable[..., Any], slots: Slots, *others: Slots) -> Slots:
@@ -68,7 +68,7 @@ def decode(slots: Slots) -> Slots:
 
     Where the variable is not its master weight rounded, somebody has set it, and it counts.
     """
-    dtype = rule.compute_dtype(ops.dtype(slots.variable))
+    dtype = adam.compute_dtype(ops.dtype(slots.variable))
     values = Slots(*(None if slot is None else decode_slot(slot, dtype) for slot in slots))
     if slots.master is None:
         return values
@@ -151,7 +151,7 @@ def _encode_blocks(values: Slots, old: Slots, gradient: Array, scalars: Scalars)
     """
     scales = {name: getattr(old, name).scale for name in MOMENTS if getattr(old, name) is not None}
     was = Slots(None, **{name: ops.cast(scale, gradient.dtype) for name, scale in scales.items()})
-    new = rule.moments(was, blocks.largest_of_blocks(gradient), scalars)
+    new = adam.moments(was, blocks.largest_of_blocks(gradient), scalars)
     # A block in which something overflows, or is not a number, keeps its scales.
     is_finite = ops.isfinite(ops.cast(new.velocity, "float32"))
     encoded = {}

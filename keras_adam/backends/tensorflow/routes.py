@@ -6,10 +6,10 @@ Neither changes what is computed, only how fast. A step that is compiled as a wh
 
 from collections.abc import Sequence
 
-from keras_adam import rule
-from keras_adam.blocks import Quantized
-from keras_adam.compiled import Entry
-from keras_adam.options import Options
+from keras_adam.backends.interface import Entry
+from keras_adam.math import adam
+from keras_adam.math.blocks import Quantized
+from keras_adam.math.options import Options
 
 # TensorFlow's kernel updates a variable of few numbers at once. It splits more of them over the
 # threads, and to wake a thread takes longer than to update a thousand numbers: that pays for
@@ -53,7 +53,7 @@ def _is_plain(entry: Entry) -> bool:
     is_large = slots.variable.shape.num_elements() >= LEAST_NUMBERS_TO_SPLIT
     return (
         slots.velocity_hat is slots.average is slots.accumulator is None
-        and dtype == rule.compute_dtype(dtype)
+        and dtype == adam.compute_dtype(dtype)
         and not isinstance(slots.momentum, Quantized)
         and slots.momentum.dtype == slots.variable.dtype
         and not (entry.decays and is_large)
@@ -68,7 +68,7 @@ def split(entries: Sequence[Entry], positions: Sequence[int]) -> list[list[int]]
     for i in positions:
         variable = entries[i].slots.variable
         variable_bytes = variable.shape.num_elements() * variable.dtype.size
-        kind = variable.device, rule.compute_dtype(variable.dtype.name)
+        kind = variable.device, adam.compute_dtype(variable.dtype.name)
         full = groups and (
             len(groups[-1]) == MAX_GROUP_VARIABLES or size + variable_bytes > MAX_GROUP_BYTES
         )

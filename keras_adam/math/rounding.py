@@ -3,8 +3,8 @@
 import numpy as np
 from keras import ops
 
-from keras_adam.compiled.bits import bitcast
-from keras_adam.rule import Array, Scalars
+from keras_adam.math.adam import Array, Scalars
+from keras_adam.math.bits import bitcast
 
 
 def random_bits(source: Array, scalars: Scalars, salt: int) -> Array:

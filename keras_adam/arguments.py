@@ -1,44 +1,14 @@
-"""Which parts of a step are switched on, and the numbers that it takes."""
+"""Reads off an optimizer what its arguments are now: the options of a step and its numbers."""
 
-import dataclasses
 import numbers
-from typing import Any, Literal
+from typing import Any
 
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
 from keras_adam import validate
-from keras_adam.rule import Numbers
-
-Clip = Literal["clipnorm", "clipvalue", "global_clipnorm"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """The structure of a step: all that a compiled program depends on besides shapes and dtypes.
-
-    Whatever is a number is not here but in `Numbers`: it may change at every step.
-    """
-
-    clip: Clip | None = None
-    weight_decay: bool = False
-    loss_scale: bool = False
-    accumulation: bool = False
-    overwrites_with_average: bool = False
-    lazy: bool = False
-    skip_nonfinite: bool = False
-    jit_compile: bool = True
-    state_dtype: str | None = None
-    rounds_weights_at_random: bool = False
-
-    @property
-    def moves_by_stored(self) -> bool:
-        """Whether the variable moves by the momentum and velocity that were stored, rounded.
-
-        In bfloat16 they are as good, and XLA on a CPU then reads fewer bytes. Else those before
-        the rounding serve: those in codes are coarse, and a velocity in float16 may be zero.
-        """
-        return self.state_dtype == "bfloat16"
+from keras_adam.math.adam import Numbers
+from keras_adam.math.options import Clip, Options
 
 
 def read_options(optimizer: Any) -> Options:

@@ -1,4 +1,4 @@
-"""How a step runs on each backend; the only package that imports one."""
+"""What a backend gets, what it offers, and which one Keras runs on."""
 
 import collections
 import importlib
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import keras
 
-from keras_adam.rule import Slots
+from keras_adam.math.adam import Slots
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -81,4 +81,4 @@ def updater_class() -> Any:
             f"{backend!r}. Set the environment variable KERAS_BACKEND to 'tensorflow' or "
             "'jax' before Keras is imported."
         )
-    return importlib.import_module(f"keras_adam.compiled.{backend}").Updater
+    return importlib.import_module(f"keras_adam.backends.{backend}").Updater

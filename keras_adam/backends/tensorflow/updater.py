@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_adam.compiled import Entry
-from keras_adam.compiled.tensorflow import plain_adam
-from keras_adam.compiled.tensorflow.compiled_step import CompiledStep
-from keras_adam.compiled.tensorflow.replicas import (
+from keras_adam.backends.interface import Entry
+from keras_adam.backends.tensorflow import plain_adam
+from keras_adam.backends.tensorflow.compiled_step import CompiledStep
+from keras_adam.backends.tensorflow.replicas import (
     local_entry,
     local_replicas,
     sum_over_replicas,
 )
-from keras_adam.options import Options
-from keras_adam.rule import Numbers
+from keras_adam.math.adam import Numbers
+from keras_adam.math.options import Options
 
 
 class Updater:

@@ -5,9 +5,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_adam import rule
-from keras_adam.compiled import Entry
-from keras_adam.compiled.tensorflow.programs import Programs
+from keras_adam.backends.interface import Entry
+from keras_adam.backends.tensorflow.programs import Programs
+from keras_adam.math import adam
 
 
 class Group:
@@ -27,7 +27,7 @@ class Group:
         self._programs = programs
         first = self._variables[0].variable
         self._device = first.device
-        self._dtype = rule.compute_dtype(first.dtype.name)
+        self._dtype = adam.compute_dtype(first.dtype.name)
 
     def update(
         self, gradients: Sequence[Any], scalars: dict[str, Any], clip_scale: Any, finite: Any

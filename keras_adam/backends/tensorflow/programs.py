@@ -5,16 +5,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_adam import sparse, state, step
-from keras_adam.options import Options
-from keras_adam.rule import Scalars, Slots
+from keras_adam.math import sparse, step, storage
+from keras_adam.math.adam import Scalars, Slots
+from keras_adam.math.options import Options
 
 
 class Programs:
     """Functions of the slots of some variables and their dense gradients, compiled by XLA.
 
     The variables are arguments, so that one program serves all variables of a shape.
-    `vector` holds `rule.Scalars` in the compute dtype, which is one for all of a call.
+    `vector` holds `adam.Scalars` in the compute dtype, which is one for all of a call.
     """
 
     def __init__(self, options: Options, assign: Callable[[Any, Any], None]) -> None:
@@ -67,7 +67,7 @@ class Programs:
             slots = _read(each)
             mean = self._clipped_mean(gradient, slots, scalars, clip_scale)
             new = step.next_slots(slots, mean, decay, scalars, self._options, finite)
-            state.map_arrays(self._assign, each, new)
+            storage.map_arrays(self._assign, each, new)
 
     def _update_moments(
         self,
@@ -83,7 +83,7 @@ class Programs:
                 slots = _read(each)
                 mean = self._clipped_mean(gradient, slots, scalars, clip_scale)
                 new = step.next_moments(slots, mean, scalars, self._options, finite)
-                state.map_arrays(self._assign, state.moments_of(each), state.moments_of(new))
+                storage.map_arrays(self._assign, storage.moments_of(each), storage.moments_of(new))
 
     def _update_weights(
         self,
@@ -96,8 +96,8 @@ class Programs:
         scalars = Scalars(*tf.unstack(vector))
         for each, move, decay in zip(variables, moves, decays, strict=True):
             new = step.next_weights(_read(each), move, decay, scalars, self._options, finite)
-            rest = state.without_moments
-            state.map_arrays(self._assign, rest(each), rest(new))
+            rest = storage.without_moments
+            storage.map_arrays(self._assign, rest(each), rest(new))
 
     def _clipped_mean(
         self, gradient: Any, slots: Slots, scalars: Scalars, clip_scale: Any | None
@@ -138,4 +138,4 @@ class Programs:
 
 
 def _read(slots: Slots) -> Slots:
-    return state.map_arrays(lambda variable: variable.read_value(), slots)
+    return storage.map_arrays(lambda variable: variable.read_value(), slots)

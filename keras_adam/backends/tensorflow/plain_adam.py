@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_adam import rule
-from keras_adam.compiled import Entry
-from keras_adam.compiled.tensorflow import routes
-from keras_adam.rule import Numbers, Scalars
+from keras_adam.backends.interface import Entry
+from keras_adam.backends.tensorflow import routes
+from keras_adam.math import adam
+from keras_adam.math.adam import Numbers, Scalars
 
 # Both compute average + (value - average) * (1 - beta). With a small beta that
 # cancels where the value is much smaller than the average, and may end at zero.
@@ -61,7 +61,7 @@ def _by_kernel(entry: Entry, gradient: Any, scalars: Scalars) -> None:
         var=entry.slots.variable.handle,
         m=entry.slots.momentum.handle,
         v=entry.slots.velocity.handle,
-        # Its own bias correction is switched off, by powers of zero: `rule` knows it without
+        # Its own bias correction is switched off, by powers of zero: `math.adam` knows it without
         # the cancellation.
         beta1_power=zero,
         beta2_power=zero,
@@ -90,7 +90,7 @@ def _scalars(numbers: Numbers, updates: Any, dtype: Any) -> Scalars:
         one_minus_beta_1=_as_seen(numbers.one_minus_beta_1, dtype),
         one_minus_beta_2=_as_seen(numbers.one_minus_beta_2, dtype),
     )
-    return Scalars(*(tf.cast(scalar, dtype) for scalar in rule.scalars(rounded, updates)))
+    return Scalars(*(tf.cast(scalar, dtype) for scalar in adam.scalars(rounded, updates)))
 
 
 def _as_seen(one_minus_beta: Any, dtype: Any) -> Any:

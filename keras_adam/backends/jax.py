@@ -10,11 +10,11 @@ import numpy as np
 from jax.experimental import sparse as jax_sparse
 from keras import ops
 
-from keras_adam import rule, sparse, state, step
-from keras_adam.compiled import Entry, Patterns
-from keras_adam.options import Options
-from keras_adam.rule import Numbers, Scalars, Slots
-from keras_adam.sparse import Rows
+from keras_adam.backends.interface import Entry, Patterns
+from keras_adam.math import adam, sparse, step, storage
+from keras_adam.math.adam import Numbers, Scalars, Slots
+from keras_adam.math.options import Options
+from keras_adam.math.sparse import Rows
 
 # What the compiled function takes apart from the trainable variables: the slots of each
 # without the variable itself.
@@ -136,11 +136,11 @@ class Updater:
             weights, rests, own, *common, totals, options=options, decays=decays
         )
         for i, weight, rest in zip(positions, weights, rests, strict=True):
-            state.map_arrays(self._assign, self.entries[i].slots, Slots(weight, *rest))
+            storage.map_arrays(self._assign, self.entries[i].slots, Slots(weight, *rest))
         return finite
 
     def _values(self, positions: Sequence[int]) -> tuple[list[Any], State]:
-        slots = [state.map_arrays(lambda v: v.value, self.entries[i].slots) for i in positions]
+        slots = [storage.map_arrays(lambda v: v.value, self.entries[i].slots) for i in positions]
         return [each.variable for each in slots], [tuple(each[1:]) for each in slots]
 
 
@@ -252,7 +252,7 @@ def _known(gradients: list[Any], slots: list[Slots], options: Options) -> list[A
     for gradient, each in zip(gradients, slots, strict=True):
         if isinstance(gradient, jax_sparse.BCOO):
             rows = Rows(gradient.indices[:, 0], gradient.data)
-            dtype, row_count = rule.compute_dtype(str(each.variable.dtype)), each.variable.shape[0]
+            dtype, row_count = adam.compute_dtype(str(each.variable.dtype)), each.variable.shape[0]
             gradient = sparse.densify_or_sum(rows, row_count, options.lazy, dtype)
         known.append(gradient)
     return known
@@ -265,13 +265,13 @@ def _scalars(
     numbers = Numbers(*(jnp.asarray(number, float) for number in numbers))
     if options.accumulation:
         iterations = iterations // numbers.accumulation_steps.astype(iterations.dtype)
-    exact = rule.scalars(numbers, iterations.astype(numbers.learning_rate.dtype))
-    dtypes = {rule.compute_dtype(str(each.variable.dtype)) for each in slots}
+    exact = adam.scalars(numbers, iterations.astype(numbers.learning_rate.dtype))
+    dtypes = {adam.compute_dtype(str(each.variable.dtype)) for each in slots}
     return {dtype: Scalars(*(scalar.astype(dtype) for scalar in exact)) for dtype in dtypes}
 
 
 def _of(slots: Slots, scalars: dict[str, Scalars]) -> Scalars:
-    return scalars[rule.compute_dtype(str(slots.variable.dtype))]
+    return scalars[adam.compute_dtype(str(slots.variable.dtype))]
 
 
 def _means(
@@ -298,6 +298,6 @@ def _next(
     if not isinstance(gradient, Rows):
         return step.next_slots(slots, gradient, decays, scalars, options, finite)
     indices, values = gradient
-    rows = state.map_arrays(lambda v: v.at[indices].get(mode="clip"), slots)
+    rows = storage.map_arrays(lambda v: v.at[indices].get(mode="clip"), slots)
     new = step.next_slots(rows, values, decays, scalars, options, finite)
-    return state.map_arrays(lambda v, row: v.at[indices].set(row, mode="drop"), slots, new)
+    return storage.map_arrays(lambda v, row: v.at[indices].set(row, mode="drop"), slots, new)
