@@ -1,5 +1,6 @@
 """Options that several commands have."""
 
+import functools
 import os
 import re
 from collections.abc import Callable
@@ -194,6 +195,12 @@ SHARED = (
 )
 """The options of every command that trains."""
 
+WHERE = (
+    *("device", "data_dir", "manual_dir", "timeout", "cluster", "parallel"),
+    *("coordinator", "process_id"),
+)
+"""Those of them that say where and how long runs are done. They change nothing of a run."""
+
 
 def option(argument: str) -> str:
     """Spell an argument of the Python code as the option of the command line that sets it."""
@@ -201,10 +208,16 @@ def option(argument: str) -> str:
 
 
 def shared(command: Any) -> Any:
-    """Give `command` the options that all that train have."""
+    """Give `command` the options that all that train have; those of `WHERE` come as `where`."""
+
+    @functools.wraps(command)
+    def gather(*arguments: Any, **options: Any) -> Any:
+        where = {name: options.pop(name) for name in WHERE}
+        return command(*arguments, where=where, **options)
+
     for option in reversed(SHARED):
-        command = option(command)
-    return command
+        gather = option(gather)
+    return gather
 
 
 def reports_folder(command: str, which: str) -> Callable[[Any], Any]:

@@ -1,16 +1,18 @@
 """What `train` and `tune` have in common: checks first, then a sweep of runs."""
 
 import contextlib
+import dataclasses
 import functools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.commands import checks
 from benchmarks.errors import InputError
 from benchmarks.models import check_name
 from benchmarks.run import OptimizerSpec, RunConfig
+from benchmarks.sweeps.request import SweepRequest
 from benchmarks.training.processes import ProcessGroup
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmarks.environment import Checked
-    from benchmarks.sweeps.cluster import Cluster
+    from benchmarks.sweeps.place import Place
 
 
 def check_names(
@@ -39,6 +41,33 @@ def check_options(
         raise InputError("not with reduce-on-plateau", warmup_steps=warmup_steps)
     if stop_at_target and target_accuracy is None:
         raise InputError("there is no target", stop_at_target=True, see=["target_accuracy"])
+
+
+def request(
+    where: Mapping[str, Any], backend: str, devices: int, processes: int, save_weights: bool = False
+) -> SweepRequest:
+    """Return what the options ask of a sweep; find what is wrong with them together.
+
+    Args:
+        where: the options of `options.WHERE`.
+        backend: the Keras backend.
+        devices: on which each run is divided.
+        processes: that train one model together.
+        save_weights: whether the best weights are kept.
+
+    Raises:
+        InputError: options do not go together.
+    """
+    asked = dict(where)
+    elsewhere = {name: asked[name] for name in ("cluster", "parallel")}
+    group = process_group(
+        asked.pop("coordinator"), processes, asked.pop("process_id"), backend, **elsewhere
+    )
+    if None not in elsewhere.values():
+        raise InputError(
+            "that is for this machine alone; give one of both", parallel=asked["parallel"]
+        )
+    return SweepRequest(**asked, devices=devices, save_weights=save_weights, group=group)
 
 
 def process_group(
@@ -94,116 +123,101 @@ def new_folder(command: str, output: Path | None, resume: bool) -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def connected(
-    cluster: str | None, parallel: int | None, device: str | None, devices: int, console: "Console"
-) -> "Iterator[Cluster | None]":
-    """Give the workers to do the runs on; None, if they are done here one after the other.
-
-    Args:
-        cluster: address of a Dask scheduler.
-        parallel: how many workers to start on this machine.
-        device: the one asked for.
-        devices: how many of them a run needs.
-        console: to print on.
-    """
-    if cluster is None and parallel is None:
-        yield None
-        return
-    if cluster is not None and parallel is not None:
-        raise InputError("that is for this machine alone; give one of both", parallel=parallel)
-    # Only now: Dask takes a second to load.
-    from benchmarks.sweeps import cluster as dask
-    from benchmarks.sweeps import local
-
-    try:
-        with contextlib.ExitStack() as stack:
-            if parallel is not None:
-                cluster = stack.enter_context(local.workers(parallel, device, devices))
-            say = functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
-            yield stack.enter_context(dask.at(str(cluster), say))
-    except ConnectionError as error:
-        raise InputError(str(error), cluster=cluster) from error
-
-
-def check(
-    configs: Sequence[RunConfig],
-    device: str | None,
-    data_dir: Path | None,
-    manual_dir: Path | None,
-    cluster: "Cluster | None",
-    console: "Console",
-    group: ProcessGroup | None,
-) -> "Checked":
-    """Find in seconds what would fail later."""
-    from benchmarks.sweeps import here
-
-    console.print("Checking the device, the optimizers and the data ...")
-    if cluster is not None:
-        return cluster.check(configs, device, data_dir, manual_dir)
-    if group is not None:
-        console.print(f"Waiting for {group.processes - 1} others at {group.coordinator} ...")
-    return here.check(configs, device, data_dir, manual_dir, group)
-
-
-def follow(
-    group: ProcessGroup,
-    device: str | None,
-    devices: int,
-    data_dir: Path | None,
-    manual_dir: Path | None,
-) -> int:
+def follow(request: SweepRequest, group: ProcessGroup) -> int:
     """Train together with process 0, as long as it goes on."""
     from benchmarks.commands import terminal
     from benchmarks.sweeps.follow import follow
 
-    follow(group, device, devices, data_dir, manual_dir, terminal.console())
+    follow(request, group, terminal.console())
     return 0
 
 
-def end(group: ProcessGroup | None, device: str, devices: int) -> None:
-    """Let the processes that train together with this one end."""
-    from benchmarks.sweeps import here
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """A sweep that has passed its check, and holds its folder."""
 
-    if group is not None:
-        here.end(group, device, devices)
+    place: "Place"
+    checked: "Checked"
+    folder: Path
+    console: "Console"
+
+    def on_device(self, config: RunConfig) -> RunConfig:
+        """Return the configuration with the device that the check has found."""
+        return dataclasses.replace(config, device=self.checked.device)
+
+    def train(self, configs: Sequence[RunConfig]) -> "pd.DataFrame":
+        """Do the runs that have no result in the folder; return the rows of all."""
+        from benchmarks.environment import peer_versions
+        from benchmarks.store.folder import open_folder
+        from benchmarks.sweeps import results, sweep
+        from benchmarks.sweeps.display import Display
+
+        environment = self.checked.environment | {"peers": peer_versions()}
+        open_folder(self.folder, checks.command_line(), environment)
+        to_do = results.unfinished(configs, self.folder)
+        if len(to_do) < len(configs):
+            done = len(configs) - len(to_do)
+            self.console.print(f"{done} of {len(configs)} runs have a result already.")
+        try:
+            with Display(self.console, len(to_do)) as display:
+                sweep.run_all(self.place, to_do, self.folder, display)
+        except (KeyboardInterrupt, ConnectionError):
+            again = checks.command_to_resume(self.folder)
+            print(f"The results so far are in {self.folder}. To go on: {again}", file=sys.stderr)
+            raise
+        runs = results.read_runs(self.folder)
+        return runs[runs["run_id"].isin([config.run_id for config in configs])]
 
 
-def run_sweep(
-    configs: Sequence[RunConfig],
-    folder: Path,
-    data_dir: Path | None,
-    checked: "Checked",
-    cluster: "Cluster | None",
-    console: "Console",
-    timeout: float | None,
-    save_weights: bool = False,
-    group: ProcessGroup | None = None,
-) -> "pd.DataFrame":
-    """Do the runs that have no result in `folder`, which is held; return the rows of all."""
-    from benchmarks.environment import peer_versions
-    from benchmarks.store.folder import open_folder
-    from benchmarks.sweeps import results, sweep
-    from benchmarks.sweeps.display import Display
+@contextlib.contextmanager
+def sweep(
+    request: SweepRequest, configs: Sequence[RunConfig], folder: Path, console: "Console"
+) -> Iterator[Sweep]:
+    """Check in seconds what would fail later; then hold `folder` for a sweep.
 
-    open_folder(folder, checks.command_line(), checked.environment | {"peers": peer_versions()})
-    to_do = results.unfinished(configs, folder)
-    if len(to_do) < len(configs):
-        console.print(f"{len(configs) - len(to_do)} of {len(configs)} runs have a result already.")
+    Args:
+        request: what the user asked for.
+        configs: the runs, as far as they are known; their device does not count.
+        folder: for the reports.
+        console: to print on.
+    """
+    from benchmarks.sweeps import results
+
+    with _place(request, console) as place:
+        console.print("Checking the device, the optimizers and the data ...")
+        if request.group is not None:
+            others = request.group.processes - 1
+            console.print(f"Waiting for {others} others at {request.group.coordinator} ...")
+        checked = place.check(configs)
+        with results.hold(folder):
+            yield Sweep(place, checked, folder, console)
+        place.close()
+
+
+@contextlib.contextmanager
+def _place(request: SweepRequest, console: "Console") -> "Iterator[Place]":
+    """Give the place where the user wants the runs to be done."""
+    if request.group is not None:
+        from benchmarks.sweeps.group import Group
+
+        yield Group(request, request.group)
+        return
+    if request.cluster is None and request.parallel is None:
+        from benchmarks.sweeps.here import Here
+
+        yield Here(request)
+        return
+    # Only now: Dask takes a second to load.
+    from benchmarks.sweeps import cluster, local
+    from benchmarks.sweeps.on_cluster import OnCluster
+
+    address = str(request.cluster)
     try:
-        with Display(console, len(to_do)) as display:
-            if cluster is None:
-                sweep.run_all(
-                    *(to_do, folder, data_dir, checked.environment, display),
-                    *(timeout, save_weights, group),
-                )
-            else:
-                from benchmarks.sweeps import on_cluster
-
-                on_cluster.run_all(cluster, to_do, folder, data_dir, display, timeout, save_weights)
-    except (KeyboardInterrupt, ConnectionError):
-        again = checks.command_to_resume(folder)
-        print(f"The results so far are in {folder}. To go on: {again}", file=sys.stderr)
-        raise
-    runs = results.read_runs(folder)
-    return runs[runs["run_id"].isin([config.run_id for config in configs])]
+        with contextlib.ExitStack() as stack:
+            if request.parallel is not None:
+                workers = local.workers(request.parallel, request.device, request.devices)
+                address = stack.enter_context(workers)
+            say = functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
+            yield OnCluster(stack.enter_context(cluster.at(address, say)), request)
+    except ConnectionError as error:
+        raise InputError(str(error), cluster=address) from error

@@ -75,17 +75,10 @@ def train(
     optimizer_texts: tuple[str, ...],
     seeds: int,
     learning_rate: float | None,
-    device: str | None,
     backend: str,
-    data_dir: Path | None,
-    manual_dir: Path | None,
     output: Path | None,
     resume: bool,
-    cluster: str | None,
-    parallel: int | None,
-    timeout: float | None,
-    coordinator: str | None,
-    process_id: int | None,
+    where: dict[str, Any],
     save_weights: bool,
     from_tune: Path | None,
     **fixed: Any,
@@ -108,17 +101,15 @@ def train(
     if from_tune is None:  # else it is for the winners to say what the options come to
         _check_options(save_weights, **fixed)
     rates = [optimizers.learning_rate(spec, learning_rate) for spec in specs]
-    group = common.process_group(
-        *(coordinator, fixed["processes"], process_id, backend), cluster=cluster, parallel=parallel
-    )
-    if group is not None and group.process_id:
-        return common.follow(group, device, fixed["devices"], data_dir, manual_dir)
+    request = common.request(where, backend, fixed["devices"], fixed["processes"], save_weights)
+    if request.group is not None and request.group.process_id:
+        return common.follow(request, request.group)
     folder = common.new_folder("train", output, resume)
 
     # Only now, so that help and bad input do not wait for pandas.
     from benchmarks.commands import terminal
     from benchmarks.store import schema
-    from benchmarks.sweeps import plan, results
+    from benchmarks.sweeps import plan
 
     if from_tune is None:
         configs = plan.configurations(
@@ -139,15 +130,9 @@ def train(
             options = {name: getattr(config, name) for name in fixed}
             _check_options(save_weights, **options)
     console = terminal.console()
-    with common.connected(cluster, parallel, device, configs[0].devices, console) as workers:
-        checked = common.check(configs, device, data_dir, manual_dir, workers, console, group)
-        configs = [dataclasses.replace(config, device=checked.device) for config in configs]
-        with results.hold(folder):
-            runs = common.run_sweep(
-                *(configs, folder, data_dir, checked, workers, console, timeout, save_weights),
-                group,
-            )
-        common.end(group, checked.device, fixed["devices"])
+    request = dataclasses.replace(request, devices=configs[0].devices)
+    with common.sweep(request, configs, folder, console) as sweep:
+        runs = sweep.train([sweep.on_device(config) for config in configs])
     console.print(terminal.summary(runs))
     for name in ("runs.csv", "epochs.csv"):
         print(folder / name)

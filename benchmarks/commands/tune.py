@@ -1,6 +1,5 @@
 """`tune`: the same number of trials for every optimizer."""
 
-import dataclasses
 import itertools
 import sys
 from pathlib import Path
@@ -60,17 +59,10 @@ def tune(
     optimizer_texts: tuple[str, ...],
     learning_rates: tuple[float, float],
     trials: int,
-    device: str | None,
     backend: str,
-    data_dir: Path | None,
-    manual_dir: Path | None,
     output: Path | None,
     resume: bool,
-    cluster: str | None,
-    parallel: int | None,
-    timeout: float | None,
-    coordinator: str | None,
-    process_id: int | None,
+    where: dict[str, Any],
     finalists: int,
     finalist_seeds: int,
     **fixed: Any,
@@ -92,11 +84,9 @@ def tune(
     for spec in specs:  # a learning rate that is not searched
         given = {k: v for k, v in spec.arguments.items() if not isinstance(v, list)}
         optimizers.learning_rate(OptimizerSpec(spec.name, given), 1.0)
-    group = common.process_group(
-        *(coordinator, fixed["processes"], process_id, backend), cluster=cluster, parallel=parallel
-    )
-    if group is not None and group.process_id:
-        return common.follow(group, device, fixed["devices"], data_dir, manual_dir)
+    request = common.request(where, backend, fixed["devices"], fixed["processes"])
+    if request.group is not None and request.group.process_id:
+        return common.follow(request, request.group)
     folder = common.new_folder("tune", output, resume)
 
     import pandas as pd
@@ -105,7 +95,6 @@ def tune(
     from benchmarks.commands import terminal
     from benchmarks.search import plan
     from benchmarks.store import csv_file, schema
-    from benchmarks.sweeps import results
 
     problems = [
         RunConfig(
@@ -122,9 +111,8 @@ def tune(
     planned = plan.plan(specs, learning_rates, trials, problems)
     console = terminal.console()
     first = [trial.config for trial in planned if trial.number == 0]
-    with common.connected(cluster, parallel, device, fixed["devices"], console) as workers:
-        checked = common.check(first, device, data_dir, manual_dir, workers, console, group)
-        problems = [dataclasses.replace(problem, device=checked.device) for problem in problems]
+    with common.sweep(request, first, folder, console) as sweep:
+        problems = [sweep.on_device(problem) for problem in problems]
         planned = plan.plan(specs, learning_rates, trials, problems)
 
         def train(all_planned: list[plan.Trial]) -> "tuple[pd.DataFrame, pd.DataFrame]":
@@ -133,21 +121,16 @@ def tune(
             rows = pd.DataFrame(plan.rows(all_planned), columns=list(schema.TRIALS))
             # The plan first: what an interrupted search has done is then known for its trials.
             csv_file.write(path, schema.TRIALS, plan.rows(all_planned))
-            configs = list(dict.fromkeys(trial.config for trial in all_planned))
-            runs = common.run_sweep(
-                *(configs, folder, data_dir, checked, workers, console, timeout), group=group
-            )
+            runs = sweep.train(list(dict.fromkeys(trial.config for trial in all_planned)))
             epochs = csv_file.read(folder / "epochs.csv", schema.EPOCHS)
             found = outcome.with_results(rows.astype(dict(schema.TRIALS)), runs, epochs)
             csv_file.write(path, schema.TRIALS, found.to_dict("records"))
             return runs, found
 
-        with results.hold(folder):
-            runs, found = train(planned)
-            if finalists:
-                best = plan.finalists(planned, found, finalists, finalist_seeds)
-                runs, found = train([*planned, *best])
-        common.end(group, checked.device, fixed["devices"])
+        runs, found = train(planned)
+        if finalists:
+            best = plan.finalists(planned, found, finalists, finalist_seeds)
+            runs, found = train([*planned, *best])
     console.print(terminal.search(found))
     for warning in outcome.warnings(found):
         print(f"Warning: {warning}", file=sys.stderr)

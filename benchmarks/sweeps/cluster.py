@@ -1,11 +1,11 @@
 """The workers of a Dask scheduler: which there are, and whether they are fit for a sweep."""
 
 import contextlib
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import distributed
@@ -16,6 +16,7 @@ from benchmarks.environment import Checked
 from benchmarks.errors import InputError, one_line
 from benchmarks.run import RunConfig
 from benchmarks.sweeps import on_worker
+from benchmarks.sweeps.request import SweepRequest
 
 CONNECT_SECONDS = 5.0
 
@@ -144,13 +145,7 @@ class Cluster:
                 raise
             raise LostError from error
 
-    def check(
-        self,
-        configs: Sequence[RunConfig],
-        device: str | None,
-        data_dir: Path | None,
-        manual_dir: Path | None,
-    ) -> Checked:
+    def check(self, configs: Sequence[RunConfig], request: SweepRequest) -> Checked:
         """Check every worker that is there; wait for one if there is none yet.
 
         Raises:
@@ -165,7 +160,7 @@ class Cluster:
             raise InputError(f"the scheduler {CLONE}")
         versions = environment.versions(configs[0].backend)
         expected = {**versions, "commit": environment.git_state()["commit"]}
-        self._check = expected, list(configs), device, absolute(data_dir), absolute(manual_dir)
+        self._check = expected, list(configs), request
         futures: dict[str, Any] = {}
         while futures or not self.checked:
             there = self.workers()
@@ -184,10 +179,6 @@ class Cluster:
             words = ", ".join(f"{address} has a {device}" for device, address in devices.items())
             raise InputError(f"the workers are unlike: {words}; name one", see=["device"])
         checked = next(iter(self.checked.values()))
-        self._check = expected, list(configs), checked.device, *self._check[3:]
+        request = dataclasses.replace(request, device=checked.device)
+        self._check = expected, list(configs), request
         return checked
-
-
-def absolute(path: Path | None) -> Path | None:
-    """Return the path as it is called from any folder."""
-    return path and path.absolute()

@@ -7,18 +7,12 @@ from rich.console import Console
 
 from benchmarks import worker
 from benchmarks.errors import InputError
+from benchmarks.sweeps.request import SweepRequest
 from benchmarks.training.messages import Ended, Finished, Told
 from benchmarks.training.processes import ProcessGroup
 
 
-def follow(
-    group: ProcessGroup,
-    device: str | None,
-    devices: int,
-    data_dir: Path | None,
-    manual_dir: Path | None,
-    console: Console,
-) -> None:
+def follow(request: SweepRequest, group: ProcessGroup, console: Console) -> None:
     """Do what process 0 says, until it says that this was all.
 
     Raises:
@@ -30,13 +24,10 @@ def follow(
     while not ended:
         messages = worker.run(
             "benchmarks.training.together:follow",
-            group,
-            device,
-            data_dir,
-            manual_dir,
+            *(group, request.device, request.data_dir, request.manual_dir),
             backend="jax",
-            device=device,
-            devices=devices,
+            device=request.device,
+            devices=request.devices,
             log=Path(os.devnull),  # process 0 keeps what the libraries print
         )
         for message in messages:

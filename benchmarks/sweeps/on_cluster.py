@@ -5,48 +5,54 @@ import dataclasses
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environment import Checked
 from benchmarks.errors import InputError, one_line
 from benchmarks.run import RunConfig
 from benchmarks.store import schema
-from benchmarks.sweeps import here, on_worker, results
-from benchmarks.sweeps.cluster import TICK_SECONDS, Cluster, LostError, absolute
-from benchmarks.sweeps.display import Display
+from benchmarks.sweeps import on_worker, results
+from benchmarks.sweeps.cluster import TICK_SECONDS, Cluster, LostError
 from benchmarks.sweeps.pairing import Group, Pairing
-from benchmarks.sweeps.writer import Writer
+from benchmarks.sweeps.place import Begun, Done, Event, Heard, Lost, RunResult, failed
+from benchmarks.sweeps.request import SweepRequest
 from benchmarks.training.messages import Epoch
 
 MOST_LOSSES = 3
 """A run with which so many workers died has failed: it may be what kills them."""
 
 
-def run_all(
-    cluster: Cluster,
-    configs: Sequence[RunConfig],
-    folder: Path,
-    data_dir: Path | None,
-    display: Display,
-    timeout: float | None = None,
-    save_weights: bool = False,
-) -> None:
-    """Do every run; write each when it has ended. A run whose worker dies is done again.
+class OnCluster:
+    """The `Place` for runs on the workers of a Dask scheduler. A lost run is done again."""
 
-    Raises:
-        ConnectionError: the scheduler is gone.
-    """
-    sweep = _Sweep(cluster, configs, folder, display)
-    topic = f"epochs-{uuid.uuid4()}"
-    cluster.client.subscribe_topic(topic, sweep.events.append)
-    options = absolute(data_dir), topic, timeout, save_weights
-    while sweep.left:
-        there = cluster.workers()
-        sweep.show_epochs()
-        sweep.collect(there)
-        sweep.hand_out(there, options)
-        time.sleep(TICK_SECONDS)
+    def __init__(self, cluster: Cluster, request: SweepRequest) -> None:
+        """Take the workers, and what the user asked for."""
+        self._cluster = cluster
+        self._request = dataclasses.replace(
+            request,
+            data_dir=request.data_dir and request.data_dir.absolute(),
+            manual_dir=request.manual_dir and request.manual_dir.absolute(),
+        )
+
+    def check(self, configs: Sequence[RunConfig]) -> Checked:
+        """Do the check of `Here` on every worker."""
+        return self._cluster.check(configs, self._request)
+
+    def do(self, configs: Sequence[RunConfig], folder: Path) -> Generator[Event, None, None]:
+        """Give each idle worker a run, until all are done."""
+        work = _Work(self._cluster, self._request, configs, folder)
+        while work.left:
+            there = self._cluster.workers()
+            work.collect(there)
+            yield from work.take_events()
+            work.hand_out(there)
+            yield from work.take_events()
+            time.sleep(TICK_SECONDS)
+
+    def close(self) -> None:
+        """Leave the workers to whoever started them."""
 
 
 @dataclasses.dataclass
@@ -59,29 +65,37 @@ class _Job:
     """The most workers that its host has had since it began."""
 
 
-class _Sweep:
+class _Work:
     def __init__(
-        self, cluster: Cluster, configs: Sequence[RunConfig], folder: Path, display: Display
+        self, cluster: Cluster, request: SweepRequest, configs: Sequence[RunConfig], folder: Path
     ) -> None:
         self.left = len(configs)
-        """Runs that are not written yet."""
-        self.events: deque[Any] = deque()
-        """What the workers have told since `show_epochs`; Dask appends from its own thread."""
+        """Runs that are not done yet."""
         self._cluster = cluster
+        self._request = request
         self._configs = {config.run_id: config for config in configs}
         self._waiting = Pairing(configs, _hosts(folder))
-        self._writer = Writer(folder)
-        self._display = display
+        self._events: list[Event] = []
         self._jobs: dict[str, _Job] = {}
         """Address of a worker to what it does."""
         self._losses: Counter[RunConfig] = Counter()
         self._refused: set[str] = set()
         """Workers that came later and are not fit."""
+        self._told: deque[Any] = deque()
+        """What the workers have told; Dask appends from its own thread."""
+        self._topic = f"epochs-{uuid.uuid4()}"
+        cluster.client.subscribe_topic(self._topic, self._told.append)
 
-    def show_epochs(self) -> None:
-        while self.events:
-            _, (run_id, row) = self.events.popleft()
-            self._display.tell(self._configs[run_id], Epoch(row))
+    def take_events(self) -> list[Event]:
+        """Return what has come since the last call."""
+        self._hear()
+        events, self._events = self._events, []
+        return events
+
+    def _hear(self) -> None:
+        while self._told:
+            _, (run_id, row) = self._told.popleft()
+            self._events.append(Heard(self._configs[run_id], Epoch(row)))
 
     def collect(self, there: dict[str, str]) -> None:
         """Take what the workers have finished, and notice those that are gone."""
@@ -100,7 +114,7 @@ class _Sweep:
             else:
                 self._take_run(address, job, job.config)
 
-    def hand_out(self, there: dict[str, str], options: tuple[Any, ...]) -> None:
+    def hand_out(self, there: dict[str, str]) -> None:
         """Give each worker that is idle something to do."""
         checked = self._cluster.checked
         host = {a: checked[a].environment["host"] for a in there if a in checked}
@@ -116,8 +130,9 @@ class _Sweep:
                 continue
             config = self._waiting.take(host[address], workers_on)
             if config is not None:
-                self._display.start(config)
-                future = self._cluster.submit(address, on_worker.run, config, *options)
+                self._events.append(Begun(config))
+                arguments = config, self._request, self._topic
+                future = self._cluster.submit(address, on_worker.run, *arguments)
                 self._jobs[address] = _Job(future, config, workers_on[host[address]])
 
     @contextlib.contextmanager
@@ -132,32 +147,36 @@ class _Sweep:
 
     def _take_run(self, address: str, job: _Job, config: RunConfig) -> None:
         try:
-            row, epochs, files = self._cluster.take(job.future)
+            result = self._cluster.take(job.future)
         except LostError:
             self._lose(address, job, config)
             return
         except Exception as error:  # of the worker itself: that of a run is in its row
-            row, epochs, files = here.failed(config, one_line(error)), [], {}
-        self.show_epochs()
-        self._finish(address, job, config, (row, epochs, files))
+            result = failed(config, one_line(error))
+        self._hear()
+        self._finish(address, job, result)
 
     def _lose(self, address: str, job: _Job, config: RunConfig) -> None:
         self._losses[config] += 1
         if self._losses[config] < MOST_LOSSES:
-            self._display.again(config, f"lost with worker {address}")
+            self._events.append(Lost(config, f"lost with worker {address}"))
             self._waiting.give_back(config)
         else:
-            row = here.failed(config, f"{MOST_LOSSES} workers died while they did it")
-            self._finish(address, job, config, (row, [], {}))
+            result = failed(config, f"{MOST_LOSSES} workers died while they did it")
+            self._finish(address, job, result)
 
-    def _finish(
-        self, address: str, job: _Job, config: RunConfig, outcome: on_worker.Outcome
-    ) -> None:
-        row, epochs, files = outcome
+    def _finish(self, address: str, job: _Job, result: RunResult) -> None:
         where = self._cluster.checked[address].environment
-        self._writer.save(config.run_id, files)
-        self._writer.write({**row, **where, "runs_on_host": job.runs_on_host}, epochs)
-        self._display.finish(config, row)
+        self._events.append(
+            Done(
+                dataclasses.replace(
+                    result,
+                    environment=where,
+                    runs_on_host=job.runs_on_host,
+                    files=result.files or {},
+                )
+            )
+        )
         self.left -= 1
 
 

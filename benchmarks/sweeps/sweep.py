@@ -1,43 +1,32 @@
-"""Many runs on this machine, one after the other."""
+"""Many runs, wherever they are done: the loop that shows and writes what comes of them."""
 
-import functools
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.errors import InputError
 from benchmarks.run import RunConfig
-from benchmarks.store import schema
-from benchmarks.store.csv_file import Row
-from benchmarks.sweeps import here
 from benchmarks.sweeps.display import Display
+from benchmarks.sweeps.place import Begun, Done, Heard, Lost, Place
 from benchmarks.sweeps.writer import Writer
-from benchmarks.training.processes import ProcessGroup
 
 
-def run_all(
-    configs: Sequence[RunConfig],
-    folder: Path,
-    data_dir: Path | None,
-    environment: Row,
-    display: Display,
-    timeout: float | None = None,
-    save_weights: bool = False,
-    group: ProcessGroup | None = None,
-) -> None:
-    """Run every configuration in a process of its own; write each when it has ended.
+def run_all(place: Place, configs: Sequence[RunConfig], folder: Path, display: Display) -> None:
+    """Do every configuration at `place`; write each run into `folder` when it has ended.
 
     Raises:
-        InputError: one of the processes of `group`, that train together, has failed.
+        InputError: the runs that are left cannot be done, or `folder` cannot be written.
+        ConnectionError: the place cannot be reached any more.
     """
     writer = Writer(folder)
-    for config in configs:
-        display.start(config)
-        tell = functools.partial(display.tell, config)
-        row, epochs = here.run(config, folder, data_dir, tell, timeout, save_weights, group)
-        writer.write({**row, **environment, "runs_on_host": 1}, epochs)
-        display.finish(config, row)
-        if group is not None and row["status"] not in schema.RESULTS:
-            raise InputError(
-                f"{config}: {row['error']}. When one of the processes dies, all stop. Start all of "
-                "them again, this one with --resume: they go on from the last backup"
-            )
+    with contextlib.closing(place.do(configs, folder)) as events:
+        for event in events:
+            match event:
+                case Begun(config):
+                    display.start(config)
+                case Heard(config, message):
+                    display.tell(config, message)
+                case Lost(config, reason):
+                    display.again(config, reason)
+                case Done(result):
+                    writer.write(result)
+                    display.finish(result.config, result.measured)

@@ -1,12 +1,12 @@
-"""The one who writes what a sweep has found, wherever it was run."""
+"""What writes the results of a sweep."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.errors import InputError
 from benchmarks.store import csv_file, schema
-from benchmarks.store.csv_file import Row
+from benchmarks.sweeps.place import RunResult
 
 
 class Writer:
@@ -17,7 +17,7 @@ class Writer:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self._folder = folder
         self._runs, self._epochs = folder / "runs.csv", folder / "epochs.csv"
         self._before = {
             run_id
@@ -25,23 +25,29 @@ class Writer:
             for run_id in csv_file.read_if_there(path, its_schema)["run_id"]
         }
 
-    def write(self, run: Row, epochs: Sequence[Row]) -> None:
-        """Write the rows, those of the epochs first: a run in runs.csv is complete in both."""
-        run_id = run["run_id"]
+    def write(self, result: RunResult) -> None:
+        """Write the rows and files, those of the epochs first: a run in runs.csv is complete.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        run_id = result.config.run_id
+        if result.files is not None:
+            self._save(run_id, result.files)
         if run_id in self._before:
             for path in (self._runs, self._epochs):
                 csv_file.remove(path, [run_id])
             self._before.remove(run_id)
-        csv_file.append(self._epochs, schema.EPOCHS, epochs)
-        csv_file.append(self._runs, schema.RUNS, [run])
-        if run["status"] in schema.RESULTS:
-            shutil.rmtree(self.folder / f"{run_id}.backup", ignore_errors=True)
+        csv_file.append(self._epochs, schema.EPOCHS, result.epochs)
+        csv_file.append(self._runs, schema.RUNS, [result.row()])
+        if result.status in schema.RESULTS:
+            shutil.rmtree(self._folder / f"{run_id}.backup", ignore_errors=True)
 
-    def save(self, run_id: str, files: Mapping[str, bytes]) -> None:
+    def _save(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Put the files of a run that was done elsewhere in place of those from before."""
         try:
-            (self.folder / f"{run_id}.log").unlink(missing_ok=True)
+            (self._folder / f"{run_id}.log").unlink(missing_ok=True)
             for name, content in files.items():
-                (self.folder / name).write_bytes(content)
+                (self._folder / name).write_bytes(content)
         except OSError as error:
-            raise InputError(error.strerror or "not writable", output=self.folder) from error
+            raise InputError(error.strerror or "not writable", output=self._folder) from error

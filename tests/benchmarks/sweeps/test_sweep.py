@@ -13,8 +13,12 @@ from benchmarks import worker
 from benchmarks.store import csv_file, schema
 from benchmarks.store.folder import open_folder
 from benchmarks.sweeps import plan, results, sweep
+from benchmarks.sweeps.here import Here
+from benchmarks.sweeps.request import SweepRequest
 from benchmarks.training.messages import Epoch, Finished
 from tests.benchmarks.conftest import ROOT, run_command
+
+HERE = Here(SweepRequest())
 
 LONGEST_SECONDS = 3.0
 """Between the start of a sweep and its end by force: some runs come to their end before it."""
@@ -53,7 +57,7 @@ def instant_run(function, config, *_, **__):
 
 def run(configs, folder):
     open_folder(folder, "a command", {})
-    sweep.run_all(results.unfinished(configs, folder), folder, None, {}, Silent())
+    sweep.run_all(HERE, results.unfinished(configs, folder), folder, Silent())
 
 
 def assert_every_row_is_there_once(folder, run_ids):
@@ -158,7 +162,7 @@ def test_a_sweep_reads_the_reports_once(tmp_path, monkeypatch):
     run(configurations(1), tmp_path)
     read, names = csv_file.read, []
     monkeypatch.setattr(csv_file, "read", lambda path, s: names.append(path.name) or read(path, s))
-    sweep.run_all(configurations(30)[1:], tmp_path, None, {}, Silent())
+    sweep.run_all(HERE, configurations(30)[1:], tmp_path, Silent())
     assert sorted(names) == ["epochs.csv", "runs.csv"]
     assert_every_row_is_there_once(tmp_path, [config.run_id for config in configurations(30)])
 

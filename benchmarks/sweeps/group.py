@@ -1,0 +1,73 @@
+"""Processes on several machines that train one model together; this one leads them."""
+
+import os
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import worker
+from benchmarks.environment import Checked
+from benchmarks.errors import InputError
+from benchmarks.run import RunConfig
+from benchmarks.store import schema
+from benchmarks.store.csv_file import Row
+from benchmarks.sweeps import here
+from benchmarks.sweeps.place import Done, Event
+from benchmarks.sweeps.request import SweepRequest
+from benchmarks.training import processes
+from benchmarks.training.processes import ProcessGroup
+
+
+class Group:
+    """The `Place` of process 0: what it does, the others do with it."""
+
+    def __init__(self, request: SweepRequest, group: ProcessGroup) -> None:
+        """Take what the user asked for, and the processes."""
+        self._request = request
+        self._group = group
+        self._device = request.device
+        self._environment: Row = {}
+
+    def check(self, configs: Sequence[RunConfig]) -> Checked:
+        """Do `benchmarks.training.together.check` in all processes."""
+        request = self._request
+        arguments = configs, request.device, request.data_dir, request.manual_dir
+        for message in self._work("check", *arguments):
+            if isinstance(message, worker.Failure):
+                raise message.input_error or InputError(  # JAX aborts when it has waited in vain
+                    f"not all {self._group.processes} processes were there within "
+                    f"{processes.CONNECT_SECONDS} seconds, or one of them ended: {message.error}",
+                    coordinator=self._group.coordinator,
+                )
+            checked: Checked = message
+        self._device, self._environment = checked.device, checked.environment
+        return checked
+
+    def do(self, configs: Sequence[RunConfig], folder: Path) -> Generator[Event, None, None]:
+        """Do one run after the other; the first failure ends the sweep."""
+        function = "benchmarks.training.together:run", self._group
+        for config in configs:
+            for event in here.run(function, config, folder, self._request, self._environment):
+                yield event
+                if isinstance(event, Done) and event.result.status not in schema.RESULTS:
+                    raise InputError(
+                        f"{config}: {event.result.measured['error']}. When one of the processes "
+                        "dies, all stop. Start all of them again, this one with --resume: they go "
+                        "on from the last backup"
+                    )
+
+    def close(self) -> None:
+        """Tell the other processes that no more runs come."""
+        for message in self._work("end"):
+            raise message.as_input_error()
+
+    def _work(self, what: str, *arguments: Any) -> Any:
+        return worker.run(
+            f"benchmarks.training.together:{what}",
+            self._group,
+            *arguments,
+            backend="jax",
+            device=self._device,
+            devices=self._request.devices,
+            log=Path(os.devnull),  # what connects them is talkative
+        )
