@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_adam import distribution, saving, validate
 from keras_adam.arguments import read_numbers, read_options
-from keras_adam.backends.interface import Entry, updater_class, without_autograph
+from keras_adam.backends.interface import TrackedVariable, updater_class, without_autograph
 from keras_adam.built import BuiltVariables
 from keras_adam.describe import describe
 from keras_adam.math import adam, blocks, storage
@@ -456,7 +456,7 @@ class Adam(keras.optimizers.Adam):
             positions = [self._get_variable_index(variable) for variable in variables]
         return positions
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> list[TrackedVariable]:
         """Gather the slots of each variable; one that its gradient overwrites has no state.
 
         Raises:
@@ -485,7 +485,7 @@ class Adam(keras.optimizers.Adam):
             strict=True,
         )
         return [
-            Entry(
+            TrackedVariable(
                 Slots(*map(self._with_scale, each))._replace(master=self._masters.get(id(each[0]))),
                 self._decays(each[0]),
             )

@@ -1,30 +1,79 @@
-"""What a backend gets, what it offers, and which one Keras runs on."""
+"""What a backend gets and offers; which one Keras runs on."""
 
 import collections
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import keras
 
-from keras_adam.math.adam import Slots
+from keras_adam.math.adam import Array, Numbers, Slots
+from keras_adam.math.options import Options
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+# A Keras variable; the TensorFlow backend takes a `tf.Variable` of each replica out of it.
+Variable = Any
+# A tensor of the backend: dense, sparse, or `None` where a variable has no gradient.
+Gradient = Any
+# `assign(variable, values)` sets a variable to values of its shape and dtype.
+Assign = Callable[[Variable, Array], None]
+
+BACKENDS = ("tensorflow", "jax")
 
 
-class Entry(NamedTuple):
-    """A trainable variable with its optimizer variables; whether weight decay applies to it."""
+class TrackedVariable(NamedTuple):
+    """A trainable variable with its optimizer variables; whether weight decay applies to it.
+
+    One without state (`slots.momentum` is `None`) is never updated: its gradient overwrites it.
+    """
 
     slots: Slots
     decays: bool
 
 
-class Patterns:
-    """Which patterns of present and missing gradients have programs of their own.
+class Updater(Protocol):
+    """What a backend offers: it applies steps to the variables that an optimizer was built with.
 
-    A program over many variables is compiled for one pattern only. Patterns without one are
-    taken a variable at a time, by programs of which there are as many as shapes. So the number of
-    programs is bounded.
+    Its module `keras_adam.backends.NAME` has it under the name `Updater`.
+    """
+
+    sparse_gradient: Any
+    """The type of a gradient of some rows, which has its values in `values`; `()` where
+    gradients always have the shape of their variable."""
+
+    outside_of_graphs: Callable[[], AbstractContextManager[None]]
+    """A context in which a variable is set at once, also while a function is being traced."""
+
+    def __init__(self, tracked: Sequence[TrackedVariable], assign: Assign) -> None:
+        """Prepare for the variables `tracked`; trace and compile nothing yet."""
+
+    def __call__(
+        self, gradients: Sequence[Gradient], numbers: Numbers, iterations: Array, options: Options
+    ) -> Array | None:
+        """Take a step.
+
+        Args:
+            gradients: One for each tracked variable, of its shape and any floating dtype, or
+                `None`. A variable without a gradient keeps all but its average, which moves,
+                and its accumulator, which is emptied when an update is due.
+            numbers: Python numbers or scalar arrays; the learning rate is a variable, too. They
+                may be others at each call, and nothing is compiled for them.
+            iterations: How many calls came before, an integer scalar variable.
+            options: What a step does. They seldom change; a program may be compiled for them.
+
+        Returns:
+            A boolean scalar array: whether all gradients were finite, and so the step was
+            taken; or `None` without `options.skip_nonfinite`.
+
+        """
+
+
+class SharedPatterns:
+    """Which patterns of missing gradients are worth programs that variables share.
+
+    A program over many variables is compiled for one pattern only. With other patterns, each
+    variable is taken by itself, by programs of which there are as many as shapes. So the number
+    of programs is bounded.
     """
 
     MOST, MOST_SEEN = 8, 4
@@ -34,11 +83,11 @@ class Patterns:
         self._known: set[tuple[bool, ...]] = set()
         self._seen: collections.deque[tuple[bool, ...]] = collections.deque(maxlen=self.MOST_SEEN)
 
-    def has_own_programs(self, pattern: tuple[bool, ...], *, is_traced: bool) -> bool:
-        """Say whether the pattern has programs of its own; while there is room, it may get them.
+    def may_share(self, pattern: tuple[bool, ...], *, is_traced: bool) -> bool:
+        """Say whether the variables may share programs; while there is room, let a pattern do so.
 
-        In a trace it does: whoever traces means to come again. Called from Python the first
-        one does, and one that comes back; patterns at random do not.
+        In a trace it may: a traced function is called again. Called from Python, the first
+        pattern may, and one that comes back; patterns at random may not.
         """
         if pattern in self._known:
             return True
@@ -50,9 +99,12 @@ class Patterns:
         return True
 
 
-def missing(gradients: Sequence[Any]) -> tuple[bool, ...]:
+def missing(gradients: Sequence[Gradient]) -> tuple[bool, ...]:
     """Return the pattern of the gradients that are missing."""
     return tuple(gradient is None for gradient in gradients)
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def without_autograph(function: Function) -> Function:
@@ -67,7 +119,7 @@ def without_autograph(function: Function) -> Function:
     return cast(Function, tf.autograph.experimental.do_not_convert(function))
 
 
-def updater_class() -> Any:
+def updater_class() -> type[Updater]:
     """Return the `Updater` of the backend that Keras runs on.
 
     Raises:
@@ -75,10 +127,11 @@ def updater_class() -> Any:
 
     """
     backend = keras.backend.backend()
-    if backend not in ("tensorflow", "jax"):
+    if backend not in BACKENDS:
         raise RuntimeError(
             "keras_adam runs on the TensorFlow and JAX backends of Keras; the backend is "
             f"{backend!r}. Set the environment variable KERAS_BACKEND to 'tensorflow' or "
             "'jax' before Keras is imported."
         )
-    return importlib.import_module(f"keras_adam.backends.{backend}").Updater
+    updater: type[Updater] = importlib.import_module(f"keras_adam.backends.{backend}").Updater
+    return updater

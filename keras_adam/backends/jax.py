@@ -10,7 +10,7 @@ import numpy as np
 from jax.experimental import sparse as jax_sparse
 from keras import ops
 
-from keras_adam.backends.interface import Entry, Patterns
+from keras_adam.backends.interface import SharedPatterns, TrackedVariable
 from keras_adam.math import adam, sparse, step, storage
 from keras_adam.math.adam import Numbers, Scalars, Slots
 from keras_adam.math.options import Options
@@ -34,11 +34,13 @@ class Updater:
     # None: a gradient of some rows has the variable's shape, too.
     sparse_gradient = ()
 
-    def __init__(self, entries: Sequence[Entry], assign: Callable[[Any, Any], None]) -> None:
+    def __init__(
+        self, entries: Sequence[TrackedVariable], assign: Callable[[Any, Any], None]
+    ) -> None:
         """Prepare for `entries`, whose variables `assign` sets; trace and compile nothing yet."""
         self.entries = list(entries)
         self._assign = assign
-        self._patterns = Patterns()
+        self._patterns = SharedPatterns()
         # Nothing is donated: users hold arrays of the state, or have one array in two variables
         # (Keras itself does, when a fit with averages ends).
         self._take_step = jax.jit(_take_step, static_argnames=("options", "decays"))
@@ -88,7 +90,7 @@ class Updater:
         sparse_ones = [i for i in moving if isinstance(gradients[i], jax_sparse.BCOO)]
         rest = [i for i in moving if i not in sparse_ones]
         pattern = tuple(g is None or i in sparse_ones for i, g in enumerate(gradients))
-        if not self._patterns.has_own_programs(pattern, is_traced=False):
+        if not self._patterns.may_share(pattern, is_traced=False):
             return [[i] for i in moving]
         by_devices: dict[Any, list[int]] = {}
         for i in rest:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_adam.backends.interface import Entry, Patterns, missing
+from keras_adam.backends.interface import SharedPatterns, TrackedVariable, missing
 from keras_adam.backends.tensorflow import lazy_rows, plain_adam, routes
 from keras_adam.backends.tensorflow.group import Group
 from keras_adam.backends.tensorflow.launcher import Launcher
@@ -30,7 +30,7 @@ class CompiledStep:
 
     def __init__(
         self,
-        entries: Sequence[Entry],
+        entries: Sequence[TrackedVariable],
         options: Options,
         plain_is_exact: bool,
         assign: Callable[[Any, Any], None],
@@ -46,8 +46,8 @@ class CompiledStep:
         if plain_is_exact:
             self._plain = routes.choose_plain(entries, optimized, options)
         self._for_groups = [i for i in optimized if i not in set(self._plain)]
-        self._launched = Patterns()
-        self._grouped = Patterns()
+        self._launched = SharedPatterns()
+        self._grouped = SharedPatterns()
         self._programs = Programs(options, assign)
         # At most as many as there are patterns with programs of their own.
         self._groups: dict[tuple[bool, ...], list[Group]] = {}
@@ -68,7 +68,7 @@ class CompiledStep:
         if (
             self._options.jit_compile
             and tf.executing_eagerly()
-            and self._launched.has_own_programs(missing(gradients), is_traced=False)
+            and self._launched.may_share(missing(gradients), is_traced=False)
         ):
             return self._launch(*arguments)
         return self._run(*arguments)
@@ -167,7 +167,7 @@ class CompiledStep:
             positions = [i for i in positions if dense[i] is not None]
         pattern = missing(dense)
         is_traced = not tf.executing_eagerly()
-        if not self._grouped.has_own_programs(pattern, is_traced=is_traced):
+        if not self._grouped.may_share(pattern, is_traced=is_traced):
             return [self._alone[i] for i in positions]
         if pattern not in self._groups:
             self._groups[pattern] = [

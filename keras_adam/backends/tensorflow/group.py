@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_adam.backends.interface import Entry
+from keras_adam.backends.interface import TrackedVariable
 from keras_adam.backends.tensorflow.programs import Programs
 from keras_adam.math import adam
 
@@ -18,7 +18,7 @@ class Group:
     """
 
     def __init__(
-        self, entries: Sequence[Entry], members: Sequence[int], programs: Programs
+        self, entries: Sequence[TrackedVariable], members: Sequence[int], programs: Programs
     ) -> None:
         """Make a group of the `members` of `entries`."""
         self._members = members

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_adam.backends.interface import Entry
+from keras_adam.backends.interface import TrackedVariable
 from keras_adam.math.adam import Numbers
 
 
@@ -18,7 +18,7 @@ class Launcher:
     missing, dense of a dtype, or sparse of a dtype and any number of rows.
     """
 
-    def __init__(self, take: Callable[..., Any], entries: Sequence[Entry]) -> None:
+    def __init__(self, take: Callable[..., Any], entries: Sequence[TrackedVariable]) -> None:
         """Prepare to launch `take(gradients, packed, learning_rate, iterations)`."""
         self._take = take
         self._shapes = [entry.slots.variable.shape for entry in entries]

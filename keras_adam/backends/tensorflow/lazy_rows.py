@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_adam.backends.interface import Entry
+from keras_adam.backends.interface import TrackedVariable
 from keras_adam.math import step, storage
 from keras_adam.math.adam import Scalars
 from keras_adam.math.options import Options
@@ -17,7 +17,7 @@ from keras_adam.math.sparse import Rows
 
 
 def update(
-    entry: Entry,
+    entry: TrackedVariable,
     gradient: Rows,
     scalars: Scalars,
     options: Options,

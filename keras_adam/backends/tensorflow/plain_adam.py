@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_adam.backends.interface import Entry
+from keras_adam.backends.interface import TrackedVariable
 from keras_adam.backends.tensorflow import routes
 from keras_adam.math import adam
 from keras_adam.math.adam import Numbers, Scalars
@@ -41,7 +41,7 @@ def _is_exact(one_minus_beta: Any) -> bool:
 
 
 def update(
-    entries_and_gradients: Sequence[tuple[Entry, Any]], numbers: Numbers, updates: Any
+    entries_and_gradients: Sequence[tuple[TrackedVariable, Any]], numbers: Numbers, updates: Any
 ) -> None:
     """Take the step that follows `updates` earlier ones.
 
@@ -55,7 +55,7 @@ def update(
         take(entry, tf.cast(gradient, dtype), scalars[dtype])
 
 
-def _by_kernel(entry: Entry, gradient: Any, scalars: Scalars) -> None:
+def _by_kernel(entry: TrackedVariable, gradient: Any, scalars: Scalars) -> None:
     zero = tf.zeros((), gradient.dtype)
     tf.raw_ops.ResourceApplyAdam(
         var=entry.slots.variable.handle,
@@ -73,7 +73,7 @@ def _by_kernel(entry: Entry, gradient: Any, scalars: Scalars) -> None:
     )
 
 
-def _by_operations(entry: Entry, gradient: Any, scalars: Scalars) -> None:
+def _by_operations(entry: TrackedVariable, gradient: Any, scalars: Scalars) -> None:
     """Compute what the kernel computes, in the same order, with decay."""
     variable, momentum, velocity = entry.slots[:3]
     momentum = momentum.assign_add((gradient - momentum) * scalars.one_minus_beta_1)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_adam.backends.interface import Entry
+from keras_adam.backends.interface import TrackedVariable
 from keras_adam.math import storage
 
 
@@ -49,7 +49,7 @@ def local_replicas(variable: Any) -> Sequence[int]:
     return (int(tf.get_static_value(context.replica_id_in_sync_group)) % copies,)
 
 
-def local_entry(entry: Entry, replica: int) -> Entry:
+def local_entry(entry: TrackedVariable, replica: int) -> TrackedVariable:
     """Return the entry with the `tf.Variable`s of one replica of this process."""
     slots = storage.map_arrays(lambda variable: _copy_of(variable, replica), entry.slots)
     return entry._replace(slots=slots)

@@ -6,7 +6,7 @@ Neither changes what is computed, only how fast. A step that is compiled as a wh
 
 from collections.abc import Sequence
 
-from keras_adam.backends.interface import Entry
+from keras_adam.backends.interface import TrackedVariable
 from keras_adam.math import adam
 from keras_adam.math.blocks import Quantized
 from keras_adam.math.options import Options
@@ -25,7 +25,9 @@ MAX_GROUP_VARIABLES = 32
 MAX_GROUP_BYTES = 4 << 20
 
 
-def choose_plain(entries: Sequence[Entry], positions: Sequence[int], options: Options) -> list[int]:
+def choose_plain(
+    entries: Sequence[TrackedVariable], positions: Sequence[int], options: Options
+) -> list[int]:
     """Return the positions of the variables that TensorFlow's own operations update.
 
     They do all that a step does only for a variable that needs nothing but Adam, and decay if
@@ -42,13 +44,13 @@ def choose_plain(entries: Sequence[Entry], positions: Sequence[int], options: Op
     return [] if more_than_adam else [i for i in positions if _is_plain(entries[i])]
 
 
-def has_kernel(entry: Entry) -> bool:
+def has_kernel(entry: TrackedVariable) -> bool:
     """Say whether TensorFlow's Adam kernel updates a plain variable, or operations in place."""
     count = entry.slots.variable.shape.num_elements()
     return not (entry.decays or MOST_NUMBERS_AT_ONCE < count < LEAST_NUMBERS_TO_SPLIT)
 
 
-def _is_plain(entry: Entry) -> bool:
+def _is_plain(entry: TrackedVariable) -> bool:
     slots, dtype = entry.slots, entry.slots.variable.dtype.name
     is_large = slots.variable.shape.num_elements() >= LEAST_NUMBERS_TO_SPLIT
     return (
@@ -61,7 +63,7 @@ def _is_plain(entry: Entry) -> bool:
     )
 
 
-def split(entries: Sequence[Entry], positions: Sequence[int]) -> list[list[int]]:
+def split(entries: Sequence[TrackedVariable], positions: Sequence[int]) -> list[list[int]]:
     """Split positions into runs of neighbours within the bounds, of one device and dtype."""
     groups: list[list[int]] = []
     before, size = None, 0

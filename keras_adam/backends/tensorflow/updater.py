@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_adam.backends.interface import Entry
+from keras_adam.backends.interface import TrackedVariable
 from keras_adam.backends.tensorflow import plain_adam
 from keras_adam.backends.tensorflow.compiled_step import CompiledStep
 from keras_adam.backends.tensorflow.replicas import (
@@ -28,7 +28,9 @@ class Updater:
     # A gradient of some rows, which has its values in `values`.
     sparse_gradient = tf.IndexedSlices
 
-    def __init__(self, entries: Sequence[Entry], assign: Callable[[Any, Any], None]) -> None:
+    def __init__(
+        self, entries: Sequence[TrackedVariable], assign: Callable[[Any, Any], None]
+    ) -> None:
         """Prepare for `entries`, whose variables `assign` sets; trace and compile nothing yet."""
         self.entries = list(entries)
         self._assign = assign
