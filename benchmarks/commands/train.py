@@ -34,9 +34,8 @@ from benchmarks.run import parse_optimizer
 @click.option(
     "--learning-rate",
     type=float,
-    help="For every optimizer that has none in parentheses. Default: "
-    + ", ".join(f"{name} {e.learning_rate}" for name, e in optimizers.OPTIMIZERS.items())
-    + ".",
+    help="For every optimizer that has none in parentheses. Default: Keras's own default, but "
+    "0.1 for sgd.",
 )
 @click.option(
     "--validation",

@@ -1,3 +1,5 @@
+import inspect
+
 import keras
 import pytest
 
@@ -18,6 +20,22 @@ def test_every_name_builds_and_updates(name):
     optimizer.apply([keras.ops.ones(1)], [variable])
     assert float(optimizer.learning_rate) == pytest.approx(OPTIMIZERS[name].learning_rate)
     assert 0 < float(variable.value[0]) < 1
+
+
+WRAPPERS = {"optimizer", "lossscaleoptimizer", "multioptimizer"}
+"""Classes of keras.optimizers that take other optimizers, and their base."""
+
+
+def test_every_optimizer_of_keras_has_its_name_and_default_rate():
+    classes = {
+        name.lower(): optimizer
+        for name, optimizer in vars(keras.optimizers).items()
+        if isinstance(optimizer, type) and issubclass(optimizer, keras.optimizers.Optimizer)
+    }
+    assert classes.keys() - WRAPPERS <= OPTIMIZERS.keys()
+    for name in classes.keys() - WRAPPERS - {"sgd"}:
+        rate = inspect.signature(classes[name]).parameters["learning_rate"].default
+        assert OPTIMIZERS[name].learning_rate == rate, name
 
 
 def test_arguments_arrive_over_those_of_the_name():
