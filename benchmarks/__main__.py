@@ -8,6 +8,10 @@ import click
 from benchmarks.commands import compare, data, program, report, train, tune, update, versions
 from benchmarks.commands.options import option
 from benchmarks.errors import InputError
+from benchmarks.printing import leave_pipe
+
+BROKEN_PIPE = 141
+"""The exit code of a command whose output is read no further: that of the signal SIGPIPE."""
 
 
 def versions_in_use() -> str:
@@ -65,6 +69,9 @@ def main() -> int:
     except InputError as error:
         click.echo(f"Error: {error.spell(option)}", err=True)
         return 2
+    except BrokenPipeError:  # the reader of the output has left, as `head` does
+        leave_pipe()
+        return BROKEN_PIPE
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return 130

@@ -7,12 +7,18 @@ from typing import Any
 
 from benchmarks.errors import InputError, one_line
 
+MOST_NAMES = 30
+"""In one line; TFDS has hundreds."""
+
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Say which valid names are closest to `name`; all of them if none is close."""
+    """Say which valid names are closest to `name`; if none is close, all of them, or the first."""
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else f"valid are: {', '.join(names)}"
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"valid are: {', '.join(names[:MOST_NAMES])}{more}"
 
 
 def import_path(path: str, argument: str) -> Any:

@@ -131,7 +131,6 @@ class RunConfig:
 
     def __str__(self) -> str:
         """Name it in a few words for a progress line."""
-        return (
-            f"{self.dataset} {self.model} {self.optimizer} at {self.learning_rate:g} "
-            f"seed {self.seed}"
-        )
+        says_rate = "learning_rate=" in self.optimizer
+        rate = "" if says_rate else f" at {self.learning_rate:g}"
+        return f"{self.dataset} {self.model} {self.optimizer}{rate} seed {self.seed}"

@@ -91,7 +91,7 @@ def _p_of_losses(comparisons: Sequence[Comparison]) -> dict[_Losses, float]:
 def _judge(compared: Comparison, limit: float | None, p: float, p_of_losses: float) -> Outcome:
     failed = sum(count for what, count in compared.lost.items() if what not in OF_TRAINING)
     if failed:
-        return Outcome(compared, "shown", f"{failed} runs failed that did not before")
+        return Outcome(compared, "shown", f"failed, and did not before: {failed}")
     missed = sum(compared.lost.values())
     if missed > compared.gained:
         words = f"{missed} runs without a value, {compared.gained} the other way"

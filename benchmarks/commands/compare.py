@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmarks import printing
 from benchmarks.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ MOST_TABLES = 40
 """On the terminal; of more, only the verdicts are counted."""
 
 MOST_LINES = 100
-"""Of such counts."""
+"""Of such counts, and of warnings."""
 
 
 @click.command()
@@ -109,18 +110,23 @@ def compare(
     )
     outcomes = [] if size is None else gate.judge(comparisons, size)
     if as_json:
-        print(json.dumps(_objects(comparisons, outcomes), indent=1, allow_nan=False))
+        text = json.dumps(_objects(comparisons, outcomes), indent=1, allow_nan=False) + "\n"
     else:
-        _print(comparisons)
-    for warning in warnings[:MOST_TABLES]:
+        text = _text(comparisons)
+    printing.write(text)
+    for warning in warnings[:MOST_LINES]:
         print(f"Warning: {warning}", file=sys.stderr)
-    if len(warnings) > MOST_TABLES:
-        print(f"Warning: ... and {len(warnings) - MOST_TABLES} more", file=sys.stderr)
+    if len(warnings) > MOST_LINES:
+        print(f"Warning: ... and {len(warnings) - MOST_LINES} more", file=sys.stderr)
     if size is None:
         return 0
     state = gate.overall(outcomes)
     # With --json, the standard output is for a program alone.
-    _print_gate(outcomes, state, str(max_regression), sys.stderr if as_json else sys.stdout)
+    words = _gate(outcomes, state, f"{100 * size:g}%")
+    if as_json:
+        sys.stderr.write(words)
+    else:
+        printing.write(words)
     return gate.EXIT_CODES[state]
 
 
@@ -169,47 +175,55 @@ def _objects(
     return objects
 
 
-def _print(comparisons: Sequence["Comparison"]) -> None:
-    from rich.console import Console
-
+def _text(comparisons: Sequence["Comparison"]) -> str:
+    """Return the tables and what their columns mean, as the output has room for them."""
     from benchmarks.commands import terminal
+    from benchmarks.reports import labels
     from benchmarks.reports.sections import comparing
 
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = printing.console()
     tables = [
-        (names, list(group))
-        for names, group in itertools.groupby(
+        list(group)
+        for _, group in itertools.groupby(
             comparisons, key=lambda c: (c.baseline, c.subject, c.problem)
         )
     ]
-    if len(tables) > MOST_TABLES:
-        header, rows = comparing.counts(comparisons)
-        console.print(terminal.table(header, rows[:MOST_LINES]), "")
-        if len(rows) > MOST_LINES:
-            print(f"... and {len(rows) - MOST_LINES:,} lines more.")
-        print(f"{len(tables):,} tables are left out; --json or --optimizer shows them.")
-    else:
-        for (baseline, subject, problem), group in tables:
-            title = f"{subject} against {baseline}: {problem}"
-            console.print(title, markup=False, highlight=False, soft_wrap=True)
-            console.print(terminal.table(*comparing.table(group)), "")
-    console.print(comparing.explanation(len(comparisons)), markup=False, highlight=False)
+    names = labels.shorten(name for c in comparisons for name in (c.baseline, c.subject))
+    with console.capture() as captured:
+        if len(tables) > MOST_TABLES:
+            header, rows = comparing.counts(comparisons, names)
+            printing.table(console, header, rows[:MOST_LINES], names=3)
+            console.print()
+            if len(rows) > MOST_LINES:
+                printing.say(console, f"... and {len(rows) - MOST_LINES:,} lines more.")
+            printing.say(
+                console, f"{len(tables):,} tables are left out; --json or --optimizer shows them."
+            )
+        else:
+            for group in tables:
+                first = group[0]
+                printing.say(console, f"{first.subject} against {first.baseline}: {first.problem}")
+                terminal.print_comparisons(console, group, names)
+                console.print()
+        printing.say(console, comparing.explanation(len(comparisons)))
+    return captured.get()
 
 
-def _print_gate(outcomes: Sequence["Outcome"], state: str, size: str, file: Any) -> None:
+def _gate(outcomes: Sequence["Outcome"], state: str, size: str) -> str:
+    """Return a line each regression that is not excluded, and one for all."""
+    lines = []
     for outcome in outcomes:
         if outcome.state != "excluded":
             compared = outcome.comparison
             what = "Regression" if outcome.state == "shown" else "Inconclusive"
-            print(
+            lines.append(
                 f"{what}: {compared.metric.column} of {compared.subject} against "
-                f"{compared.baseline}: {outcome.reason} ({compared.problem})",
-                file=file,
+                f"{compared.baseline}: {outcome.reason} ({compared.problem})"
             )
     excluded = sum(outcome.state == "excluded" for outcome in outcomes)
     words = "neither shown nor excluded" if state == "inconclusive" else state
-    print(
+    lines.append(
         f"A regression of more than {size} is {words}: excluded in {excluded} of "
-        f"{len(outcomes)} comparisons.",
-        file=file,
+        f"{len(outcomes)} comparisons."
     )
+    return "\n".join(lines) + "\n"

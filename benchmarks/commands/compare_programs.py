@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+
+from benchmarks import printing
 from benchmarks.analysis import programs
 from benchmarks.analysis.programs import Change
-from benchmarks.commands import terminal
 from benchmarks.errors import InputError
 
 
@@ -37,24 +39,26 @@ def changes(
 def show(found: Sequence[Change], size: float | None, as_json: bool) -> int:
     """Print the changes; return the exit code: 1 if one is a regression of more than `size`."""
     if as_json:
-        print(json.dumps([_object(change) for change in found], indent=1, allow_nan=False))
+        text = json.dumps([_object(change) for change in found], indent=1, allow_nan=False) + "\n"
     else:
-        _print(found)
+        text = _text(found)
+    printing.write(text)
     if size is None:
         return 0
-    file = sys.stderr if as_json else sys.stdout
     worse = [change for change in found if change.ratio > 1 + size]
-    for change in worse:
-        print(
-            f"Regression: {change.metric} of {change.subject} against {change.baseline}: "
-            f"{change.before:.6g} to {change.after:.6g} ({change.problem})",
-            file=file,
-        )
-    print(
+    words = [
+        f"Regression: {change.metric} of {change.subject} against {change.baseline}: "
+        f"{change.before:.6g} to {change.after:.6g} ({change.problem})\n"
+        for change in worse
+    ]
+    words.append(
         f"A regression of more than {100 * size:g}% is {'shown' if worse else 'excluded'}: "
-        f"excluded in {len(found) - len(worse)} of {len(found)} comparisons.",
-        file=file,
+        f"excluded in {len(found) - len(worse)} of {len(found)} comparisons.\n"
     )
+    if as_json:
+        sys.stderr.write("".join(words))
+    else:
+        printing.write("".join(words))
     return int(bool(worse))
 
 
@@ -75,13 +79,20 @@ def _object(change: Change) -> dict[str, object]:
     }
 
 
-def _print(found: Sequence[Change]) -> None:
-    console = terminal.console()
+def _text(found: Sequence[Change]) -> str:
+    """Return a table for each problem and pair of optimizers."""
+    console = printing.console()
+    with console.capture() as captured:
+        _print(found, console)
+    return captured.get()
+
+
+def _print(found: Sequence[Change], console: Console) -> None:
     for (problem, baseline, subject), group in itertools.groupby(
         found, key=lambda change: (change.problem, change.baseline, change.subject)
     ):
         title = f"{subject} against {baseline}: {problem}"
-        console.print(title, markup=False, highlight=False, soft_wrap=True)
+        printing.say(console, title)
         rows = [
             (
                 *(change.metric, f"{change.before:.6g}", f"{change.after:.6g}"),
@@ -89,4 +100,6 @@ def _print(found: Sequence[Change]) -> None:
             )
             for change in group
         ]
-        console.print(terminal.table(("", "before", "after", "change", "verdict"), rows), "")
+        header = ("metric", "before", "after", "change", "verdict")
+        printing.table(console, header, rows)
+        console.print()

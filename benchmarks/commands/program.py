@@ -114,6 +114,7 @@ def program(
     if (folder / "programs.csv").exists():
         raise InputError("holds a report already; name a new folder", output=folder)
 
+    from benchmarks import printing
     from benchmarks.commands import terminal
     from benchmarks.programs import compiler, series
 
@@ -131,6 +132,6 @@ def program(
     ]
     rows = series.run(jobs, folder, checks.command_line(), keep_hlo, print)
     if rows:
-        terminal.console().print(terminal.programs(rows))
+        printing.table(printing.console(), *terminal.programs(rows), names=3)
         print(folder / "programs.csv")
     return int(len(rows) < len(jobs))

@@ -125,10 +125,10 @@ def new_folder(command: str, output: Path | None, resume: bool) -> Path:
 
 def follow(request: SweepRequest, group: ProcessGroup) -> int:
     """Train together with process 0, as long as it goes on."""
-    from benchmarks.commands import terminal
+    from benchmarks import printing
     from benchmarks.sweeps.follow import follow
 
-    follow(request, group, terminal.console())
+    follow(request, group, printing.console())
     return 0
 
 

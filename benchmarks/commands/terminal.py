@@ -1,84 +1,77 @@
-"""The tables that the commands print."""
+"""The tables that the commands print: header and rows of each."""
 
 import json
-import sys
 from collections.abc import Sequence
 
 import pandas as pd
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from benchmarks import printing
 from benchmarks.analysis import trials
+from benchmarks.analysis.comparison import Comparison
+from benchmarks.reports.labels import Labels
+from benchmarks.reports.sections import comparing
 from benchmarks.store.csv_file import Row
 
-
-def console() -> Console:
-    """Return what to print on. A file or a pipe has no width: its lines are left whole."""
-    return Console(width=None if sys.stdout.isatty() else 120)
+Cells = tuple[Sequence[str], list[Sequence[str]]]
+"""Header and rows."""
 
 
-def summary(runs: pd.DataFrame) -> Table:
+def summary(runs: pd.DataFrame) -> Cells:
     """One line for each data set, model and optimizer: medians over its runs, with ranges."""
-    summary = Table(
-        "data set", "model", "optimizer", "ok", "test accuracy", "images/s", box=box.SIMPLE_HEAD
-    )
+    rows: list[Sequence[str]] = []
     groups = runs.groupby(["dataset", "model", "optimizer", "learning_rate"], sort=False)
     for (dataset, model, optimizer, _), group in groups:
         ok = group[group["status"] == "ok"]
-        summary.add_row(
-            dataset,
-            model,
-            escape(optimizer),
-            f"{len(ok)}/{len(group)}",
-            _median_and_range(ok["test_accuracy"], "{:.4f}"),
-            _median_and_range(ok["images_per_second"], "{:,.0f}"),
+        rows.append(
+            (
+                *(dataset, model, optimizer, f"{len(ok)}/{len(group)}"),
+                _median_and_range(ok["test_accuracy"], "{:.4f}"),
+                _median_and_range(ok["images_per_second"], "{:,.0f}"),
+            )
         )
-    return summary
+    return ("data set", "model", "optimizer", "ok", "test accuracy", "images/s"), rows
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Return a table of these texts."""
-    table = Table(*map(escape, header), box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    return table
+def print_comparisons(console: Console, comparisons: Sequence[Comparison], labels: Labels) -> None:
+    """Print the comparisons of the same two: a table if it fits, else a paragraph each metric."""
+    header, rows = comparing.table(comparisons, labels)
+    if printing.fits(console, printing.grid(header, rows)):
+        printing.table(console, header, rows)
+        return
+    for compared in comparisons:
+        printing.say(console, f"{compared.metric.column}: {compared.verdict}", indent=2)
+        printing.say(console, comparing.in_one_line(compared), indent=6)
 
 
-def search(found: pd.DataFrame) -> Table:
+def search(found: pd.DataFrame) -> Cells:
     """One line for each data set, model and optimizer: its best trial."""
-    table = Table("data set", "model", "optimizer", "ok", box=box.SIMPLE_HEAD)
-    table.add_column("best trial", no_wrap=True)
-    for heading in ("val accuracy", "test accuracy", "further seeds"):
-        table.add_column(heading)
-    groups = found.groupby(trials.SEARCH, sort=False)
-    for (dataset, model, optimizer), group in groups:
+    rows: list[Sequence[str]] = []
+    for (dataset, model, optimizer), group in found.groupby(trials.SEARCH, sort=False):
         drawn = trials.drawn(group)
         ok = f"{(drawn['status'] == 'ok').sum()}/{len(drawn)}"
         row = trials.best(group)
         if row is None:
-            table.add_row(dataset, model, escape(optimizer), ok)
+            rows.append((dataset, model, optimizer, ok, "", "", "", ""))
             continue
         parameters = ", ".join(f"{k}={v!r}" for k, v in json.loads(row["parameters"]).items())
         accuracies = f"{row['val_accuracy']:.4f}", f"{row['test_accuracy']:.4f}"
-        names = dataset, model, escape(optimizer), ok, escape(parameters)
-        table.add_row(*names, *accuracies, str(row["seeds"]))
-    return table
+        rows.append((dataset, model, optimizer, ok, parameters, *accuracies, str(row["seeds"])))
+    header = ("data set", "model", "optimizer", "ok", "best trial")
+    return (*header, "val accuracy", "test accuracy", "further seeds"), rows
 
 
-def programs(rows: Sequence[Row]) -> Table:
+def programs(rows: Sequence[Row]) -> Cells:
     """One line for each program: what was counted in it."""
-    table = Table(
+    header = (
         *("target", "model", "optimizer", "kernels", "of the update", "bytes a parameter"),
         *("copied MB", "collective MB", "temporary MB", "peak MB"),
-        box=box.SIMPLE_HEAD,
     )
-    for row in rows:
-        table.add_row(
+    return header, [
+        (
             row["target"],
             f"{row['model']} {row['scope']}",
-            escape(row["optimizer"]),
+            row["optimizer"],
             str(row["kernels"]),
             str(row["kernels_of_update"]),
             f"{row['bytes_per_parameter']:.1f}",
@@ -87,7 +80,8 @@ def programs(rows: Sequence[Row]) -> Table:
             f"{row['temporary_mb']:.2f}",
             f"{row['peak_mb']:.1f}",
         )
-    return table
+        for row in rows
+    ]
 
 
 def _median_and_range(values: pd.Series, style: str) -> str:

@@ -106,6 +106,7 @@ def train(
     folder = common.new_folder("train", output, resume)
 
     # Only now, so that help and bad input do not wait for pandas.
+    from benchmarks import printing
     from benchmarks.commands import terminal
     from benchmarks.store import schema
     from benchmarks.sweeps import plan
@@ -128,11 +129,11 @@ def train(
         for config in configs:
             options = {name: getattr(config, name) for name in fixed}
             _check_options(save_weights, **options)
-    console = terminal.console()
+    console = printing.console()
     request = dataclasses.replace(request, devices=configs[0].devices)
     with common.sweep(request, configs, folder, console) as sweep:
         runs = sweep.train([sweep.on_device(config) for config in configs])
-    console.print(terminal.summary(runs))
+    printing.table(console, *terminal.summary(runs), names=3)
     for name in ("runs.csv", "epochs.csv"):
         print(folder / name)
     return int(not runs["status"].isin(schema.RESULTS).all())

@@ -91,6 +91,7 @@ def tune(
 
     import pandas as pd
 
+    from benchmarks import printing
     from benchmarks.analysis import trials as outcome
     from benchmarks.commands import terminal
     from benchmarks.search import plan
@@ -109,7 +110,7 @@ def tune(
         for dataset, model in itertools.product(datasets, models)
     ]
     planned = plan.plan(specs, learning_rates, trials, problems)
-    console = terminal.console()
+    console = printing.console()
     first = [trial.config for trial in planned if trial.number == 0]
     with common.sweep(request, first, folder, console) as sweep:
         problems = [sweep.on_device(problem) for problem in problems]
@@ -131,7 +132,7 @@ def tune(
         if finalists:
             best = plan.finalists(planned, found, finalists, finalist_seeds)
             runs, found = train([*planned, *best])
-    console.print(terminal.search(found))
+    printing.table(console, *terminal.search(found), names=3)
     for warning in outcome.warnings(found):
         print(f"Warning: {warning}", file=sys.stderr)
     for name in ("trials.csv", "runs.csv", "epochs.csv"):

@@ -91,7 +91,7 @@ def update(
     if (folder / "updates_raw.csv").exists():
         raise InputError("holds a report already; name a new folder", output=folder)
 
-    from benchmarks.commands import terminal
+    from benchmarks import printing
     from benchmarks.environment import peer_versions
     from benchmarks.store.folder import open_folder
     from benchmarks.updates import competitors, race
@@ -99,7 +99,7 @@ def update(
     if not modes:
         modes = ("eager", "graph" if backend == "tensorflow" else "xla")
     found, left_out = competitors.combine(specs, modes, backend)
-    console = terminal.console()
+    console = printing.console()
     for line in left_out:
         print(f"Left out: {line}.")
     console.print("Checking the device and the optimizers ...")

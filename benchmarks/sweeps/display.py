@@ -1,27 +1,44 @@
 """What the terminal shows while a sweep runs."""
 
+import dataclasses
 import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column
 
+from benchmarks.printing import say
 from benchmarks.run import RunConfig
 from benchmarks.store.csv_file import Row
 from benchmarks.training import messages
 
 
-class Display:
-    """The progress of a sweep: a bar on a terminal, a plain line an epoch elsewhere.
+@dataclasses.dataclass
+class _AtWork:
+    """A run that has begun and not ended."""
 
-    Used as a context manager around the sweep. Several runs may be at work at once.
+    begun: float
+    first: tuple[float, int] | None = None
+    """When it told of a step first, and of which: the time before is of another kind."""
+    share: float = 0.0
+    """Of its steps that are done."""
+
+
+class Display:
+    """The progress of a sweep: a bar on a terminal, plain lines elsewhere.
+
+    A run's name is printed once, and its epochs below it; again when another run has been told
+    of in between, for several may be at work at once. Used as a context manager around the sweep,
+    which takes the bars away at its end.
     """
 
     def __init__(self, console: Console, runs: int) -> None:
-        self._runs = runs
+        self._console, self._runs = console, runs
         self._numbers: dict[RunConfig, int] = {}
+        self._named: RunConfig | None = None
+        self._at_work: dict[RunConfig, _AtWork] = {}
         self._done = 0
-        self._begin = self._run_begin = time.monotonic()
+        self._begun = time.monotonic()
         self._bar = Progress(
             # What is too long is cut, so that the rest has its place.
             TextColumn(
@@ -34,6 +51,7 @@ class Display:
             TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
             console=console,
             expand=True,
+            transient=True,
             disable=not console.is_terminal,
         )
         self._all = self._bar.add_task("runs", total=runs, left="")
@@ -51,7 +69,7 @@ class Display:
     def start(self, config: RunConfig) -> None:
         """Show that a run begins."""
         self._numbers.setdefault(config, len(self._numbers) + 1)
-        self._run_begin = time.monotonic()
+        self._at_work[config] = _AtWork(begun=time.monotonic())
         self._bar.update(self._all, description=str(config))
         self._bar.reset(self._one, description="starting", total=None, left="")
 
@@ -70,6 +88,7 @@ class Display:
 
     def again(self, config: RunConfig, reason: str) -> None:
         """Print why a run will be done once more."""
+        self._at_work.pop(config, None)
         self._print(config, f"{reason}; it will be done again")
 
     def finish(self, config: RunConfig, run: Row) -> None:
@@ -84,37 +103,57 @@ class Display:
         else:
             self._print(config, f"{run['status']}: {run['error']}")
         self._done += 1
+        self._at_work.pop(config, None)
         self._bar.advance(self._all)
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _progress(self, config: RunConfig, progress: messages.Progress) -> None:
         steps = config.epochs * progress.steps
         if config.max_steps is not None:
             steps = min(steps, config.max_steps)
         step = (progress.epoch - 1) * progress.steps + progress.step
+        run = self._at_work.setdefault(config, _AtWork(begun=time.monotonic()))
+        run.share = step / steps
+        left = self._seconds_left(run, step, steps)
         self._bar.update(
             self._one,
             description=f"epoch {progress.epoch}/{config.epochs}, "
             f"loss {progress.loss:.4f}, accuracy {progress.accuracy:.4f}",
             completed=step,
             total=steps,
-            left=time_left(time.monotonic() - self._run_begin, step / steps),
+            left=time_left(left),
             visible=True,
         )
-        share = (self._done + step / steps) / self._runs
-        self._bar.update(self._all, left=time_left(time.monotonic() - self._begin, share))
+        self._bar.update(self._all, left=time_left(self._seconds_left_of_all(run, left)))
+
+    def _seconds_left(self, run: _AtWork, step: int, steps: int) -> float | None:
+        """Return how long the run still takes; None before it has told of steps twice."""
+        now = time.monotonic()
+        if run.first is None:
+            run.first = now, step
+        then, first = run.first
+        return (now - then) / (step - first) * (steps - step) if step > first else None
+
+    def _seconds_left_of_all(self, run: _AtWork, left: float | None) -> float | None:
+        now = time.monotonic()
+        if self._done:
+            share = (self._done + sum(one.share for one in self._at_work.values())) / self._runs
+            return (now - self._begun) * (1 - share) / share
+        if left is None:
+            return None
+        # As many at once as now, each of which takes what this one takes.
+        whole = now - run.begun + left
+        return max(left, whole * self._runs / len(self._at_work) - (now - self._begun))
 
     def _print(self, config: RunConfig, text: str) -> None:
-        self.say(f"[{self._numbers[config]}/{self._runs}] {config}: {text}")
+        if config != self._named:
+            say(self._console, f"[{self._numbers[config]}/{self._runs}] {config}")
+            self._named = config
+        say(self._console, text, indent=2)
 
 
-def time_left(seconds: float, share: float) -> str:
-    """Say how long the rest takes if `share` of it took so many seconds."""
-    if not share:
+def time_left(seconds: float | None) -> str:
+    """Spell how long something still takes; nothing if that is not known."""
+    if seconds is None:
         return ""
-    left = round(seconds * (1 - share) / share)
-    hours, minutes = divmod(left // 60, 60)
-    return f"{hours}:{minutes:02}:{left % 60:02} left"
+    left = round(seconds)
+    return f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"

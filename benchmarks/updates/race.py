@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
 
-from benchmarks import worker
+from benchmarks import printing, worker
 from benchmarks.environment import Checked, version
 from benchmarks.errors import InputError
+from benchmarks.printing import say
 from benchmarks.store import csv_file, schema
 from benchmarks.store.csv_file import Row
 from benchmarks.updates import bandwidth, peers, training_step
@@ -99,6 +98,7 @@ class Race:
                 self._name,
                 console=self._console,
                 disable=not self._console.is_terminal,
+                transient=True,
             ):
                 self._round(number)
         finally:
@@ -161,36 +161,33 @@ class Race:
             if limit in self._processes
         )
 
-    def summary(self) -> Table:
-        """One line a competitor: its times, and what multiple of the baseline's in its mode.
+    def print_summary(self) -> None:
+        """Print a line a competitor: its times, and what multiple of the baseline's in its mode.
 
         The baseline is keras_adam where that takes part, else the first optimizer.
         """
         names = [competitor.optimizer for competitor in self._plan.competitors]
         baseline = "keras_adam" if "keras_adam" in names else names[0]
-        summary = Table(
-            *("optimizer", "mode", "ms", "least", "/limit", "ratio", "quartiles", "least"),
-            box=None,
-            pad_edge=False,
-        )
+        header = ("optimizer", "mode", "ms", "least", "/limit", "ratio", "quartiles", "least")
+        cells = []
         rows = self.rows()
         for row in rows:
             competitor = Competitor(row["optimizer"], row["mode"], row["backend"])
-            summary.add_row(
-                escape(competitor.optimizer),
-                competitor.mode,
-                f"{row['update_ms_p50']:.2f}",
-                f"{row['update_ms_min']:.2f}",
-                f"{row['update_ms_p50'] / row['bandwidth_limit_ms']:.2f}",
-                *self._ratios(competitor, baseline),
+            ms, least, limit = (
+                row[name] for name in ("update_ms_p50", "update_ms_min", "bandwidth_limit_ms")
             )
-        limit = f", at the bandwidth {rows[0]['bandwidth_limit_ms']:.2f} ms" if rows else ""
-        summary.title = (
-            f"{self._name}: {len(self._shapes)} variables, {parameters(self._shapes):,} parameters"
-            f"{limit}\nratio, its quartiles over the rounds, ratio of the least: to "
-            f"{escape(baseline)}"
+            times = (f"{ms:.2f}", f"{least:.2f}", f"{ms / limit:.2f}")
+            ratios = self._ratios(competitor, baseline)
+            cells.append((competitor.optimizer, competitor.mode, *times, *ratios))
+        at_limit = f", at the bandwidth {rows[0]['bandwidth_limit_ms']:.2f} ms" if rows else ""
+        self._print(
+            f"{len(self._shapes)} variables, {parameters(self._shapes):,} parameters{at_limit}"
         )
-        return summary
+        say(
+            self._console,
+            f"ratio, its quartiles over the rounds, ratio of the least: to {baseline}",
+        )
+        printing.table(self._console, header, cells, names=2)
 
     def _ratios(self, competitor: Competitor, baseline: str) -> Iterator[str]:
         others = [
@@ -234,7 +231,7 @@ class Race:
         self.raw.extend({**turn, "seconds": s} for s in seconds)
 
     def _print(self, text: str) -> None:
-        self._console.print(f"{self._name}: {text}", markup=False, highlight=False, soft_wrap=True)
+        say(self._console, f"{self._name}: {text}")
 
 
 def _step(row: Row) -> Row:
@@ -279,6 +276,6 @@ def run(
         ):
             if its_rows:
                 csv_file.append(folder / file_name, columns, its_rows)
-        console.print(race.summary())
+        race.print_summary()
         complete = complete and len(rows) == len(plan.competitors)
     return complete

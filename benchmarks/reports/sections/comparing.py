@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.analysis.comparison import Comparison, in_words
 from benchmarks.analysis.metrics import in_changes
+from benchmarks.reports.labels import Labels, shorten
 from benchmarks.reports.page import Block, Heading, Table, Text
 
 MOST_TABLES = 8
@@ -25,7 +26,7 @@ def overview(comparisons: Sequence[Comparison]) -> Iterator[Block]:
     if len({compared.problem for compared in comparisons}) < 2:
         return
     yield Heading("Overview")
-    header, rows = counts(comparisons)
+    header, rows = counts(comparisons, _labels(comparisons))
     yield Table(header, rows[:MOST_LINES])
     yield Text(
         "In how many problems a difference for the better or for the worse is shown, none of any "
@@ -35,7 +36,13 @@ def overview(comparisons: Sequence[Comparison]) -> Iterator[Block]:
         yield Text(f"... and {len(rows) - MOST_LINES:,} lines more.")
 
 
-def counts(comparisons: Sequence[Comparison]) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+def _labels(comparisons: Sequence[Comparison]) -> Labels:
+    return shorten(name for c in comparisons for name in (c.baseline, c.subject))
+
+
+def counts(
+    comparisons: Sequence[Comparison], labels: Labels
+) -> tuple[Sequence[str], list[tuple[str, ...]]]:
     """Return header and rows: how often each verdict, for each optimizer and metric."""
     groups: dict[tuple[str, str, str], list[Comparison]] = {}
     for compared in comparisons:
@@ -48,7 +55,7 @@ def counts(comparisons: Sequence[Comparison]) -> tuple[Sequence[str], list[tuple
         estimates = [c.effect.estimate for c in of_metric if c.effect.n]
         rows.append(
             (
-                *(subject, baseline, metric.column),
+                *(labels[subject], labels[baseline], metric.column),
                 *(f"{kinds[kind]:,}" for kind in ("better", "worse", "none", "inconclusive")),
                 in_changes(metric, [float(np.median(estimates))]) if estimates else "",
             )
@@ -74,7 +81,7 @@ def of_problem(comparisons: Sequence[Comparison]) -> Iterator[Block]:
     ]
     for (baseline, subject), group in tables[:MOST_TABLES]:
         yield Heading(f"{subject} against {baseline}", level=3)
-        yield Table(*table(group))
+        yield Table(*table(group, _labels(comparisons)))
     if len(tables) > MOST_TABLES:
         yield Text(f"{len(tables) - MOST_TABLES:,} more: `python -m benchmarks compare --json`.")
 
@@ -89,24 +96,48 @@ def of_problems(comparisons: Sequence[Comparison]) -> Iterator[Block]:
         yield from of_problem(group)
 
 
-def table(comparisons: Sequence[Comparison]) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+def table(
+    comparisons: Sequence[Comparison], labels: Labels
+) -> tuple[Sequence[str], list[tuple[str, ...]]]:
     """Return header and rows for comparisons of the same two: a line each metric."""
     first = comparisons[0]
+    names = [first.baseline, first.subject]
+    of_two_folders = len({name.partition(" in ")[0] for name in names}) == 1
     header = (
-        *("metric", first.baseline, first.subject),
-        *("change", "95 % interval", "p", "pairs", "verdict"),
+        *("metric", *(("before", "after") if of_two_folders else (labels[n] for n in names))),
+        *("change", "95 % interval", "p", "corrected p", "pairs", "verdict"),
     )
     return header, [_row(compared) for compared in comparisons]
 
 
 def _row(compared: Comparison) -> tuple[str, ...]:
     change, interval, p, verdict = in_words(compared)
-    means = (compared.mean_baseline, compared.mean_subject)
     return (
-        compared.metric.column,
-        *(f"{mean:.4g}" if np.isfinite(mean) else "" for mean in means),
-        *(change, interval, p, str(compared.effect.n), verdict),
+        *(compared.metric.column, *_means(compared), change, interval, p),
+        *(_corrected(compared), str(compared.effect.n), verdict),
     )
+
+
+def _means(compared: Comparison) -> tuple[str, str]:
+    before, after = (
+        f"{mean:.4g}" if np.isfinite(mean) else ""
+        for mean in (compared.mean_baseline, compared.mean_subject)
+    )
+    return before, after
+
+
+def _corrected(compared: Comparison) -> str:
+    return f"{compared.p_corrected:.2g}" if np.isfinite(compared.p_corrected) else ""
+
+
+def in_one_line(compared: Comparison) -> str:
+    """Return the numbers of a comparison as a line of text."""
+    before, after = _means(compared)
+    change, interval, p, _ = in_words(compared)
+    words = [f"{before} -> {after}"] if before and after else []
+    words += [f"{change} ({interval})" if interval else change] if change else []
+    words += [f"p {p} (corrected {_corrected(compared)})"] if p else []
+    return ", ".join([*words, f"pairs {compared.effect.n}"])
 
 
 def method(comparisons: Sequence[Comparison], refused: str) -> Iterator[Block]:

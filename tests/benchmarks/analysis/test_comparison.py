@@ -5,10 +5,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from benchmarks import printing
 from benchmarks.analysis import comparison, gate, statistics
 from benchmarks.analysis.metrics import METRICS
 from benchmarks.analysis.observations import PROBLEM
+from benchmarks.commands import compare
 from benchmarks.errors import InputError
 from benchmarks.store import csv_file, schema
 from tests.benchmarks.conftest import ROOT
@@ -525,6 +528,32 @@ def test_the_command(tmp_path):
     assert undecided.returncode == 3
     assert "Inconclusive: images_per_second of adam in" in undecided.stdout
     assert "seeds would decide" in undecided.stdout
+
+
+def test_a_reader_that_leaves_changes_no_exit_code(tmp_path):
+    """`compare | head -1` ended in a traceback."""
+    before, after = write_pair(tmp_path, [500, 505, 510], [400, 405, 410])
+    words = [sys.executable, "-m", "benchmarks", "compare", before, after]
+    for more, code in (([], 0), (["--max-regression", "5"], 1)):
+        with subprocess.Popen(
+            [*words, *more], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            process.stdout.close()
+            assert "Traceback" not in process.stderr.read()
+            assert process.wait(timeout=60) == code
+
+
+def test_a_narrow_terminal_cuts_no_verdict(tmp_path, capsys, monkeypatch):
+    write(tmp_path, "adam(learning_rate=0.001)", [500, 505, 510])
+    write(tmp_path, "sgd(learning_rate=0.1)", [1000, 1010, 1020])
+    monkeypatch.setattr(
+        printing, "console", lambda: Console(width=80, force_terminal=True, color_system=None)
+    )
+    assert compare.compare.callback((tmp_path,)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert "  images_per_second: difference: faster" in lines
+    assert any(line.startswith("      505 -> 1010, x 2 (") for line in lines)
 
 
 def test_the_columns_carry_the_names_of_what_is_compared(tmp_path):

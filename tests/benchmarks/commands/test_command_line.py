@@ -68,7 +68,7 @@ def test_the_folder_says_how_it_was_made(report):
 def test_without_a_terminal_the_output_is_plain_lines(report):
     folder, done = report
     assert "\x1b" not in done.stdout + done.stderr
-    assert "[1/4] digits mlp adam at 0.001 seed 0: epoch 2/2, loss" in done.stdout
+    assert "[1/4] digits mlp adam at 0.001 seed 0\n  epoch 1/2, loss" in done.stdout
     assert done.stdout.splitlines()[-2:] == [str(folder / "runs.csv"), str(folder / "epochs.csv")]
     assert done.stderr == ""
 

@@ -29,13 +29,81 @@ def screen(config, runs, after):
 
 def test_the_time_left_of_the_run_and_of_the_sweep(config, clock):
     def after(shown):
-        clock[0] = 10.0
+        clock[0] = 4.0  # the start and the compilation
+        shown.tell(config, Progress(epoch=1, step=1, steps=44, loss=0.5, accuracy=0.25))
+        clock[0] = 14.0
         shown.tell(config, Progress(epoch=1, step=11, steps=44, loss=0.5, accuracy=0.25))
 
     (sweep, run), _ = screen(config, 4, after)
-    assert sweep.rstrip().endswith("0:02:30 left")  # one of sixteen parts took 10 seconds
-    assert run.rstrip().endswith("0:00:30 left")
+    assert run.rstrip().endswith("0:00:33 left")  # a second a step
+    assert sweep.rstrip().endswith("0:02:54 left")  # and three runs of 47 seconds
     assert "11/44" in run
+
+
+def test_no_time_is_told_before_two_steps_are_known(config, clock):
+    """The first step compiles: it was taken for the speed of all."""
+
+    def after(shown):
+        clock[0] = 60.0
+        shown.tell(config, Progress(epoch=1, step=1, steps=44, loss=0.5, accuracy=0.25))
+
+    lines, _ = screen(config, 4, after)
+    assert not any("left" in line for line in lines)
+
+
+def test_the_time_left_after_a_run(config, clock):
+    other = dataclasses.replace(config, seed=1)
+
+    def after(shown):
+        clock[0] = 40.0
+        shown.finish(config, {"status": "ok", "test_accuracy": 0.9})
+        shown.start(other)
+        for clock[0], step in ((44.0, 11), (50.0, 22)):
+            shown.tell(other, Progress(epoch=1, step=step, steps=44, loss=0.5, accuracy=0.25))
+
+    (sweep, run), _ = screen(config, 2, after)
+    assert run.rstrip().endswith("0:00:12 left")
+    assert sweep.rstrip().endswith("0:00:17 left")  # three of four parts took 50 seconds
+
+
+def test_the_bars_are_taken_away_at_the_end(config):
+    out = io.StringIO()
+    console = Console(file=out, width=80, force_terminal=True, color_system=None)
+    with display.Display(console, 2) as shown:
+        shown.start(config)
+    assert out.getvalue().endswith("\x1b[2K")  # the last line is erased
+
+
+def test_a_name_is_printed_once_for_its_epochs(config):
+    other = dataclasses.replace(config, seed=1)
+    out = io.StringIO()
+    shown = display.Display(Console(file=out, width=80), 2)
+    epochs = [
+        Epoch({"epoch": n, "train_loss": 0.5, "train_accuracy": 0.25, "test_accuracy": 0.75})
+        for n in (1, 2)
+    ]
+    shown.start(config)
+    for epoch in epochs:
+        shown.tell(config, epoch)
+    shown.start(other)
+    shown.tell(other, epochs[0])
+    shown.finish(config, {"status": "error", "error": "long " * 40})
+    lines = out.getvalue().splitlines()
+    name, another = f"[1/2] {config}", f"[2/2] {other}"
+    assert [line for line in lines if line[0] != " "] == [name, another, name]
+    assert lines[1].startswith("  epoch 1/1, loss 0.5000, accuracy 0.2500, test accuracy 0.7500")
+    assert lines[-1].strip() == "error: " + " ".join(["long"] * 40)  # a pipe has no width
+
+
+def test_a_terminal_breaks_lines_between_words(config):
+    out = io.StringIO()
+    shown = display.Display(Console(file=out, width=80, force_terminal=True), 2)
+    shown.start(config)
+    shown.finish(config, {"status": "error", "error": "unwrappable " * 40})
+    lines = out.getvalue().splitlines()
+    assert len(lines) > 5
+    assert all(len(line) <= 80 for line in lines)
+    assert {word for line in lines[1:] for word in line.split()} == {"error:", "unwrappable"}
 
 
 @pytest.mark.parametrize("length", [1, 300])
@@ -43,8 +111,10 @@ def test_a_long_name_leaves_the_bar_its_place(config, clock, length):
     config = dataclasses.replace(config, model="m" * length, epochs=1000)
 
     def after(shown):
-        clock[0] = 10.0
-        shown.tell(config, Progress(epoch=999, step=4000, steps=4400, loss=1234.5, accuracy=0.25))
+        for clock[0], step in ((10.0, 3990), (20.0, 4000)):
+            shown.tell(
+                config, Progress(epoch=999, step=step, steps=4400, loss=1234.5, accuracy=0.25)
+            )
 
     lines, _ = screen(config, 4, after)
     assert len(lines) == 2
@@ -62,5 +132,5 @@ def test_the_test_accuracy_of_each_epoch_is_printed(config):
 
 
 def test_the_time_left():
-    assert display.time_left(10, 0) == ""
-    assert display.time_left(3600, 0.25) == "3:00:00 left"
+    assert display.time_left(None) == ""
+    assert display.time_left(3 * 3600 + 62.4) == "3:01:02 left"
