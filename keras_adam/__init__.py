@@ -9,8 +9,8 @@ except ModuleNotFoundError as error:
     # Keras imports its backend and says only which module is missing.
     raise ImportError(
         f"Keras's backend is not installed ({error}). Run `pip install tensorflow` (or "
-        "tensorflow-cpu), or `pip install jax` and set the environment variable "
-        "KERAS_BACKEND=jax."
+        "tensorflow-cpu); or `pip install jax` or `pip install torch`, and set the environment "
+        "variable KERAS_BACKEND to jax or torch."
     ) from None
 
 __all__ = ["Adam", "AdamW", "distribution"]

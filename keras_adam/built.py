@@ -60,6 +60,8 @@ class BuiltVariables:
 
 def _may_be(found: Any, shape: tuple[int, ...], skipped: int) -> bool:
     """Say whether a gradient's shape, as far as it is known, is this one but for `skipped`."""
+    if isinstance(found, tuple) and found == shape:
+        return True
     if getattr(found, "rank", 0) is None:
         return True
     its, own = tuple(found)[skipped:], shape[skipped:]

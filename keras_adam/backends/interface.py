@@ -18,7 +18,7 @@ Gradient = Any
 # `assign(variable, values)` sets a variable to values of its shape and dtype.
 Assign = Callable[[Variable, Array], None]
 
-BACKENDS = ("tensorflow", "jax")
+BACKENDS = ("tensorflow", "jax", "torch")
 
 
 class TrackedVariable(NamedTuple):
@@ -129,9 +129,9 @@ def updater_class() -> type[Updater]:
     backend = keras.backend.backend()
     if backend not in BACKENDS:
         raise RuntimeError(
-            "keras_adam runs on the TensorFlow and JAX backends of Keras; the backend is "
-            f"{backend!r}. Set the environment variable KERAS_BACKEND to 'tensorflow' or "
-            "'jax' before Keras is imported."
+            "keras_adam runs on the TensorFlow, JAX and PyTorch backends of Keras; the backend is "
+            f"{backend!r}. Set the environment variable KERAS_BACKEND to 'tensorflow', 'jax' or "
+            "'torch' before Keras is imported."
         )
     updater: type[Updater] = importlib.import_module(f"keras_adam.backends.{backend}").Updater
     return updater

@@ -77,19 +77,20 @@ def compute_dtype(dtype: str) -> str:
     return "float64" if dtype == "float64" else "float32"
 
 
-def one_minus_power(one_minus_beta: Array, step: Array) -> Array:
+def one_minus_power(one_minus_beta: Array, step: Array, functions: Any = ops) -> Array:
     """Return 1 - beta**step without the cancellation that float32 suffers at small steps.
 
     `one_minus_beta` is a scalar array in (0, 1], `step` one >= 1 of the same dtype.
     """
-    return -ops.expm1(step * ops.log1p(-one_minus_beta))
+    return -functions.expm1(step * functions.log1p(-one_minus_beta))
 
 
-def scalars(numbers: Numbers, updates: Array) -> Scalars:
+def scalars(numbers: Numbers, updates: Array, functions: Any = ops) -> Scalars:
     """Compute the scalars of the step that follows `updates` earlier ones.
 
     All `numbers` are scalar arrays of one floating dtype, which the results have;
-    `updates` is of that dtype too. The bias corrections are folded into the step size,
+    `updates` is of that dtype too; or they are what `functions` calculates with in place of arrays.
+    The bias corrections are folded into the step size,
 
         step_size = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t),  t = updates + 1
 
@@ -98,12 +99,14 @@ def scalars(numbers: Numbers, updates: Array) -> Scalars:
     step = updates + 1
     step_size = (
         numbers.learning_rate
-        * ops.sqrt(one_minus_power(numbers.one_minus_beta_2, step))
-        / one_minus_power(numbers.one_minus_beta_1, step)
+        * functions.sqrt(one_minus_power(numbers.one_minus_beta_2, step, functions))
+        / one_minus_power(numbers.one_minus_beta_1, step, functions)
     )
     # The first average is the first value: there is nothing yet to average with.
-    one_minus_ema_momentum = ops.where(
-        step > 1, numbers.one_minus_ema_momentum, ops.ones_like(numbers.one_minus_ema_momentum)
+    one_minus_ema_momentum = functions.where(
+        step > 1,
+        numbers.one_minus_ema_momentum,
+        functions.ones_like(numbers.one_minus_ema_momentum),
     )
     return Scalars(
         step_size,
@@ -115,7 +118,9 @@ def scalars(numbers: Numbers, updates: Array) -> Scalars:
         numbers.loss_scale,
         numbers.accumulation_steps,
         one_minus_ema_momentum,
-        ops.cast(ops.equal(step % numbers.ema_overwrite_frequency, 0), ops.dtype(step)),
+        functions.cast(
+            functions.equal(step % numbers.ema_overwrite_frequency, 0), functions.dtype(step)
+        ),
         step,
     )
 

@@ -1,16 +1,59 @@
-"""The bits of arrays, which Keras's operations do not show in all its releases."""
+"""The bits of arrays, which Keras's operations do not show in all its releases.
+
+On PyTorch, which calculates with no unsigned numbers of more than eight bits, signed ones hold the
+same bits: sums, products and comparisons for equality have the same.
+"""
 
 from typing import Any
 
 import keras
+import numpy as np
+from keras import ops
 
 
 def bitcast(array: Any, dtype: str) -> Any:
     """Return the bits of `array` as numbers of another `dtype` of the same size."""
-    if keras.backend.backend() == "tensorflow":
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
         import tensorflow as tf
 
         return tf.bitcast(array, dtype)
+    if backend == "torch":
+        import torch
+
+        return array.view(getattr(torch, _signed(dtype)))
     import jax
 
     return jax.lax.bitcast_convert_type(array, dtype)
+
+
+def cast(array: Any, dtype: str) -> Any:
+    """Convert whole numbers to an unsigned `dtype`; of larger ones the lower bits remain."""
+    if keras.backend.backend() != "torch":
+        return ops.cast(array, dtype)
+    import torch
+
+    if not isinstance(array, torch.Tensor):
+        array = torch.tensor(int(array))
+    integers = array.to(torch.int64) if array.is_floating_point() else array
+    return integers.to(getattr(torch, _signed(dtype)))
+
+
+def uint32(number: int) -> Any:
+    """Return a number of 32 bits to calculate with."""
+    return _wrap(number) if keras.backend.backend() == "torch" else np.uint32(number)
+
+
+def right_shift(bits: Any, count: int) -> Any:
+    """Shift numbers of 32 bits, with zeros behind."""
+    if keras.backend.backend() != "torch":
+        return ops.right_shift(bits, np.uint32(count))
+    return (bits >> count) & ((1 << (32 - count)) - 1)
+
+
+def _signed(dtype: str) -> str:
+    return dtype.removeprefix("u") if dtype in ("uint16", "uint32") else dtype
+
+
+def _wrap(number: int) -> int:
+    return (number + 2**31) % 2**32 - 2**31

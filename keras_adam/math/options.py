@@ -25,6 +25,17 @@ class Options:
     rounds_weights_at_random: bool = False
 
     @property
+    def is_plain(self) -> bool:
+        """Whether a step is Adam, with or without decay, and nothing more."""
+        return not (
+            self.clip
+            or self.loss_scale
+            or self.accumulation
+            or self.state_dtype == "bfloat16"
+            or self.rounds_weights_at_random
+        )
+
+    @property
     def moves_by_stored(self) -> bool:
         """Whether the variable moves by the momentum and velocity that were stored, rounded.
 

@@ -1,10 +1,9 @@
 """Rounding at random, the same on every run: pure functions of arrays."""
 
-import numpy as np
 from keras import ops
 
+from keras_adam.math import bits
 from keras_adam.math.adam import Array, Scalars
-from keras_adam.math.bits import bitcast
 
 
 def random_bits(source: Array, scalars: Scalars, salt: int) -> Array:
@@ -15,20 +14,20 @@ def random_bits(source: Array, scalars: Scalars, salt: int) -> Array:
     position, this costs XLA on a CPU no time, and is the same on every device and for every
     mention of a row. Numbers of one source are rounded alike.
     """
-    key = ops.cast(scalars.step, "uint32") + np.uint32(salt * 0x51ED270B % 2**32)
+    key = bits.cast(scalars.step, "uint32") + bits.uint32(salt * 0x51ED270B % 2**32)
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        key = ops.bitwise_xor(key, ops.right_shift(key, np.uint32(shift))) * np.uint32(factor)
-    key = ops.bitwise_xor(key, ops.right_shift(key, np.uint32(16)))
+        key = ops.bitwise_xor(key, bits.right_shift(key, shift)) * bits.uint32(factor)
+    key = ops.bitwise_xor(key, bits.right_shift(key, 16))
     return scramble(source, salt) + key
 
 
 def scramble(source: Array, salt: int) -> Array:
     """Return the bits of each number of `source`, float32, multiplied by an odd number."""
-    odd = np.uint32((0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F, 0x165667B1)[salt])
-    return bitcast(ops.cast(source, "float32"), "uint32") * odd
+    odd = bits.uint32((0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F, 0x165667B1)[salt])
+    return bits.bitcast(ops.cast(source, "float32"), "uint32") * odd
 
 
-def round_at_random(values: Array, bits: Array) -> Array:
+def round_at_random(values: Array, random: Array) -> Array:
     """Round to bfloat16, up or down at random, so that the mean of the results is the value.
 
     bfloat16 has the upper half of a float32: what is added to the lower half carries with the
@@ -36,11 +35,11 @@ def round_at_random(values: Array, bits: Array) -> Array:
     """
     values = ops.cast(values, "float32")
     # An addition to the bits of NaN could make a number of it.
-    lower = ops.where(ops.isfinite(values), ops.right_shift(bits, np.uint32(16)), np.uint32(0))
-    upper = ops.right_shift(bitcast(values, "uint32") + lower, np.uint32(16))
-    return bitcast(ops.cast(upper, "uint16"), "bfloat16")
+    lower = ops.where(ops.isfinite(values), bits.right_shift(random, 16), bits.uint32(0))
+    upper = bits.right_shift(bits.bitcast(values, "uint32") + lower, 16)
+    return bits.bitcast(bits.cast(upper, "uint16"), "bfloat16")
 
 
-def to_fraction(bits: Array) -> Array:
+def to_fraction(random: Array) -> Array:
     """Return random bits as numbers in [0, 1), float32."""
-    return ops.cast(ops.cast(ops.right_shift(bits, np.uint32(9)), "int32"), "float32") * 2.0**-23
+    return ops.cast(ops.cast(bits.right_shift(random, 9), "int32"), "float32") * 2.0**-23

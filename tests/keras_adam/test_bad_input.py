@@ -87,7 +87,7 @@ def test_one_variable_twice():
     gradient = np.ones(1, "float32")
     with pytest.raises(ValueError, match=r"some are the same: \['twin', 'twin'\]"):
         keras_adam.Adam(0.1).apply([gradient, gradient], [variable, variable])
-    assert float(variable[0]) == 2.0
+    assert variable.numpy()[0] == 2.0
 
 
 def test_no_variables_before_build():

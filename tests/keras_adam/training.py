@@ -13,7 +13,7 @@ from tests.reference import ReferenceAdam
 
 BACKEND = keras.backend.backend()
 # Called from Python; inside a graph (`fit` on CPU); inside a step that is itself
-# compiled (`fit(jit_compile=True)`, or any step on JAX).
+# compiled (`fit(jit_compile=True)`, or any step on JAX), on PyTorch by `torch.compile`.
 MODES = ["eager", "graph", "compiled"] if BACKEND == "tensorflow" else ["eager", "compiled"]
 
 
@@ -29,6 +29,17 @@ def make_step(optimizer, variables, mode="eager"):
             lambda gradients: optimizer.apply(gradients, variables),
             autograph=False,
             jit_compile=mode == "compiled",
+        )
+    if BACKEND == "torch":
+        import torch
+
+        # Of the code below the last test's program is of no use, and there may be so many only.
+        torch.compiler.reset()
+        # "aot_eager" traces as torch's own compiler does, without a minute of C++ for each test.
+        return torch.compile(
+            lambda gradients: optimizer.apply(gradients, variables),
+            fullgraph=True,
+            backend="aot_eager",
         )
     import jax
 

@@ -553,7 +553,7 @@ def test_a_narrow_terminal_cuts_no_verdict(tmp_path, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert all(len(line) <= 80 for line in lines)
     assert "  images_per_second: difference: faster" in lines
-    assert any(line.startswith("      505 -> 1010, ") for line in lines)
+    assert any(line.startswith("      505 -> 1010, x 2 (") for line in lines)
 
 
 def test_the_columns_carry_the_names_of_what_is_compared(tmp_path):

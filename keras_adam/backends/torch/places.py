@@ -1,0 +1,101 @@
+"""Where the values of an optimizer lie, and which of them the kernel takes together."""
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from keras_adam.backends.interface import TrackedVariable
+from keras_adam.backends.torch import fused
+from keras_adam.backends.torch.fused import Group
+from keras_adam.math import storage
+from keras_adam.math.adam import Scalars, Slots
+from keras_adam.math.options import Options
+from keras_adam.math.sparse import Rows
+
+HALF = (torch.bfloat16, torch.float16)
+
+
+class Places:
+    """The tensors of the tracked, in groups; found once, and again when Keras has moved one.
+
+    To ask hundreds of Keras's variables for their values takes as long as to update them.
+    """
+
+    def __init__(self, tracked: Sequence[TrackedVariable]) -> None:
+        """Take note of the tracked; look at no value yet."""
+        self.on_host = False
+        """Whether all of them lie in the memory of the host, which may read them."""
+        self._tracked = [each for each in enumerate(tracked) if each[1].slots.momentum is not None]
+        self._variables: list[Any] = []
+        for _, each in self._tracked:
+            storage.map_arrays(self._variables.append, each.slots)
+        self._tensors: list[Any] = []
+        self._addresses: list[int] = []
+        self._groups: list[Group] = []
+        self._others: dict[int, Slots] = {}
+
+    def find(self, iterations: Any) -> None:
+        """Look whether all is still where it was, and where it is now if not."""
+        # Keras's `value` takes some microseconds to say what its `_value` is.
+        tensors = [variable._value for variable in self._variables]
+        is_same = len(tensors) == len(self._tensors) and all(
+            map(operator.is_, tensors, self._tensors)
+        )
+        # `model.to` sets the `.data` of the weights, which then lie elsewhere.
+        weights = [each.slots.variable._value for _, each in self._tracked]
+        addresses = [*map(torch.Tensor.data_ptr, weights)]
+        if is_same and addresses == self._addresses:
+            return
+        self._tensors, self._addresses = tensors, addresses
+        self.on_host = all(t.device.type == "cpu" for t in [*tensors, iterations.value])
+        self._groups, self._others = [], {}
+        groups: dict[Any, Group] = {}
+        for i, each in self._tracked:
+            slots = storage.map_arrays(lambda variable: variable._value, each.slots)
+            if not fused.fits(slots):
+                self._others[i] = slots
+                continue
+            kind = slots.variable.device, slots.variable.dtype, each.decays
+            if kind not in groups:
+                groups[kind] = Group(*kind, [], [])
+            groups[kind].positions.append(i)
+            groups[kind].slots.append(slots)
+        self._groups = list(groups.values())
+
+    def split(
+        self, gradients: Sequence[Any], scalars: Scalars, options: Options
+    ) -> tuple[list[Group], dict[int, Slots]]:
+        """Return the groups that the kernel takes, and the other variables by their positions."""
+        kept, others = [], dict(self._others)
+        for group in self._groups:
+            if not _serves(group, scalars, options):
+                others.update(zip(group.positions, group.slots, strict=True))
+                continue
+            rows = [i for i in group.positions if isinstance(gradients[i], Rows)]
+            if rows:
+                pairs = list(zip(group.positions, group.slots, strict=True))
+                others.update((i, its) for i, its in pairs if i in rows)
+                pairs = [(i, its) for i, its in pairs if i not in rows]
+                group = group._replace(
+                    positions=[i for i, _ in pairs], slots=[its for _, its in pairs]
+                )
+            kept.append(group)
+        return kept, others
+
+
+def _serves(group: Group, scalars: Scalars, options: Options) -> bool:
+    """Say whether the kernel, with calls around it, does all that a step does for a group."""
+    if not options.jit_compile:
+        return False
+    betas_and_epsilon = scalars.one_minus_beta_1, scalars.one_minus_beta_2, scalars.epsilon
+    if any(isinstance(number, torch.Tensor) for number in betas_and_epsilon):
+        return False  # it takes numbers of the host for them
+    if group.dtype in HALF:
+        # All else would round between its calls, where the pure functions round once.
+        is_plain = options.is_plain and group.slots[0].average is None
+        return is_plain and not (options.skip_nonfinite and group.dtype == torch.float16)
+    # Whether to accumulate is known to the device alone.
+    is_on_host = not isinstance(scalars.step, torch.Tensor)
+    return is_on_host or not (options.accumulation and options.skip_nonfinite)

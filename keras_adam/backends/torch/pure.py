@@ -1,0 +1,79 @@
+"""The step of one variable by the pure functions, for all that the kernel does not do."""
+
+from typing import Any
+
+import keras
+import torch
+
+from keras_adam.math import adam, sparse, step, storage
+from keras_adam.math.adam import Scalars, Slots
+from keras_adam.math.options import Options
+from keras_adam.math.sparse import Rows
+
+
+def known_gradient(gradient: Any, variable: Any, options: Options) -> Any:
+    """Return a gradient as a step takes it: dense, or `Rows` if it is sparse and lazy.
+
+    Raises:
+        TypeError: its layout is neither strided nor `torch.sparse_coo`.
+
+    """
+    if gradient.layout == torch.strided:
+        return gradient
+    if gradient.layout != torch.sparse_coo:
+        raise TypeError(
+            "A sparse gradient must have the layout torch.sparse_coo; received one of "
+            f"{gradient.layout}. `gradient.to_sparse_coo()` converts it."
+        )
+    if gradient.sparse_dim() != 1:
+        return gradient.to_dense()
+    rows = Rows(gradient._indices()[0], gradient._values())
+    dtype = _compute_dtype(variable)
+    return sparse.densify_or_sum(rows, gradient.shape[0], options.lazy, dtype)
+
+
+def scalars_for(scalars: Scalars, slots: Slots) -> Scalars:
+    """Return the scalars as a variable needs them: tensors of its device, in its compute dtype."""
+    device, dtype = slots.variable.device, getattr(torch, _compute_dtype(slots.variable))
+    return Scalars(*(s.to(device, dtype) if isinstance(s, torch.Tensor) else s for s in scalars))
+
+
+def take_step(
+    slots: Slots,
+    gradient: Any,
+    decays: bool,
+    scalars: Scalars,
+    options: Options,
+    clip_scale: Any,
+    finite: Any,
+) -> Slots:
+    """Return the slots after the step with a mean gradient; of `Rows`, those rows alone."""
+    if gradient is not None:
+        gradient = step.clip(gradient, scalars, options, clip_scale)
+    if isinstance(gradient, Rows):
+        slots = storage.map_arrays(lambda values: values[gradient.indices], slots)
+        gradient = gradient.values
+    return step.next_slots(slots, gradient, decays, scalars, options, finite)
+
+
+def write(slots: Slots, new: Slots, gradient: Any) -> None:
+    """Write new values into the tensors of the slots, or into the rows that a gradient names."""
+    if isinstance(gradient, Rows):
+        storage.map_arrays(lambda old, rows: old.index_copy_(0, gradient.indices, rows), slots, new)
+    else:
+        storage.map_arrays(
+            lambda old, values: old if old is values else old.copy_(values), slots, new
+        )
+
+
+def whole(slots: Slots, new: Slots, gradient: Any) -> Slots:
+    """Return all rows of new slots, given those that a gradient names."""
+    if not isinstance(gradient, Rows):
+        return new
+    return storage.map_arrays(
+        lambda old, rows: old.index_copy(0, gradient.indices, rows), slots, new
+    )
+
+
+def _compute_dtype(variable: Any) -> str:
+    return adam.compute_dtype(keras.backend.standardize_dtype(variable.dtype))

@@ -1,0 +1,191 @@
+"""From gradients to new values, in the variables themselves."""
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import torch
+from keras.src.backend.common.stateless_scope import in_stateless_scope
+
+from keras_adam.backends.interface import Assign, TrackedVariable
+from keras_adam.backends.torch import fused, pure
+from keras_adam.backends.torch.group_step import GroupStep
+from keras_adam.backends.torch.places import Places
+from keras_adam.backends.torch.scalars import scalars_of_step
+from keras_adam.math import sparse, step, storage
+from keras_adam.math.adam import Numbers, Scalars, Slots
+from keras_adam.math.options import Options
+from keras_adam.math.sparse import Rows
+
+
+class Updater:
+    """Applies steps to the variables that an optimizer was built with.
+
+    Variables that need nothing but Adam, in one dtype, go to torch's fused kernel, all of a device
+    at once; clipping, loss scale, averages and accumulation are calls around it. The pure functions
+    take the others, one after another. They take all of them where values may not change in place,
+    in a stateless scope of Keras, and where torch traces: `torch.compile` makes one kernel of what
+    they do with a variable.
+    """
+
+    # Values are values: nothing has to be lifted out of a graph.
+    outside_of_graphs = staticmethod(contextlib.nullcontext)
+    # None: a sparse gradient has the variable's shape, too.
+    sparse_gradient = ()
+
+    def __init__(self, tracked: Sequence[TrackedVariable], assign: Assign) -> None:
+        """Prepare for `tracked`, whose variables `assign` sets in a stateless scope."""
+        self._tracked = list(tracked)
+        self._assign = assign
+        self._places = Places(self._tracked)
+
+    def __call__(
+        self, gradients: Sequence[Any], numbers: Numbers, iterations: Any, options: Options
+    ) -> Any:
+        """Take a step with one gradient, or `None`, for each variable.
+
+        `iterations` is the number of calls that came before.
+
+        Returns a boolean scalar tensor: whether the gradients were finite, or `None` where that
+        was not asked for.
+        """
+        gradients = [
+            None if g is None else pure.known_gradient(g, each.slots.variable, options)
+            for g, each in zip(gradients, self._tracked, strict=True)
+        ]
+        is_stateless = in_stateless_scope()
+        with torch.no_grad():
+            if is_stateless or torch.compiler.is_compiling():
+                return self._traced(gradients, numbers, iterations.value, options, is_stateless)
+            self._places.find(iterations)
+            return self._eager(gradients, numbers, iterations.value, options)
+
+    def _traced(
+        self,
+        gradients: Sequence[Any],
+        numbers: Numbers,
+        iterations: Any,
+        options: Options,
+        is_stateless: bool,
+    ) -> Any:
+        """Take the step by the pure functions, without a look at any value."""
+        scalars, is_update = scalars_of_step(numbers, iterations, options, on_host=False)
+        finite = _all_finite(gradients) if options.skip_nonfinite else None
+        slots = {
+            i: storage.map_arrays(lambda v: v.value, each.slots)
+            for i, each in enumerate(self._tracked)
+            if each.slots.momentum is not None
+        }
+        means, scale = _means(slots, gradients, scalars, options), None
+        if options.clip == "global_clipnorm":
+            scale = _clip_scale(map(sparse.square_sum, means.values()), scalars)
+        for i, its in _moving(slots, gradients).items():
+            now = Now(scalars, options, is_update, finite, scale)
+            new = self._next(i, its, gradients[i], means.get(i), now)
+            if is_stateless:
+                new = pure.whole(its, new, means.get(i))
+                storage.map_arrays(self._assign, self._tracked[i].slots, new)
+            else:
+                pure.write(its, new, means.get(i))
+        return finite
+
+    def _eager(
+        self, gradients: Sequence[Any], numbers: Numbers, iterations: Any, options: Options
+    ) -> Any:
+        """Take the step in place: by the kernel where it serves, by pure functions elsewhere."""
+        on_host = self._places.on_host
+        scalars, is_update = scalars_of_step(numbers, iterations, options, on_host=on_host)
+        finite = found = _all_finite(gradients) if options.skip_nonfinite else None
+        if found is not None and on_host:
+            if not found:
+                return found
+            finite = None
+        groups, others = self._places.split(gradients, scalars, options)
+        steps = [GroupStep(g, gradients, scalars, options, is_update, finite) for g in groups]
+        for each in steps:
+            each.accumulate()
+        means, scale = {}, None
+        if is_update is not False:
+            means = _means(others, gradients, scalars, options)
+            if options.clip == "global_clipnorm":
+                square_sums = [s for each in steps for s in each.square_sums()]
+                square_sums += map(sparse.square_sum, means.values())
+                scale = _clip_scale(square_sums, scalars)
+                scale = float(scale) if on_host else scale
+            for each in steps:
+                each.update(scale)
+        now = Now(scalars, options, is_update, finite, scale)
+        for i, its in _moving(others, gradients).items():
+            with keras.device(str(its.variable.device)):
+                new = self._next(i, its, gradients[i], means.get(i), now)
+            pure.write(its, new, means.get(i))
+        return found
+
+    def _next(self, i: int, slots: Slots, gradient: Any, mean: Any, now: "Now") -> Slots:
+        """Return the slots of a variable, or those rows that its gradient names, after the step."""
+        scalars, new = pure.scalars_for(now.scalars, slots), slots
+        if now.is_update is not False:
+            decays = self._tracked[i].decays and now.options.weight_decay
+            new = pure.take_step(
+                slots, mean, decays, scalars, now.options, now.clip_scale, now.finite
+            )
+        if now.is_update is not True:
+            held = slots
+            if gradient is not None:
+                accumulator = step.next_accumulator(
+                    slots, gradient, scalars, now.options, now.finite
+                )
+                held = slots._replace(accumulator=accumulator)
+            new = held if now.is_update is False else storage.choose(now.is_update, new, held)
+        return new
+
+
+class Now(NamedTuple):
+    """What is common to all variables in one step."""
+
+    scalars: Scalars
+    options: Options
+    is_update: Any
+    finite: Any
+    clip_scale: Any
+
+
+def _moving(slots: Mapping[int, Slots], gradients: Sequence[Any]) -> dict[int, Slots]:
+    """Return the slots in which a step changes anything."""
+    return {
+        i: its
+        for i, its in slots.items()
+        if not (gradients[i] is its.average is its.accumulator is None)
+    }
+
+
+def _means(
+    slots: Mapping[int, Slots], gradients: Sequence[Any], scalars: Scalars, options: Options
+) -> dict[int, Any]:
+    """Return the mean gradients, of those variables that have one, by position."""
+    return {
+        i: step.mean_gradient(gradients[i], its, pure.scalars_for(scalars, its), options)
+        for i, its in slots.items()
+        if gradients[i] is not None
+    }
+
+
+def _all_finite(gradients: Sequence[Any]) -> Any:
+    """Return a boolean scalar tensor: whether all numbers of all gradients are finite."""
+    by_device: dict[Any, list[Any]] = {}
+    for gradient in gradients:
+        if gradient is not None:
+            values = gradient.values if isinstance(gradient, Rows) else gradient
+            by_device.setdefault(values.device, []).append(values)
+    found, *others = map(fused.all_finite, by_device.values())
+    for other in others:
+        found = found & other.to(found.device)
+    return found
+
+
+def _clip_scale(square_sums: Iterable[Any], scalars: Scalars) -> Any:
+    """Return the factor of `global_clipnorm`, float64."""
+    first, *others = square_sums
+    total = first.double() + sum(other.to(first.device, torch.float64) for other in others)
+    return step.global_clip_scale(total, scalars.clip_bound)
