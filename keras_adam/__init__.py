@@ -3,6 +3,7 @@
 try:
     from keras_adam import distribution
     from keras_adam.optimizer import Adam, AdamW
+    from keras_adam.saving import StateNotLoadedWarning
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in ("tensorflow", "jax", "torch"):
         raise
@@ -13,5 +14,5 @@ except ModuleNotFoundError as error:
         "variable KERAS_BACKEND to jax or torch."
     ) from None
 
-__all__ = ["Adam", "AdamW", "distribution"]
+__all__ = ["Adam", "AdamW", "StateNotLoadedWarning", "distribution"]
 __version__ = "0.1.0"

@@ -9,51 +9,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_adam import distribution, saving, validate
+from keras_adam import distribution, keras_internals, saving, validate
 from keras_adam.arguments import read_numbers, read_options
 from keras_adam.backends.interface import TrackedVariable, updater_class, without_autograph
 from keras_adam.built import BuiltVariables
 from keras_adam.describe import describe
 from keras_adam.math import adam, blocks, storage
 from keras_adam.math.adam import Slots
-
-# What we use of Keras that is not public, all of it in this file: the helpers of
-# `BaseOptimizer.apply`, which this class replaces to update all variables at once,
-# and the lists that `build` fills with every option on. A test names what a new
-# Keras release has moved.
-KERAS_PRIVATE = (
-    "_accumulated_gradients",
-    "_check_variables_are_known",
-    "_filter_empty_gradients",
-    "_get_variable_index",
-    "_iterations",
-    "_learning_rate",
-    "_model_variables_moving_average",
-    "_momentums",
-    "_overwrite_variables_directly_with_gradients",
-    "_trainable_variables",
-    "_use_weight_decay",
-    "_velocities",
-    "_velocity_hats",
-)
-
-
-# Methods of Keras's optimizers that a subclass may override to change the update. The compiled
-# one does not call them: with one overridden, the update is Keras's.
-KERAS_HOOKS = (
-    "update_step",
-    "_apply_weight_decay",
-    "_backend_apply_gradients",
-    "_backend_increment_gradient_accumulators",
-    "_backend_reset_gradient_accumulators",
-    "_backend_update_step",
-    "_clip_by_norm",
-    "_clip_gradients",
-    "_overwrite_model_variables_with_average_value",
-    "_update_model_variables_moving_average",
-    "assign_add",
-    "assign_sub",
-)
 
 
 @keras.saving.register_keras_serializable(package="keras_adam")
@@ -215,12 +177,20 @@ class Adam(keras.optimizers.Adam):
         self._scales: dict[int, Any] = {}
         self._masters: dict[int, Any] = {}
         # State that was loaded before there were variables to put it in.
-        self._loaded_state: saving.Saved | None = None
+        self._loaded: saving.Loaded | None = None
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Create the state of `variables`, in Keras's order: momentum, velocity, ..."""
+        """Create the state of `variables`, in Keras's order: momentum, velocity, ...
+
+        State that was loaded before is taken, if it fits.
+
+        Raises:
+            ValueError: if the options do not fit the variables.
+
+        """
         if self.built:
             return
+        validate.not_stochastic_in_float16(self.master_weights, variables)
         super().build(variables)
         self._built_variables = BuiltVariables(
             self._trainable_variables, self._updater_class.sparse_gradient
@@ -231,10 +201,18 @@ class Adam(keras.optimizers.Adam):
             self._skipped_steps = self.add_variable(
                 (), dtype="int", name="skipped_steps", aggregation="only_first_replica"
             )
-        if self._loaded_state is not None:
+        self._take_loaded()
+
+    def _take_loaded(self) -> None:
+        """Take the state that was loaded before there were variables for it.
+
+        Where the user made an error of the warning that it does not fit, it stays, and so the
+        error comes again.
+        """
+        if self._loaded is not None:
             with self._updater_class.outside_of_graphs():
-                saving.set_values(self.name, self._saved_variables(), self._loaded_state)
-            self._loaded_state = None
+                saving.take(self._own(), self._loaded, takes_learning_rate=False)
+            self._loaded = None
 
     # What `add_variable` shall make otherwise of the slot that `add_variable_from_reference` asks
     # for: Keras takes dtype and layout from the variable.
@@ -249,7 +227,7 @@ class Adam(keras.optimizers.Adam):
         """
         variable = reference_variable
         dtype = keras.backend.standardize_dtype(variable.dtype)
-        has_master = bool(self.master_weights) and dtype != adam.compute_dtype(dtype)
+        has_master = bool(self.master_weights) and adam.is_half(dtype)
         dtype = storage.slot_dtype(name or "", variable.shape, dtype, self.state_dtype, has_master)
         layout = distribution.slot_layout(variable.shape)
         self._slot_arguments = {"dtype": dtype, **({"layout": layout} if layout else {})}
@@ -270,24 +248,14 @@ class Adam(keras.optimizers.Adam):
                     dtype="float32",
                     name=f"{variable.name}_scale",
                 )
-        if not self.master_weights:
-            return
-        for variable in self._trainable_variables:
-            dtype = keras.backend.standardize_dtype(variable.dtype)
-            if dtype == adam.compute_dtype(dtype) or getattr(
-                variable, "overwrite_with_gradient", False
-            ):
-                continue
-            if self.master_weights is True:
-                # Zeros are nobody's master: the first step takes the variable.
-                master = self.add_variable_from_reference(variable, "master")
-                self._masters[id(variable)] = master
-            elif dtype != "bfloat16":
-                raise ValueError(
-                    "`master_weights='stochastic'` rounds bfloat16 variables at random; "
-                    f"{getattr(variable, 'path', variable.name)!r} is of {dtype}. Use "
-                    "master_weights=True."
-                )
+        if self.master_weights is True:
+            for variable in self._trainable_variables:
+                dtype = keras.backend.standardize_dtype(variable.dtype)
+                is_overwritten = getattr(variable, "overwrite_with_gradient", False)
+                if adam.is_half(dtype) and not is_overwritten:
+                    # Zeros are nobody's master: the first step takes the variable.
+                    master = self.add_variable_from_reference(variable, "master")
+                    self._masters[id(variable)] = master
 
     @property
     def state_dtype(self) -> str | None:
@@ -364,6 +332,7 @@ class Adam(keras.optimizers.Adam):
         with keras.name_scope(self.name, caller=self):
             if not self.built:
                 self.build(variables)
+            self._take_loaded()  # again, if it was an error
             self._positions_of(variables)  # also of those whose gradient is `None`
             grads, variables = self._filter_empty_gradients(grads, variables)
             grads = [g if ops.is_tensor(g) else ops.convert_to_tensor(g) for g in grads]
@@ -375,13 +344,7 @@ class Adam(keras.optimizers.Adam):
         self._count(finite)
 
     def _overridden_hooks(self) -> list[str]:
-        """Return the hooks that the class or the object has of its own."""
-        own = vars(self)
-        return [
-            hook
-            for hook in KERAS_HOOKS
-            if hook in own or getattr(type(self), hook) is not getattr(Adam, hook)
-        ]
+        return keras_internals.overridden_hooks(self, Adam)
 
     def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
         """Set the variables to their averages, with `use_ema`; `fit` calls this at its end.
@@ -538,53 +501,59 @@ class Adam(keras.optimizers.Adam):
                     stacklevel=3,
                 )
 
-    def _saved_variables(self) -> saving.Saved:
+    def _own(self) -> saving.Own:
         """Return the variables that a file holds."""
         own = [*self._scales.values(), *self._masters.values(), self._skipped_steps]
         others = {id(variable) for variable in own}
         keras_variables = [v for v in self.variables if id(v) not in others]
         scales = [self._scales[id(v)] for v in keras_variables if id(v) in self._scales]
-        return saving.Saved(keras_variables, scales, list(self._masters.values()))
+        saved = saving.Saved(keras_variables, scales, list(self._masters.values()))
+        return saving.Own(self.name, saved, self._learning_rate)
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set all state of a built optimizer, in the order of `variables`.
+
+        The number of iterations and the learning rate alone are the state before the first step.
 
         Raises:
             ValueError: if it is not built, or number or shapes do not fit.
 
         """
-        if self.built and len(weights) != len(self.variables):
-            raise ValueError(
-                f"`weights` must hold {len(self.variables)} arrays, one for each of the "
-                f"optimizer's `variables`; received {len(weights)}."
-            )
-        super().set_weights(weights)
+        if self.built:
+            saving.set_weights(self._own(), self.variables, weights)
+        else:
+            super().set_weights(weights)  # says what to do
 
     def save_own_variables(self, store: Any) -> None:
         """Write the state to `store` as `keras.optimizers.Adam` does; it can read it.
 
         The count of skipped steps, which Keras does not know, stays out.
         """
-        values = self._loaded_state
-        if values is None:
-            saved = self._saved_variables()
-            values = saving.Saved(*([v.numpy() for v in variables] for variables in saved))
+        if self._loaded is not None and not self.built:
+            values = saving.with_learning_rate(self._loaded.values, self._own())
+        else:
+            values = saving.Saved(*([v.numpy() for v in each] for each in self._own().variables))
         saving.write(store, values)
 
     def load_own_variables(self, store: Any) -> None:
-        """Read state that this class or its counterpart in Keras wrote.
+        """Read state that an optimizer of this class or of Keras wrote.
 
-        Before the optimizer is built, the state is kept, and set when it is.
+        What fits is taken, learning rate included. Before the optimizer is built, the state is
+        kept, and taken when it is, without the learning rate.
 
         Raises:
-            ValueError: if the state is of other variables.
+            ValueError: if the state is damaged.
 
         """
-        values = saving.read(store)
+        loaded = saving.read(store)
         if self.built:
-            saving.set_values(self.name, self._saved_variables(), values)
-        else:
-            self._loaded_state = values
+            self._loaded = None
+            saving.take(self._own(), loaded, takes_learning_rate=True)
+        elif not loaded.is_fresh:
+            self._loaded = loaded
+        elif self._loaded is not None:
+            saving.give_up(self._loaded, loaded, self.name)
+            self._loaded = None
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor; what varies as its present value, or itself."""

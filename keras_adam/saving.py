@@ -1,6 +1,16 @@
-"""The state of an optimizer in a file, and its arguments in a configuration."""
+"""The state of an optimizer in a file, the rule by which it is taken, arguments in a configuration.
+
+The rule is that of Keras: to load never fails because the state in the file is another one's.
+
+- No state, or that of an optimizer before its first step: the optimizer starts afresh.
+- State of the same shapes is taken.
+- Other state is not taken, with a `StateNotLoadedWarning`.
+
+Only what is damaged is an error, and then nothing has changed.
+"""
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,8 +18,18 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_adam import keras_internals
 from keras_adam.math import blocks, storage
 from keras_adam.math.blocks import Quantized
+
+
+class StateNotLoadedWarning(UserWarning):
+    """State in a file does not fit the optimizer, which keeps its own.
+
+    Examples:
+        >>> warnings.simplefilter("error", keras_adam.StateNotLoadedWarning)  # to stop there
+
+    """
 
 
 class Saved(NamedTuple):
@@ -20,6 +40,38 @@ class Saved(NamedTuple):
     scale: Sequence[Any] = ()
     """One for each of codes, in their order."""
     master: Sequence[Any] = ()
+
+
+class Loaded(NamedTuple):
+    """State that was read, to be taken when the optimizer has variables for it."""
+
+    values: Saved
+    source: str
+    """Where it comes from, in words."""
+    is_of_another_class: bool = False
+    """Whether it is known to be that of another optimizer than Adam."""
+    is_silent: bool = False
+    """Whether the user asked for `skip_mismatch`."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it is that of an optimizer before its first step: two numbers, or one, or none.
+
+        They are the number of iterations and the learning rate, where that is no schedule.
+        """
+        numbers = self.values.keras
+        return len(numbers) <= 2 and all(
+            np.shape(number) == () and (i > 0 or number == 0) for i, number in enumerate(numbers)
+        )
+
+
+class Own(NamedTuple):
+    """The variables of a built optimizer that a file holds."""
+
+    optimizer_name: str
+    variables: Saved
+    learning_rate: Any
+    """Its variable, one of `variables.keras`, or what stands for it."""
 
 
 def write(store: Any, values: Saved) -> None:
@@ -34,32 +86,186 @@ def write(store: Any, values: Saved) -> None:
             store[f"{kind}_{i}"] = value
 
 
-def read(store: Any) -> Saved:
-    """Read the arrays that `write` or `keras.optimizers.Adam` wrote."""
-    keys = list(store.keys())
+def read(store: Any) -> Loaded:
+    """Read the arrays that `write` or an optimizer of Keras wrote.
+
+    Raises:
+        ValueError: if the state is damaged.
+
+    """
+    file = keras_internals.file_name(store)
+    source = f"the state in {file!r}" if file else "the state that is loaded"
+    name = keras_internals.optimizer_name(store)
+    keys = set(store.keys())
+
+    def array_of(key: str) -> Any:
+        if key not in keys:
+            raise ValueError(f"{_sentence(source)} is damaged: variable {key!r} is missing.")
+        try:
+            array = np.array(store[key])
+            is_nan = "int" not in str(array.dtype) and bool(np.isnan(array).any())
+        except Exception as error:
+            raise ValueError(
+                f"{_sentence(source)} is damaged: variable {key!r} cannot be read ({error})."
+            ) from error
+        if is_nan:
+            raise ValueError(
+                f"{_sentence(source)} is damaged: variable {key!r} has NaN. To start the optimizer "
+                "afresh, load before `compile`, or with `load_model(..., compile=False)`."
+            )
+        return array
 
     def arrays_of(prefix: str) -> tuple[Any, ...]:
-        count = sum(key.removeprefix(prefix).isdigit() for key in keys if key.startswith(prefix))
-        return tuple(np.array(store[f"{prefix}{i}"]) for i in range(count))
+        numbers = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
+        count = sum(number.isdigit() for number in numbers)
+        return tuple(array_of(f"{prefix}{i}") for i in range(count))
 
-    return Saved(arrays_of(""), *(arrays_of(f"{kind}_") for kind in Saved._fields[1:]))
+    values = Saved(arrays_of(""), *(arrays_of(f"{kind}_") for kind in Saved._fields[1:]))
+    if values.keras and np.shape(values.keras[0]) == () and values.keras[0] < 0:
+        raise ValueError(
+            f"{_sentence(source)} is damaged: variable '0', the number of iterations, is "
+            f"{values.keras[0]}."
+        )
+    codes = sum(map(_is_codes, values.keras))
+    if codes != len(values.scale):
+        raise ValueError(
+            f"{_sentence(source)} is damaged: it has {codes} variables in codes, and "
+            f"{len(values.scale)} scales of them."
+        )
+    return Loaded(
+        values,
+        source,
+        keras_internals.is_of_another_class(name),
+        keras_internals.skips_mismatch(),
+    )
 
 
-def set_values(optimizer_name: str, saved: Saved, values: Saved) -> None:
-    """Set the variables to the values, all or none.
+def take(own: Own, loaded: Loaded, *, takes_learning_rate: bool) -> None:
+    """Set the variables of a built optimizer to the state that was read, all or none."""
+    if loaded.is_fresh:
+        _start_afresh(own, loaded, takes_learning_rate)
+        return
+    difference = _difference(own, loaded)
+    if difference:
+        _warn(loaded, f"{_sentence(loaded.source)} does not fit optimizer {difference}")
+        return
+    kept = () if takes_learning_rate else (own.learning_rate,)
+    for variable, value in _assignments(own.variables, loaded.values):
+        if not any(variable is each for each in kept):
+            variable.assign(value)
+
+
+def set_weights(own: Own, variables: Sequence[Any], weights: Sequence[Any]) -> None:
+    """Set all variables of a built optimizer to arrays, all or none.
+
+    Raises:
+        ValueError: if number or shapes do not fit.
+
+    """
+    arrays = [ops.convert_to_numpy(weight) for weight in weights]
+    loaded = Loaded(Saved(arrays), "what `weights` holds")
+    if loaded.is_fresh and len(arrays) < len(variables):
+        _start_afresh(own, loaded, takes_learning_rate=True)
+        return
+    if len(arrays) != len(variables):
+        raise ValueError(
+            f"`weights` must hold {len(variables)} arrays, one for each of the optimizer's "
+            f"`variables`; received {len(arrays)}."
+        )
+    for i, (variable, array) in enumerate(zip(variables, arrays, strict=True)):
+        if tuple(variable.shape) != tuple(array.shape):
+            raise ValueError(
+                f"`weights[{i}]` must have the shape {tuple(variable.shape)} of {variable.path!r}; "
+                f"received one of {tuple(array.shape)}."
+            )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+def with_learning_rate(values: Saved, own: Own) -> Saved:
+    """Return values that wait to be taken with the learning rate that the optimizer has now."""
+    is_rate = [variable is own.learning_rate for variable in own.variables.keras]
+    arrays = list(values.keras)
+    if any(is_rate) and np.shape(arrays[is_rate.index(True)]) == ():
+        arrays[is_rate.index(True)] = own.learning_rate.numpy()
+    return values._replace(keras=arrays)
+
+
+def give_up(waiting: Loaded, loaded: Loaded, optimizer_name: str) -> None:
+    """Warn that state which waited to be taken is not, if what was loaded last has none at all."""
+    if not loaded.values.keras:
+        _warn(
+            loaded,
+            f"{_sentence(loaded.source)} has no variables for optimizer {optimizer_name!r}, which "
+            f"starts afresh: {waiting.source}, which was loaded before, is given up.",
+        )
+
+
+def _start_afresh(own: Own, loaded: Loaded, takes_learning_rate: bool) -> None:
+    """Bring the variables to where they are before the first step."""
+    numbers, variables = loaded.values.keras, own.variables
+    updates = int(variables.keras[0].numpy())
+    if not numbers and updates:
+        _warn(
+            loaded,
+            f"{_sentence(loaded.source)} has no variables for optimizer {own.optimizer_name!r}, "
+            f"which starts afresh: the state of its {updates} iterations is given up.",
+        )
+    for variable in itertools.chain(*variables):
+        if variable is not own.learning_rate:
+            variable.assign(ops.zeros(variable.shape, dtype=variable.dtype))
+    is_variable = isinstance(own.learning_rate, keras.Variable)
+    is_known = len(numbers) == 2 and not loaded.is_of_another_class
+    if takes_learning_rate and is_variable and is_known:
+        own.learning_rate.assign(numbers[1])
+
+
+def _warn(loaded: Loaded, message: str) -> None:
+    if not loaded.is_silent:
+        warnings.warn(message, StateNotLoadedWarning, stacklevel=4)
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _difference(own: Own, loaded: Loaded) -> str:
+    """Say in words what of the state does not fit; nothing, if it does."""
+    if loaded.is_of_another_class:
+        return f"{own.optimizer_name!r}: it is that of another class of optimizers."
+    found = _first_difference(own.variables.keras, loaded.values.keras)
+    if not found and own.variables.master and loaded.values.master:
+        found = _first_difference(own.variables.master, loaded.values.master)
+    if not found:
+        return ""
+    return (
+        f"{own.optimizer_name!r}, and is not loaded: {found} It fits an optimizer with the same "
+        "options, built on the same variables."
+    )
+
+
+def _first_difference(variables: Sequence[Any], values: Sequence[Any]) -> str:
+    ours = [(v.path, tuple(v.shape)) for v in variables]
+    theirs = [tuple(value.shape) for value in values]
+    for i, (mine, other) in enumerate(itertools.zip_longest(ours, theirs, fillvalue="nothing")):
+        if mine == "nothing" or mine[1] != other:
+            return (
+                f"it holds {len(theirs)} variables, the optimizer has {len(ours)}; the first "
+                f"difference: variable {i} is {mine}, in the file {other}."
+            )
+    return ""
+
+
+def _assignments(variables: Saved, values: Saved) -> list[tuple[Any, Any]]:
+    """Return variables with the values of the same shapes that they are to have.
 
     What was saved in codes, and is kept in codes, is the same to the bit. Else codes are decoded,
     or values are rounded to the nearest code. Master weights that were not saved start from
     the variables.
-
-    Raises:
-        ValueError: if the values are of other variables.
-
     """
-    _check_shapes(optimizer_name, saved.keras, values.keras)
-    scales, own_scales = iter(values.scale), iter(saved.scale)
+    scales, own_scales = iter(values.scale), iter(variables.scale)
     assignments: list[tuple[Any, Any]] = []
-    for variable, value in zip(saved.keras, values.keras, strict=True):
+    for variable, value in zip(variables.keras, values.keras, strict=True):
         stored = Quantized(value, next(scales)) if _is_codes(value) else value
         if not _is_codes(variable):
             # Whole numbers, which count steps, stay what they are.
@@ -69,33 +275,13 @@ def set_values(optimizer_name: str, saved: Saved, values: Saved) -> None:
         if not _is_codes(value):
             stored = blocks.quantize(value, blocks.largest_of_blocks(value), variable.dtype)
         assignments += zip((variable, next(own_scales)), stored, strict=True)
-    if saved.master and values.master:
-        _check_shapes(optimizer_name, saved.master, values.master)
-        assignments += zip(saved.master, values.master, strict=True)
-    for variable, value in assignments:
-        variable.assign(value)
+    if variables.master and values.master:
+        assignments += zip(variables.master, values.master, strict=True)
+    return assignments
 
 
 def _is_codes(array: Any) -> bool:
     return keras.backend.standardize_dtype(array.dtype) in ("int8", "uint8")
-
-
-def _check_shapes(optimizer_name: str, variables: Sequence[Any], values: Sequence[Any]) -> None:
-    ours = [(v.path, tuple(v.shape)) for v in variables]
-    theirs = [tuple(value.shape) for value in values]
-    if [shape for _, shape in ours] != theirs:
-        pairs = itertools.zip_longest(ours, theirs, fillvalue="nothing")
-        first = next(
-            f"variable {i} is {mine}, in the file {other}"
-            for i, (mine, other) in enumerate(pairs)
-            if mine == "nothing" or mine[1] != other
-        )
-        raise ValueError(
-            f"The saved state does not fit optimizer {optimizer_name!r}: it holds {len(theirs)} "
-            f"variables, the optimizer has {len(ours)}; the first difference: {first}. "
-            "Build the optimizer with the options and on the variables that the state was "
-            "saved with, or load the weights before `compile`, to start its state afresh."
-        )
 
 
 def to_config(value: Any) -> Any:

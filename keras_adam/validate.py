@@ -120,3 +120,14 @@ def not_with_hooks(name: str, value: Any, hooks: Sequence[str]) -> None:
             f"`{hooks[0]}`; this class overrides it. Override `apply` instead, or leave "
             f"`{name}` out."
         )
+
+
+def not_stochastic_in_float16(master_weights: Any, variables: Sequence[Any]) -> None:
+    """Raise ValueError if a variable is to be rounded at random for which there is no code."""
+    for variable in variables if master_weights == "stochastic" else ():
+        if standardize_dtype(variable.dtype) == "float16":
+            raise ValueError(
+                "`master_weights='stochastic'` rounds bfloat16 variables at random; "
+                f"{getattr(variable, 'path', variable.name)!r} is of float16. Use "
+                "master_weights=True."
+            )

@@ -77,6 +77,14 @@ def compute_dtype(dtype: str) -> str:
     return "float64" if dtype == "float64" else "float32"
 
 
+def is_half(dtype: str) -> bool:
+    """Say whether numbers of `dtype` have half the bits of float32, so that small steps are lost.
+
+    Not so integers: the compute dtype is another for them, too, but they have no fractions.
+    """
+    return dtype in ("bfloat16", "float16")
+
+
 def one_minus_power(one_minus_beta: Array, step: Array, functions: Any = ops) -> Array:
     """Return 1 - beta**step without the cancellation that float32 suffers at small steps.
 

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 import keras_adam
-from keras_adam.optimizer import KERAS_HOOKS, KERAS_PRIVATE
+from keras_adam.keras_internals import KERAS_HOOKS, KERAS_PRIVATE
 
 
 @pytest.mark.parametrize("name", KERAS_PRIVATE)
@@ -12,14 +12,14 @@ def test_keras_still_has_what_we_use(name):
     optimizer = keras.optimizers.Adam(amsgrad=True, use_ema=True, gradient_accumulation_steps=2)
     optimizer.build([keras.Variable([1.0])])
     assert hasattr(optimizer, name), (
-        f"Keras {keras.__version__} has moved `Adam.{name}`, on which keras_adam/optimizer.py rests"
+        f"Keras {keras.__version__} has moved `Adam.{name}`, on which keras_adam rests"
     )
 
 
 @pytest.mark.parametrize("name", KERAS_HOOKS)
 def test_keras_still_has_the_hooks_that_we_honour(name):
     assert hasattr(keras.optimizers.Adam, name), (
-        f"Keras {keras.__version__} has moved `Adam.{name}`, which keras_adam/optimizer.py honours"
+        f"Keras {keras.__version__} has moved `Adam.{name}`, which keras_adam honours"
     )
 
 

@@ -1,0 +1,88 @@
+"""What is used of Keras that is not public, and the methods of it that a subclass may override.
+
+A test asks for each by its name, and so says which release of Keras has moved it.
+"""
+
+import inspect
+import re
+from typing import Any
+
+import keras
+
+# The helpers of `BaseOptimizer.apply`, which `keras_adam.Adam` replaces to update all variables at
+# once, and the lists that `build` fills with every option on.
+KERAS_PRIVATE = (
+    "_accumulated_gradients",
+    "_check_variables_are_known",
+    "_filter_empty_gradients",
+    "_get_variable_index",
+    "_iterations",
+    "_learning_rate",
+    "_model_variables_moving_average",
+    "_momentums",
+    "_overwrite_variables_directly_with_gradients",
+    "_trainable_variables",
+    "_use_weight_decay",
+    "_velocities",
+    "_velocity_hats",
+)
+
+# Methods of Keras's optimizers that a subclass may override to change the update. The compiled
+# one does not call them: with one overridden, the update is Keras's.
+KERAS_HOOKS = (
+    "update_step",
+    "_apply_weight_decay",
+    "_backend_apply_gradients",
+    "_backend_increment_gradient_accumulators",
+    "_backend_reset_gradient_accumulators",
+    "_backend_update_step",
+    "_clip_by_norm",
+    "_clip_gradients",
+    "_overwrite_model_variables_with_average_value",
+    "_update_model_variables_moving_average",
+    "assign_add",
+    "assign_sub",
+)
+
+
+def overridden_hooks(optimizer: Any, base: type) -> list[str]:
+    """Return the hooks that the optimizer, or its class, has of its own and not of `base`."""
+    # Not by way of `vars`: a class made by `type(name, bases, dict(Other.__dict__))`, as
+    # wrappers make it, has Other's `__dict__`, which does not work for it.
+    return [
+        hook
+        for hook in KERAS_HOOKS
+        if getattr(getattr(optimizer, hook), "__func__", None) is not getattr(base, hook)
+    ]
+
+
+def skips_mismatch() -> bool:
+    """Say whether what is being loaded is loaded with `load_weights(..., skip_mismatch=True)`.
+
+    Keras does not hand this on to `load_own_variables`; it is an argument of a caller of it.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "_load_state" and "skip_mismatch" in frame.f_locals:
+            return bool(frame.f_locals["skip_mismatch"])
+        frame = frame.f_back
+    return False
+
+
+def file_name(store: Any) -> str | None:
+    """Return the name of the file that Keras reads state from, if it reads from a named one."""
+    name = getattr(getattr(store, "h5_file", None), "filename", None)
+    return name if isinstance(name, str) else None
+
+
+def optimizer_name(store: Any) -> str | None:
+    """Return the name of the optimizer whose state it is, if Keras wrote it down."""
+    group = getattr(store, "_h5_entry_group", None)
+    return getattr(group, "attrs", {}).get("name")
+
+
+def is_of_another_class(name: str | None) -> bool:
+    """Say whether an optimizer's name is the default one of a class of Keras other than Adam."""
+    plain = re.sub(r"(_\d+)?$", "", name or "").replace("_", "")
+    others = {other.lower() for other in dir(keras.optimizers)} - {"adam", "adamw"}
+    return plain in others
