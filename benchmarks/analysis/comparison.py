@@ -1,6 +1,5 @@
 """Optimizers within a report, or two reports: how far apart, and how sure that is."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,16 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.analysis import observations, series
-from benchmarks.analysis.metrics import METRICS, Metric, in_changes, in_size
+from benchmarks.analysis.metrics import METRICS, NOT_MEASURED, Metric
 from benchmarks.analysis.series import ByProblem, Series
-from benchmarks.analysis.statistics import (
-    CONFIDENCE,
-    Effect,
-    difference,
-    holm,
-    ratio,
-    rounding,
-)
+from benchmarks.analysis.statistics import difference, ratio, rounding
+from benchmarks.analysis.verdict import Comparison, corrected
 from benchmarks.errors import InputError
 from benchmarks.names import nearest
 from benchmarks.store import schema
@@ -33,61 +26,6 @@ machines, and each does both runs of a pair."""
 
 BLANK_IS_A_VALUE = ("gpu", "xla_flags", "tf32", "deterministic")
 """The columns of the environment that a machine may not have; a blank elsewhere is unknown."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """One metric of two series of runs, paired by their seeds or rounds."""
-
-    problem: str
-    """The runs' common options, in words."""
-    baseline: str
-    subject: str
-    """What is compared: optimizers, or one optimizer in two folders."""
-    metric: Metric
-    mean_baseline: float
-    mean_subject: float
-    """Over the pairs; of a ratio, geometric. Their ratio or difference is the effect."""
-    effect: Effect
-    lost: Counter[str]
-    """Pairs for which only `baseline` has a value, by what became of `subject`."""
-    gained: int
-    """Pairs for which only `subject` has a value."""
-    alone: int
-    """Seeds that only one of both was run with."""
-    two_sessions: bool
-    """Whether all runs of one began after all of the other: a machine drifts in between."""
-    p_corrected: float = np.nan
-    """By Holm's method, for all comparisons of the output."""
-
-    @property
-    def verdict(self) -> str:
-        """One of "difference: ...", "no difference larger than x" and "inconclusive ..."."""
-        words = self._verdict()
-        for status, count in self.lost.items():
-            words += f"; {count} lost ({status})"
-        if self.gained:
-            words += f"; {self.gained} gained"
-        if self.alone:
-            words += f"; {self.alone} without a partner"
-        return words
-
-    def _verdict(self) -> str:
-        effect = self.effect
-        if effect.n < 2:
-            return "inconclusive: " + ("one pair" if effect.n else "no pair")
-        if self.p_corrected < 1 - CONFIDENCE:
-            is_higher = effect.estimate > effect.none
-            words = f"difference: {self.metric.higher if is_higher else self.metric.lower}"
-            if self.metric.is_timing and self.two_sessions:
-                words += " (or a drift between the two sessions)"
-            return words
-        largest = max(effect.high - effect.none, effect.none - effect.low)
-        if largest <= self.metric.margin:
-            return f"no difference larger than {in_size(self.metric, largest)}"
-        if effect.p < 1 - CONFIDENCE:
-            return f"inconclusive: p {self.p_corrected:.2g} among all comparisons"
-        return "inconclusive"
 
 
 def within(
@@ -140,10 +78,11 @@ def within_observations(
         comparison
         for its_series in sorted_series.values()
         if baseline in its_series
-        for other in others
+        for other in dict.fromkeys([*others, *subjects])
         if other in its_series and other != baseline
-        for comparison in _compare(its_series[baseline], its_series[other], metrics)
+        for comparison in _compare(its_series[baseline], its_series[other])
     ]
+    comparisons = _chosen(corrected(comparisons), others, metrics)
     if not comparisons:
         raise InputError(f"{where}: nothing to compare with {baseline!r}{_apart(found)}")
     without = [
@@ -151,7 +90,7 @@ def within_observations(
         for problem, its_series in sorted_series.items()
         if baseline not in its_series
     ]
-    return _corrected(comparisons), [*unknown, *without, *series.warnings(sorted_series)]
+    return comparisons, [*unknown, *without, *series.warnings(sorted_series)]
 
 
 def between(
@@ -186,10 +125,11 @@ def between(
     comparisons = [
         comparison
         for problem, its_series in old.items()
-        for name in names
+        for name in dict.fromkeys([*names, *subjects])
         if name in its_series and name in new.get(problem, {})
-        for comparison in _compare(its_series[name], new[problem][name], metrics)
+        for comparison in _compare(its_series[name], new[problem][name])
     ]
+    comparisons = _chosen(corrected(comparisons), [f"{name} in {after}" for name in names], metrics)
     if not comparisons:
         raise InputError(f"{before} and {after}: nothing to compare{_apart(both)}")
     warnings = [*unknown, *_left_out(old, new), *series.warnings(old), *series.warnings(new)]
@@ -199,19 +139,7 @@ def between(
             "per cent in between, which no interval here knows; `python -m benchmarks versions` "
             "runs two versions in turns"
         )
-    return _corrected(comparisons), warnings
-
-
-def in_words(compared: Comparison) -> tuple[str, str, str, str]:
-    """Return the effect, its interval, p and the verdict as text."""
-    effect, metric = compared.effect, compared.metric
-    if effect.n == 0:
-        return "", "", "", compared.verdict
-    estimate, interval = in_changes(metric, [effect.estimate]), ""
-    if effect.n > 1:
-        interval = in_changes(metric, [effect.low, effect.high])
-    p = "" if np.isnan(effect.p) else f"{effect.p:.2g}" if effect.p >= 1e-99 else "< 1e-99"
-    return estimate, interval, p, compared.verdict
+    return comparisons, warnings
 
 
 def default_baseline(found: pd.DataFrame) -> str:
@@ -287,21 +215,33 @@ def _apart(found: pd.DataFrame) -> str:
     return f": the runs differ in {'; '.join(words)}"
 
 
-def _compare(old: Series, new: Series, metrics: Sequence[str]) -> Iterator[Comparison]:
+def _chosen(
+    comparisons: Sequence[Comparison], subjects: Sequence[str], metrics: Sequence[str]
+) -> list[Comparison]:
+    """Return those that are asked for. What is said of one does not depend on what else is."""
+    return [
+        compared
+        for compared in comparisons
+        if compared.subject in subjects and (not metrics or compared.metric.column in metrics)
+    ]
+
+
+def _compare(old: Series, new: Series) -> Iterator[Comparison]:
     """Compare two series of runs in each metric that they have."""
     pairs, at_old, at_new = np.intersect1d(
         old.pairs, new.pairs, assume_unique=True, return_indices=True
     )
     alone = old.alone[at_old] & new.alone[at_new]
     for metric in METRICS:
-        if metric.column not in old.columns or (metrics and metric.column not in metrics):
+        if metric.column not in old.columns:
             continue
         a, b = old.columns[metric.column][at_old], new.columns[metric.column][at_new]
-        if metric.is_timing:
-            a, b = np.where(alone, a, np.nan), np.where(alone, b, np.nan)
-        has_a, has_b = metric.is_value(a), metric.is_value(b)
+        counts = alone if metric.is_timing else np.ones(len(pairs), bool)
+        has_a, has_b = metric.is_value(a) & counts, metric.is_value(b) & counts
         if not (has_a | has_b).any():
             continue
+        lost_a = np.where(counts & ~has_a, _without(metric, old.statuses[at_old]), "")
+        lost_b = np.where(counts & ~has_b, _without(metric, new.statuses[at_new]), "")
         both = has_a & has_b
         measure = ratio if metric.scale == "ratio" else difference
         floor = rounding(
@@ -313,28 +253,27 @@ def _compare(old: Series, new: Series, metrics: Sequence[str]) -> Iterator[Compa
             mean_baseline=_mean(metric, a[both]),
             mean_subject=_mean(metric, b[both]),
             effect=measure(a[both], b[both], floor),
-            lost=Counter(
-                metric.without_value if status == "ok" else str(status)
-                for status in new.statuses[at_new[has_a & ~has_b]]
-            ),
-            gained=int((has_b & ~has_a).sum()),
+            lost=Counter(lost_b[has_a & ~has_b].tolist()),
+            gained=int((has_b & _is_lost(lost_a)).sum()),
             alone=len(old.pairs) + len(new.pairs) - 2 * len(pairs),
             two_sessions=series.are_two_sessions(old, new),
+            both_lost=int((_is_lost(lost_a) & _is_lost(lost_b)).sum()),
         )
+
+
+def _without(metric: Metric, statuses: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Say what became of runs of these statuses that have no value."""
+    return np.where(statuses == "ok", metric.without_value, statuses)
+
+
+def _is_lost(reasons: NDArray[np.object_]) -> NDArray[np.bool_]:
+    return (reasons != "") & (reasons != NOT_MEASURED)
 
 
 def _mean(metric: Metric, values: NDArray[np.float64]) -> float:
     if not len(values):
         return float("nan")
     return float(np.exp(np.log(values).mean()) if metric.scale == "ratio" else values.mean())
-
-
-def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    p_values = holm([compared.effect.p for compared in comparisons])
-    return [
-        dataclasses.replace(compared, p_corrected=float(p))
-        for compared, p in zip(comparisons, p_values, strict=True)
-    ]
 
 
 def _left_out(old: ByProblem, new: ByProblem) -> Iterator[str]:

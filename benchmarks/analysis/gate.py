@@ -3,25 +3,24 @@
 The words are those of a test of non-inferiority. "Excluded": the end of the 95 %
 interval that is for the worse lies on this side of the size. "Shown": the
 estimate lies beyond it, and a test says that this is no chance, corrected for
-all comparisons by Holm's method.
+all comparisons by Holm's method. Where runs were lost there is no interval, and
+the signs of the pairs take its place, as for the verdicts.
 """
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
-
-from benchmarks.analysis.comparison import Comparison
-from benchmarks.analysis.metrics import in_changes
-from benchmarks.analysis.statistics import CONFIDENCE, holm, sign_test
+from benchmarks.analysis.metrics import NOT_MEASURED, in_changes
+from benchmarks.analysis.statistics import CONFIDENCE
+from benchmarks.analysis.verdict import Comparison, correct
 
 State = Literal["excluded", "shown", "inconclusive"]
 
 EXIT_CODES: dict[State, int] = {"excluded": 0, "shown": 1, "inconclusive": 3}
 """Of a command; 2 is that of bad input."""
 
-OF_TRAINING = ("target missed", "diverged", "not measured")
+OF_TRAINING = ("target missed", "diverged", NOT_MEASURED)
 """What is no failure: chance can bring it about. A run that is lost otherwise has failed."""
 
 
@@ -42,17 +41,8 @@ def judge(comparisons: Sequence[Comparison], size: float) -> list[Outcome]:
         size: as a fraction, 0.05 for 5 %; of an accuracy, the difference.
     """
     limits = [_limit(compared, size) for compared in comparisons]
-    p_values = holm(
-        [
-            compared.effect.p_against(limit) if limit is not None else np.nan
-            for compared, limit in zip(comparisons, limits, strict=True)
-        ]
-    )
-    p_of_losses = _p_of_losses(comparisons)
-    return [
-        _judge(compared, limit, float(p), p_of_losses.get(_losses(compared), 1.0))
-        for compared, limit, p in zip(comparisons, limits, p_values, strict=True)
-    ]
+    p, p_losses, _ = correct(comparisons, limits)
+    return [_judge(*each) for each in zip(comparisons, limits, p, p_losses, strict=True)]
 
 
 def overall(outcomes: Sequence[Outcome]) -> State:
@@ -71,47 +61,48 @@ def _limit(compared: Comparison, size: float) -> float | None:
     return limit if limit > 0 else None
 
 
-_Losses = tuple[str, str, str, int, int]
-
-
-def _losses(compared: Comparison) -> _Losses:
-    """Return what was lost and gained where: the same for all metrics of runs that diverged."""
-    missed = sum(compared.lost.values())
-    return compared.problem, compared.baseline, compared.subject, missed, compared.gained
-
-
-def _p_of_losses(comparisons: Sequence[Comparison]) -> dict[_Losses, float]:
-    """Return p of the sign test where more was lost than gained, corrected by Holm's method."""
-    found = dict.fromkeys(map(_losses, comparisons))
-    uneven = [losses for losses in found if losses[-2] > losses[-1]]
-    p_values = holm([sign_test(*losses[-2:]) for losses in uneven])
-    return dict(zip(uneven, p_values.tolist(), strict=True))
-
-
-def _judge(compared: Comparison, limit: float | None, p: float, p_of_losses: float) -> Outcome:
+def _judge(compared: Comparison, limit: float | None, p: float, p_losses: float) -> Outcome:
     failed = sum(count for what, count in compared.lost.items() if what not in OF_TRAINING)
     if failed:
         return Outcome(compared, "shown", f"failed, and did not before: {failed}")
-    missed = sum(compared.lost.values())
-    if missed > compared.gained:
-        words = f"{missed} runs without a value, {compared.gained} the other way"
-        if p_of_losses < 1 - CONFIDENCE:
-            return Outcome(compared, "shown", words)
-        if compared.effect.n < 2 or _is_excluded(compared, limit):
-            return Outcome(compared, "inconclusive", f"{words}: may be chance")
+    if not compared.effect.n and not compared.losses:
+        return Outcome(compared, "excluded", "the baseline has no value")
+    if compared.has_losses:
+        return _by_signs(compared, limit, p, p_losses)
+    return _by_interval(compared, limit, p)
+
+
+def _by_signs(compared: Comparison, limit: float | None, p: float, p_losses: float) -> Outcome:
+    lost, gained = compared.losses, compared.gained
+    words = f"{lost} runs without a value, {gained} the other way"
+    if lost > gained and p_losses < 1 - CONFIDENCE:
+        return Outcome(compared, "shown", words)
+    if limit is None:
+        state: State = "excluded" if lost <= gained else "inconclusive"
+        return Outcome(compared, state, words)
+    worse, better = compared.signs(limit)
+    words += f"; worse than the limit in {worse} of {worse + better} pairs"
+    if worse > better and p < 1 - CONFIDENCE:
+        return Outcome(compared, "shown", words)
+    is_better = better > worse and compared.p_against(limit) < 1 - CONFIDENCE
+    if is_better and lost <= gained:
+        return Outcome(compared, "excluded", words)
+    return Outcome(compared, "inconclusive", f"{words}: may be chance")
+
+
+def _by_interval(compared: Comparison, limit: float | None, p: float) -> Outcome:
     effect, metric = compared.effect, compared.metric
     if limit is None:
         return Outcome(compared, "excluded", "")
-    if not effect.n and not missed:
-        return Outcome(compared, "excluded", "the baseline has no value")
     if effect.n < 2:
         return Outcome(
             compared, "inconclusive", f"pairs of runs: {effect.n}, at least 2 are needed"
         )
     interval = in_changes(metric, [effect.low, effect.high])
-    if _is_excluded(compared, limit):
+    is_higher_better = metric.better == "higher"
+    if effect.low >= limit if is_higher_better else effect.high <= limit:
         return Outcome(compared, "excluded", interval)
-    is_beyond = effect.estimate < limit if metric.better == "higher" else effect.estimate > limit
+    is_beyond = effect.estimate < limit if is_higher_better else effect.estimate > limit
     if is_beyond and p < 1 - CONFIDENCE:
         return Outcome(compared, "shown", interval)
     needed = effect.pairs_to_decide(limit)
@@ -120,10 +111,3 @@ def _judge(compared: Comparison, limit: float | None, p: float, p_of_losses: flo
     else:
         advice = f"about {max(needed, effect.n + 1)} seeds would decide"
     return Outcome(compared, "inconclusive", f"{interval}; {advice}")
-
-
-def _is_excluded(compared: Comparison, limit: float | None) -> bool:
-    if limit is None:
-        return True
-    effect = compared.effect
-    return effect.low >= limit if compared.metric.better == "higher" else effect.high <= limit

@@ -7,6 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+NOT_MEASURED = "not measured"
+"""What became of a run that is ok and has no value. Of no run, it says that it is worse."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
@@ -31,7 +34,7 @@ class Metric:
     @property
     def without_value(self) -> str:
         """What became of a run that is ok and has no value."""
-        return "target missed" if self.column.endswith("_to_target") else "not measured"
+        return "target missed" if self.column.endswith("_to_target") else NOT_MEASURED
 
 
 METRICS = (

@@ -31,6 +31,8 @@ class Effect:
     """Pairs."""
     is_ratio: bool
     """Whether `mean` is that of logarithms: then the properties below are ratios."""
+    differences: tuple[float, ...] = dataclasses.field(default=(), repr=False)
+    """Pair by pair; of ratios, of their logarithms."""
 
     @property
     def none(self) -> float:
@@ -65,6 +67,11 @@ class Effect:
         if self.deviation == 0:
             return 1.0 if distance == 0 else math.nan  # no spread known: nothing to judge by
         return float(2 * special.stdtr(self.n - 1, -distance / self._error()))
+
+    def signs(self, value: float) -> tuple[int, int]:
+        """Return in how many pairs the effect lies above, and below, `value`."""
+        inside = self._inside(value)
+        return sum(d > inside for d in self.differences), sum(d < inside for d in self.differences)
 
     def pairs_to_decide(self, value: float) -> int | None:
         """Return how many pairs would show, four times in five, on which side of `value` it lies.
@@ -171,4 +178,4 @@ def _effect(differences: NDArray[np.float64], floor: float, is_ratio: bool) -> E
     # Equal differences differ in their last digit: that is no spread.
     if n > 1 and np.ptp(differences) <= 1e-12 * max(1.0, abs(mean)):
         deviation = floor
-    return Effect(mean, deviation, n, is_ratio)
+    return Effect(mean, deviation, n, is_ratio, tuple(differences.tolist()))

@@ -14,8 +14,8 @@ from benchmarks import printing
 from benchmarks.errors import InputError
 
 if TYPE_CHECKING:
-    from benchmarks.analysis.comparison import Comparison
     from benchmarks.analysis.gate import Outcome
+    from benchmarks.analysis.verdict import Comparison
 
 MOST_TABLES = 40
 """On the terminal; of more, only the verdicts are counted."""
@@ -150,9 +150,9 @@ def _objects(
         effect = compared.effect
         numbers = {
             "estimate": effect.estimate,
-            "low": effect.low,
-            "high": effect.high,
-            "p": effect.p,
+            "low": math.nan if compared.has_losses else effect.low,
+            "high": math.nan if compared.has_losses else effect.high,
+            "p": compared.p,
             "p_corrected": compared.p_corrected,
             "mean_baseline": compared.mean_baseline,
             "mean_subject": compared.mean_subject,
@@ -167,7 +167,7 @@ def _objects(
                 "verdict": compared.verdict,
                 "scale": compared.metric.scale,
                 "problem": compared.problem,
-                "lost": sum(compared.lost.values()),
+                "lost": compared.losses,
                 "gained": compared.gained,
                 **({"regression": outcome.state} if outcome else {}),
             }
@@ -205,7 +205,7 @@ def _text(comparisons: Sequence["Comparison"]) -> str:
                 printing.say(console, f"{first.subject} against {first.baseline}: {first.problem}")
                 terminal.print_comparisons(console, group, names)
                 console.print()
-        printing.say(console, comparing.explanation(len(comparisons)))
+        printing.say(console, comparing.explanation(comparisons))
     return captured.get()
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from benchmarks import printing
 from benchmarks.analysis import trials
-from benchmarks.analysis.comparison import Comparison
+from benchmarks.analysis.verdict import Comparison
 from benchmarks.reports.labels import Labels
 from benchmarks.reports.sections import comparing
 from benchmarks.store.csv_file import Row

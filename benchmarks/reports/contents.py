@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.analysis import observations, programs, trials
-from benchmarks.analysis.comparison import Comparison, within_observations
+from benchmarks.analysis.comparison import within_observations
+from benchmarks.analysis.verdict import Comparison
 from benchmarks.errors import InputError
 from benchmarks.reports.page import Block, Heading, Items, Plot, Table, Text, to_html, to_markdown
 from benchmarks.reports.sections import comparing, racing, searching, training

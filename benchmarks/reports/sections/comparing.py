@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from benchmarks.analysis.comparison import Comparison, in_words
 from benchmarks.analysis.metrics import in_changes
+from benchmarks.analysis.verdict import Comparison, in_words
 from benchmarks.reports.labels import Labels, shorten
 from benchmarks.reports.page import Block, Heading, Table, Text
 
@@ -67,9 +67,10 @@ def counts(
 
 
 def _kind(compared: Comparison) -> str:
-    if compared.verdict.startswith("difference"):
-        is_higher = compared.effect.estimate > compared.effect.none
-        return "better" if is_higher == (compared.metric.better == "higher") else "worse"
+    if compared.is_different:
+        return "better" if compared.is_better else "worse"
+    if compared.is_lost_more_or_less:
+        return "worse" if compared.losses > compared.gained else "better"
     return "none" if compared.verdict.startswith("no difference") else "inconclusive"
 
 
@@ -111,10 +112,10 @@ def table(
 
 
 def _row(compared: Comparison) -> tuple[str, ...]:
-    change, interval, p, verdict = in_words(compared)
+    change, interval, p, p_corrected, verdict = in_words(compared)
     return (
         *(compared.metric.column, *_means(compared), change, interval, p),
-        *(_corrected(compared), str(compared.effect.n), verdict),
+        *(p_corrected, str(compared.effect.n), verdict),
     )
 
 
@@ -126,17 +127,13 @@ def _means(compared: Comparison) -> tuple[str, str]:
     return before, after
 
 
-def _corrected(compared: Comparison) -> str:
-    return f"{compared.p_corrected:.2g}" if np.isfinite(compared.p_corrected) else ""
-
-
 def in_one_line(compared: Comparison) -> str:
     """Return the numbers of a comparison as a line of text."""
     before, after = _means(compared)
-    change, interval, p, _ = in_words(compared)
+    change, interval, p, p_corrected, _ = in_words(compared)
     words = [f"{before} -> {after}"] if before and after else []
     words += [f"{change} ({interval})" if interval else change] if change else []
-    words += [f"p {p} (corrected {_corrected(compared)})"] if p else []
+    words += [f"p {p} (corrected {p_corrected})"] if p else []
     return ", ".join([*words, f"pairs {compared.effect.n}"])
 
 
@@ -147,27 +144,37 @@ def method(comparisons: Sequence[Comparison], refused: str) -> Iterator[Block]:
         yield Text(f"None: {refused}.")
         return
     if any(compared.effect.n > 1 for compared in comparisons):
-        yield Text(explanation(len(comparisons)))
+        yield Text(explanation(comparisons))
     else:
         yield Text("None: there is one run of each, and so nothing to judge by.")
 
 
-def explanation(count: int) -> str:
-    """Say what the columns of a comparison of `count` lines mean."""
-    return (
+def explanation(comparisons: Sequence[Comparison]) -> str:
+    """Say what the columns of these comparisons mean."""
+    tests = comparisons[0].tests
+    words = (
         "Runs are paired by their seeds, updates by the rounds of the race. Both means are over "
         "the pairs, geometric where the change is a ratio; the interval is Student's and p that "
-        "of the paired t-test. A verdict of a difference needs a p below 0.05 after Holm's "
-        f"correction for the number of comparisons here, {count:,}; one of no difference names "
-        "the largest that the interval leaves possible, up to 5 % (accuracy: 0.01); all else is "
-        "inconclusive."
+        "of the paired t-test. The corrected p is Holm's, for the "
+        f"{tests:,} test{'s' * (tests != 1)} of all that these folders let compare, shown here or "
+        "not. A verdict of a difference needs a corrected p below 0.05; one of no "
+        "difference names the largest that the interval leaves possible, up to 5 % (accuracy: "
+        "0.01); all else is inconclusive."
     )
+    if any(compared.has_losses for compared in comparisons):
+        words += (
+            " Where runs were lost (diverged, failed, or missed the target), a lost run is worse "
+            "than any other, p is that of the sign test over the pairs, and there is no interval; "
+            "means and change are those of the pairs in which neither was lost. Whether one is "
+            "lost more often has a sign test of its own."
+        )
+    return words
 
 
 def race_row(compared: Comparison) -> tuple[str, ...]:
     """Return the cells of a comparison whose table has several baselines."""
-    change, interval, p, verdict = in_words(compared)
+    change, interval, p, p_corrected, verdict = in_words(compared)
     return (
         *(compared.problem, compared.subject, compared.baseline),
-        *(change, interval, p, str(compared.effect.n), verdict),
+        *(change, interval, p, p_corrected, str(compared.effect.n), verdict),
     )

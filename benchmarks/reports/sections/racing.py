@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.analysis.comparison import Comparison
+from benchmarks.analysis.verdict import Comparison
 from benchmarks.reports import plots
 from benchmarks.reports.page import Block, Heading, Plot, Table, Text
 from benchmarks.reports.sections import comparing
@@ -66,7 +66,7 @@ def _comparisons(comparisons: Sequence[Comparison]) -> Iterator[Block]:
         yield Table(
             (
                 *("problem", "optimizer", "against", "change", "95 % interval"),
-                *("p", "rounds", "verdict"),
+                *("p", "corrected p", "rounds", "verdict"),
             ),
             [comparing.race_row(compared) for compared in comparisons],
         )

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from benchmarks.analysis.comparison import Comparison, default_baseline
+from benchmarks.analysis.comparison import default_baseline
+from benchmarks.analysis.verdict import Comparison
 from benchmarks.reports import plots
 from benchmarks.reports.page import Block, Details, Heading, Plot, Table, Text
 from benchmarks.reports.sections import comparing

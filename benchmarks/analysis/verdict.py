@@ -1,0 +1,225 @@
+"""What is said of two series of runs in one metric: test, correction, verdict in words.
+
+A run without a result counts: it is worse than any that has one. Where there is
+one, no interval can be had, and the sign test takes the place of the t-test:
+it asks only in how many pairs the subject is the better. Another sign test asks
+whether it is lost more often.
+"""
+
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.analysis.metrics import NOT_MEASURED, Metric, in_changes, in_size
+from benchmarks.analysis.statistics import CONFIDENCE, Effect, holm, sign_test
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One metric of two series of runs, paired by their seeds or rounds."""
+
+    problem: str
+    """The runs' common options, in words."""
+    baseline: str
+    subject: str
+    """What is compared: optimizers, or one optimizer in two folders."""
+    metric: Metric
+    mean_baseline: float
+    mean_subject: float
+    """Over the pairs with both values; of a ratio, geometric. Their ratio or difference is the
+    effect."""
+    effect: Effect
+    """Of the pairs with both values."""
+    lost: Counter[str]
+    """Pairs for which only `baseline` has a value, by what became of `subject`."""
+    gained: int
+    """Pairs for which only `subject` has a value, and `baseline` was lost."""
+    alone: int
+    """Seeds that only one of both was run with."""
+    two_sessions: bool
+    """Whether all runs of one began after all of the other: a machine drifts in between."""
+    both_lost: int = 0
+    """Pairs that have no value, since both were lost."""
+    p_corrected: float = np.nan
+    """Of `p`, by Holm's method, for all tests that the folders allow."""
+    p_losses_corrected: float = np.nan
+    """Of `p_losses_against` no effect, for all tests of losses."""
+    tests: int = 0
+    """For how many `p_corrected` corrects."""
+
+    @functools.cached_property
+    def losses(self) -> int:
+        """Pairs in which the subject, and it alone, was lost: it diverged, missed or failed."""
+        return sum(count for what, count in self.lost.items() if what != NOT_MEASURED)
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether any run was lost, of either: then all is judged by signs."""
+        return bool(self.losses or self.gained or self.both_lost)
+
+    def signs(self, value: float) -> tuple[int, int]:
+        """Return in how many pairs the subject is worse, and better, than by an effect of `value`.
+
+        A pair that is equal, or without both, is neither.
+        """
+        above, below = self.effect.signs(value)
+        worse, better = (below, above) if self.metric.better == "higher" else (above, below)
+        return worse + self.losses, better + self.gained
+
+    def p_against(self, value: float) -> float:
+        """Return the probability, two-sided, of such pairs if `value` were the true effect.
+
+        Of the t-test; of the sign test if runs were lost. NaN if there is nothing to test.
+        """
+        if not self.has_losses:
+            return self.effect.p_against(value)
+        return self._of_two_tests(value, sign_test(*self.signs(value)))
+
+    def p_losses_against(self, value: float | None) -> float:
+        """Return p of the sign test that one is lost as often as the other; NaN if none was.
+
+        It may be the same test as that of `p_against` this value, or another.
+        """
+        if not self.losses and not self.gained:
+            return np.nan
+        return self._of_two_tests(value, sign_test(self.losses, self.gained))
+
+    def is_all_losses(self, value: float | None) -> bool:
+        """Whether all that can be tested against `value` is which of both was lost."""
+        losses = self.losses, self.gained
+        return any(losses) and (value is None or losses == self.signs(value))
+
+    def _of_two_tests(self, value: float | None, p: float) -> float:
+        """Double p if there are two tests: that either finds something is then no more likely."""
+        is_one = self.losses == self.gained == 0 or self.is_all_losses(value)
+        return p if is_one else min(1.0, 2 * p)
+
+    @property
+    def p(self) -> float:
+        """Return `p_against` no effect."""
+        return self.p_against(self.effect.none)
+
+    @property
+    def is_different(self) -> bool:
+        """Whether a test shows, after correction, that the subject is better or worse."""
+        return self.p_corrected < 1 - CONFIDENCE
+
+    @property
+    def is_lost_more_or_less(self) -> bool:
+        """Whether a test shows, after correction, that the subject is lost more often, or less."""
+        return self.losses != self.gained and self.p_losses_corrected < 1 - CONFIDENCE
+
+    @property
+    def is_better(self) -> bool:
+        """On which side of the baseline the subject lies."""
+        if self.has_losses:
+            worse, better = self.signs(self.effect.none)
+            return better > worse
+        return (self.effect.estimate > self.effect.none) == (self.metric.better == "higher")
+
+    @property
+    def verdict(self) -> str:
+        """One of "difference: ...", "no difference larger than x" and "inconclusive ..."."""
+        words = self._verdict()
+        for status, count in self.lost.items():
+            words += f"; {count} lost ({status})" if status != NOT_MEASURED else ""
+        if self.gained:
+            words += f"; {self.gained} gained"
+        if self.both_lost:
+            words += f"; {self.both_lost} lost by both"
+        if self.lost[NOT_MEASURED]:
+            words += f"; {self.lost[NOT_MEASURED]} {NOT_MEASURED}"
+        if self.alone:
+            words += f"; {self.alone} without a partner"
+        return words
+
+    def _verdict(self) -> str:
+        effect, metric = self.effect, self.metric
+        if not self.has_losses and effect.n < 2:
+            return "inconclusive: " + ("one pair" if effect.n else "no pair")
+        if self.is_different:
+            is_higher = self.is_better == (metric.better == "higher")
+            words = f"difference: {metric.higher if is_higher else metric.lower}"
+            if metric.is_timing and self.two_sessions and effect.n:
+                words += " (or a drift between the two sessions)"
+            if self.has_losses:
+                words += f", {self._in_pairs()}"
+                if self.is_better and self.is_lost_more_or_less and self.losses > self.gained:
+                    words += ", but lost more often"
+            return words
+        if self.has_losses:
+            if self.is_lost_more_or_less:
+                often = "more" if self.losses > self.gained else "less"
+                return f"difference: lost {often} often, {self._in_pairs()}"
+            if self.p < 1 - CONFIDENCE:
+                return f"inconclusive: p {self.p_corrected:.2g} among all comparisons"
+            return f"inconclusive: {self._in_pairs()}"
+        largest = max(effect.high - effect.none, effect.none - effect.low)
+        if largest <= metric.margin:
+            return f"no difference larger than {in_size(metric, largest)}"
+        if effect.p < 1 - CONFIDENCE:
+            return f"inconclusive: p {self.p_corrected:.2g} among all comparisons"
+        return "inconclusive"
+
+    def _in_pairs(self) -> str:
+        worse, better = self.signs(self.effect.none)
+        return f"better in {better} of {worse + better} pairs"
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Correct the p of all comparisons of an output for their number, by Holm's method."""
+    p, p_losses, tests = correct(comparisons, [compared.effect.none for compared in comparisons])
+    return [
+        dataclasses.replace(compared, p_corrected=one, p_losses_corrected=of_losses, tests=tests)
+        for compared, one, of_losses in zip(comparisons, p, p_losses, strict=True)
+    ]
+
+
+def correct(
+    comparisons: Sequence[Comparison], values: Sequence[float | None]
+) -> tuple[list[float], list[float], int]:
+    """Test each comparison against a value and its losses; correct for the number of tests.
+
+    Args:
+        comparisons: all that there are.
+        values: the effect that each is tested against; None leaves that test out.
+
+    Returns:
+        The p of the tests and those of the losses, each corrected for their number; and how many
+        the first are. Runs that diverged are lost in every metric: that is one test of losses.
+    """
+    pairs = list(zip(comparisons, values, strict=True))
+    of_values = [
+        np.nan if value is None or c.is_all_losses(value) else c.p_against(value)
+        for c, value in pairs
+    ]
+    keys = [
+        (c.problem, c.baseline, c.subject, c.losses, c.gained, c.is_all_losses(value))
+        for c, value in pairs
+    ]
+    of_losses = {
+        key: c.p_losses_against(value) for key, (c, value) in zip(keys, pairs, strict=True)
+    }
+    p_losses = dict(zip(of_losses, holm(list(of_losses.values())).tolist(), strict=True))
+    p = [
+        p_losses[key] if c.is_all_losses(value) else one
+        for key, (c, value), one in zip(keys, pairs, holm(of_values).tolist(), strict=True)
+    ]
+    return p, [p_losses[key] for key in keys], int(np.isfinite(of_values).sum())
+
+
+def in_words(compared: Comparison) -> tuple[str, str, str, str, str]:
+    """Return the effect, its interval, p, p corrected and the verdict as text."""
+    effect, metric = compared.effect, compared.metric
+    estimate = in_changes(metric, [effect.estimate]) if effect.n else ""
+    interval = ""
+    if effect.n > 1 and not compared.has_losses:
+        interval = in_changes(metric, [effect.low, effect.high])
+    return estimate, interval, _p(compared.p), _p(compared.p_corrected), compared.verdict
+
+
+def _p(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.2g}" if value >= 1e-99 else "< 1e-99"
