@@ -23,6 +23,8 @@ class Checked:
     """"cpu" or "gpu": the one asked for, else the best there is."""
     environment: dict[str, Any]
     """The environment columns."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of the data and the models, in a sentence each."""
 
 
 def environment(backend: str) -> dict[str, Any]:

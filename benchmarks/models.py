@@ -6,11 +6,12 @@ imported when a model is built and not with this file, so that the command
 line knows the names at once.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks.errors import InputError, one_line
-from benchmarks.names import import_path, nearest
+from benchmarks.errors import InputError
+from benchmarks.names import nearest
 
 Shape = tuple[int, int, int]
 """Height, width, channels."""
@@ -147,24 +148,21 @@ def resnet50(image_shape: Shape, classes: int) -> Any:
     """Build Keras's ResNet50; images below 32x32 are enlarged to that."""
     import keras
 
-    return _application(keras.applications.ResNet50, image_shape, classes)
+    return application(keras.applications.ResNet50, image_shape, classes)
 
 
 def mobilenet_v3_small(image_shape: Shape, classes: int) -> Any:
     """Build Keras's MobileNetV3Small; images below 32x32 are enlarged to that."""
     import keras
 
-    return _application(
-        keras.applications.MobileNetV3Small, image_shape, classes, include_preprocessing=False
-    )
+    return application(keras.applications.MobileNetV3Small, image_shape, classes)
 
 
 def efficientnet_b0(image_shape: Shape, classes: int) -> Any:
     """Build Keras's EfficientNetB0; images below 32x32 are enlarged to that."""
     import keras
 
-    # It begins with a division by 255.
-    return _application(keras.applications.EfficientNetB0, image_shape, classes, scale=255.0)
+    return application(keras.applications.EfficientNetB0, image_shape, classes)
 
 
 def vit_tiny(image_shape: Shape, classes: int) -> Any:
@@ -210,47 +208,55 @@ def vit_tiny(image_shape: Shape, classes: int) -> Any:
     return keras.Model(images, dense(classes)(norm(x)[:, 0]))
 
 
-def _input(image_shape: Shape) -> tuple[Any, Any]:
+def _input(image_shape: Shape, smallest: int = 32) -> tuple[Any, Any]:
     """Return the input of a network that halves its image often, and the image for it."""
     import keras
     from keras import layers
 
     height, width, _ = image_shape
     images = keras.Input(image_shape)
-    size = max(height, 32), max(width, 32)
+    size = max(height, smallest), max(width, smallest)
     return images, images if size == (height, width) else layers.Resizing(*size)(images)
 
 
-def _application(
-    network: Callable[..., Any],
-    image_shape: Shape,
-    classes: int,
-    scale: float = 1.0,
-    **arguments: Any,
+def application(
+    network: Callable[..., Any], image_shape: Shape, classes: int, smallest: int = 32
 ) -> Any:
-    """Build one of `keras.applications`, to be trained from random weights.
+    """Build one of `keras.applications`, to be trained from random weights, with logits.
+
+    It takes images in [0, 1], whatever its own preprocessing is: that is left out, and undone
+    where it is a part of the network.
 
     Its moving averages forget over 10 steps instead of 100 or 1000: the runs
     here are too short for Keras's values, and the test accuracy would be that
     of the averages' initial values.
+
+    Args:
+        network: the function of `keras.applications`.
+        image_shape: of one image.
+        classes: how many.
+        smallest: height and width that smaller images are enlarged to.
     """
     import keras
     from keras import layers
 
-    images, x = _input(image_shape)
+    images, x = _input(image_shape, smallest)
+    arguments = {"include_preprocessing"} & inspect.signature(network).parameters.keys()
     built = network(
         input_shape=tuple(x.shape[1:]),
         weights=None,
         classes=classes,
         classifier_activation=None,
-        **arguments,
+        **dict.fromkeys(arguments, False),
     )
     for layer in built.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = 0.9
-    if x is images and scale == 1:
+    # EfficientNet begins with a division by 255.
+    divides = any(isinstance(layer, layers.Rescaling) for layer in built.layers[:2])
+    if x is images and not divides:
         return built
-    return keras.Model(images, built(layers.Rescaling(scale)(x) if scale != 1 else x))
+    return keras.Model(images, built(layers.Rescaling(255.0)(x) if divides else x))
 
 
 MODELS: Mapping[str, Callable[[Shape, int], Any]] = {
@@ -276,7 +282,8 @@ def build(name: str, image_shape: Shape, classes: int, seed: int) -> Any:
     """Build the model `name`; its initial weights depend on `seed` and on nothing else.
 
     Args:
-        name: in the table, or the import path of a function like those there.
+        name: in the table, `keras.applications:NAME`, or the import path of a function like those
+            in the table.
         image_shape: of one image.
         classes: how many.
         seed: of the random numbers.
@@ -289,30 +296,32 @@ def build(name: str, image_shape: Shape, classes: int, seed: int) -> Any:
     keras.utils.set_random_seed(seed)
     if name in MODELS:
         return MODELS[name](image_shape, classes)
-    function = import_path(name, "model")
-    try:
-        model = function(image_shape, classes)
-        shapes = model.input_shape, model.output_shape
-    except Exception as error:
-        raise InputError(one_line(error), model=name) from error
-    if shapes != ((None, *image_shape), (None, classes)):
-        raise InputError(
-            f"maps {shapes[0]} to {shapes[1]}; for this data set it must map "
-            f"{(None, *image_shape)} to {(None, classes)}",
-            model=name,
-        )
-    return model
+    from benchmarks import own_models
+
+    return own_models.build(name, image_shape, classes)
 
 
 def compile_for_training(
-    model: Any, optimizer: Any, jit_compile: bool | str = "auto", steps_per_execution: int = 1
+    model: Any,
+    optimizer: Any,
+    jit_compile: bool | str = "auto",
+    steps_per_execution: int = 1,
+    from_logits: bool = True,
 ) -> None:
-    """Give a model from here, whose outputs are logits, its optimizer, loss and accuracy."""
+    """Give a model its optimizer, loss and accuracy.
+
+    Args:
+        model: Keras model.
+        optimizer: Keras optimizer.
+        jit_compile: of the training step, as Keras's `compile` takes it.
+        steps_per_execution: steps that one call of the compiled function makes.
+        from_logits: whether the outputs are logits; else they are probabilities.
+    """
     import keras
 
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=jit_compile,
         steps_per_execution=steps_per_execution,

@@ -126,6 +126,8 @@ def _verify_folders(names: list[str]) -> bool:
         whole = whole and not message.damage
         readable = f"{message.images - len(message.damage):,} of {message.images:,} images"
         print(f"{message.name}: {readable} can be read")
+        for note in message.notes:
+            print(f"{message.name}: {note}")
         for kind, count in message.converted.items():
             print(f"{message.name}: {count:,} are {kind}, and become three colours")
     return whole

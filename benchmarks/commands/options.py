@@ -60,7 +60,7 @@ SHARED = (
         multiple=True,
         default=["digits"],
         help="TFDS image classification data set (digits needs no network), or image_folder:PATH, "
-        "a folder of images, train/CLASS/*.png and test/CLASS/*.png; those in grey or with "
+        "a folder of images, train/CLASS/* and test/CLASS/*, or CLASS/*; those in grey or with "
         "transparency become three colours. Repeatable.",
     ),
     click.option(
@@ -152,8 +152,8 @@ SHARED = (
     click.option(
         "--image-size",
         type=click.IntRange(min=1),
-        help="Height and width to bring all images to. Default: their own; 224 for a TFDS set "
-        "whose images differ in size, and for a folder in which the first of the classes do.",
+        help="Height and width to bring all images to. Default: their own; 224 for a set "
+        "whose images differ in size.",
     ),
     click.option(
         "--precision",

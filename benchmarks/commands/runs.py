@@ -189,6 +189,8 @@ def sweep(
             others = request.group.processes - 1
             console.print(f"Waiting for {others} others at {request.group.coordinator} ...")
         checked = place.check(configs)
+        for note in checked.notes:
+            console.print(f"Note: {note}.", markup=False, highlight=False, soft_wrap=True)
         with results.hold(folder):
             yield Sweep(place, checked, folder, console)
         place.close()

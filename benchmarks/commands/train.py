@@ -41,7 +41,8 @@ from benchmarks.run import parse_optimizer
     "--validation",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.0,
-    help="Share of the training images to hold out: they choose, the test images only report.",
+    help="Share of the training images to hold out, of each class: they choose, the test images "
+    "only report. If the data set has images to choose by, it is these.",
 )
 @click.option(
     "--weights",

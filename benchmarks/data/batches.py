@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.data import sources
+from benchmarks.data import sources, splits
 from benchmarks.data.sources import Source
+from benchmarks.data.splits import Parts
 from benchmarks.errors import InputError
 from benchmarks.models import Shape
 
@@ -19,6 +20,10 @@ LARGEST_SHARE_OF_MEMORY = 0.25
 in every epoch."""
 
 
+MOST_LEFT_OUT = 0.05
+"""Of the images to train on: if more than that fill no batch, it is said."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """What of a data set is read, and how: the same on every backend."""
@@ -28,14 +33,34 @@ class Plan:
     """Height and width that the images are brought to."""
     batch_size: int
     seed: int
-    held_out: int
-    """So many of the training images, the first ones, are for validation."""
-    images: int
-    """That are trained on."""
+    parts: Parts
+    """Which images are trained on, chosen by and reported."""
     augment: bool
     workers: int | None
     watch: bool
     share: tuple[int, int]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of it, in a sentence each."""
+        left_out = self.images % self.batch_size
+        said = list(self.source.notes)
+        if self.source.test is None:
+            said.append(
+                f"it has no images to test on: {splits.TEST:.0%} of the images to train on are "
+                "held out for that"
+            )
+        if left_out > MOST_LEFT_OUT * self.images:
+            said.append(
+                f"{left_out} of {self.images} training images are left out of each epoch, others "
+                f"each time: they fill no batch of {self.batch_size}"
+            )
+        return tuple(said)
+
+    @property
+    def images(self) -> int:
+        """That are trained on."""
+        return self.parts.train.count
 
     @property
     def image_shape(self) -> Shape:
@@ -72,7 +97,7 @@ class Data:
     train: Any
     """Each time that it is read, the next epoch: in another order, full batches only."""
     validation: Any | None
-    """Training images that were held out; like `test`."""
+    """Those to choose by; like `test`."""
     test: Any
     """In order and complete: the last batch may be smaller."""
     caches: tuple[Callable[[], object], ...]
@@ -82,6 +107,8 @@ class Data:
     measured."""
     begin_epoch: Callable[[int], None] = lambda epoch: None
     """Is to be told which epoch `fit` begins, counted from 0. tf.data counts itself."""
+    failure: Callable[[], InputError | None] = lambda: None
+    """Returns what was wrong with an image, if TensorFlow's own error does not say it."""
 
     @property
     def image_shape(self) -> Shape:
@@ -130,7 +157,8 @@ def load(
             Each backend makes another order of it.
         data_dir: where prepared data sets lie.
         backend: "tensorflow" reads with tf.data, "jax" with Grain, without TensorFlow.
-        validation: share of the training images to hold out; always the same ones.
+        validation: share of the training images to hold out, always the same ones; if it is not
+            0 and the data set has images to choose by, it is these.
         augment: flip and shift the training images at random.
         image_size: height and width to bring the images to; None keeps their own, or
             takes `RESIZED` where they differ.
@@ -151,21 +179,17 @@ def load(
         raise InputError(
             f"{name} has no colour images; those of signs lose their sense", augment=True
         )
-    held_out = int(source.train_images * validation)
-    images = source.train_images - held_out
-    if validation and not held_out:
+    parts = splits.divide(source, validation, backend)
+    if parts.train.count < batch_size:
         raise InputError(
-            f"{name} has only {source.train_images} training images", validation=validation
+            f"{name} has only {parts.train.count} training images", batch_size=batch_size
         )
-    if images < batch_size:
-        raise InputError(f"{name} has only {images} training images", batch_size=batch_size)
     plan = Plan(
         source=source,
         size=own_size if image_size is None else (image_size, image_size),
         batch_size=batch_size,
         seed=seed,
-        held_out=held_out,
-        images=images,
+        parts=parts,
         augment=augment,
         workers=workers,
         watch=watch,

@@ -13,7 +13,8 @@ UNLABELLED_TEST = ("imagenet2012", "i_naturalist2017", "i_naturalist2018")
 """Sets whose authors keep the labels of the test split; TFDS fills in -1."""
 
 VALIDATION = ("validation", "val")
-"""Names of the split that is reported where there is no labelled test split."""
+"""Names of the split that is reported where there is no labelled test split; where there is one,
+of the split to choose by."""
 
 
 def find(name: str, data_dir: Path | None) -> Any:
@@ -36,11 +37,9 @@ def find(name: str, data_dir: Path | None) -> Any:
         raise InputError(one_line(error), dataset=name) from error
 
 
-def splits(info: Any) -> tuple[str, str]:
-    """Name the training split and the split that is reported."""
+def splits(info: Any) -> tuple[str, str | None, str | None]:
+    """Name the splits to train on, to choose by and to report; None where there is none."""
+    validation = next((name for name in VALIDATION if name in info.splits), None)
     if "test" in info.splits and info.name not in UNLABELLED_TEST:
-        return "train", "test"
-    for name in VALIDATION:
-        if name in info.splits:
-            return "train", name
-    return "train[:80%]", "train[80%:]"
+        return "train", validation, "test"
+    return "train", None, validation

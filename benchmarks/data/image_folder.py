@@ -1,63 +1,88 @@
-"""A folder of images, TRAIN-OR-TEST/CLASS/IMAGE, as a data set."""
+"""A folder of images, TRAIN-OR-TEST/CLASS/IMAGE or CLASS/IMAGE, as a data set."""
 
 import collections
 import concurrent.futures
 import dataclasses
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import UnidentifiedImageError
 
 from benchmarks import machine
 from benchmarks.data import images
+from benchmarks.data.image_reader import ImageReader
 from benchmarks.data.verified import Verified
 from benchmarks.errors import InputError, one_line
+from benchmarks.models import Shape
 
 PREFIX = "image_folder:"
 """Before the path of the folder, in the place of the name of a data set."""
 
-TEST = ("test", "validation", "val")
-"""Names of the folder with the images that are reported: the first that is there."""
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
+"""What the folder of a split is called, in small letters or large ones."""
 
-ENDINGS = (".jpg", ".jpeg", ".png")
+ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"),
+)
+"""A file of such a name is to be an image. Of others it is seen by their first bytes."""
+
+NO_CLASSES = ("__MACOSX",)
+"""Folders that are not the user's, beside those whose name begins with a dot."""
+
+SIZED = 256
+"""So many images, evenly spread over the classes, are asked for their size."""
 
 OTHER_COLOURS = {
-    "1": "greyscale",
-    "L": "greyscale",
-    "I;16": "greyscale",
-    "LA": "greyscale with alpha",
-    "RGBA": "colour with alpha",
+    **dict.fromkeys(("1", "L", "I", "I;16", "I;16B"), "greyscale"),
+    **dict.fromkeys(("LA", "La"), "greyscale with alpha"),
+    **dict.fromkeys(("RGBA", "RGBa", "PA"), "colour with alpha"),
+    "CMYK": "CMYK",
 }
 """By Pillow's mode: what becomes three colours."""
+
+Record = tuple[Path, int]
+"""A file, and the number of its class."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageFolder:
-    """The files, by name; none of them has been read."""
+    """The files, by name; none of them has been decoded."""
 
     name: str
     path: Path
     classes: tuple[str, ...]
-    train: tuple[Path, ...]
-    test: tuple[Path, ...]
+    splits: Mapping[str, tuple[Record, ...]]
+    """"train" and, if they are there, "validation" and "test"."""
+    notes: tuple[str, ...]
+    """What of the folder is not used, in a sentence each."""
 
     def image_shape(self) -> tuple[int | None, int | None, int]:
-        """Return the size of the first image of each class, if it is the same, and 3 channels."""
+        """Return the size of the images if it is the same, and 3 channels."""
+        files = [path for path, _ in self.splits["train"]]
+        some = np.linspace(0, len(files) - 1, min(len(files), SIZED)).astype(int)
         sizes = set()
-        for path in {path.parent.name: path for path in reversed(self.train)}.values():
+        for path in [files[number] for number in some]:
             try:
-                with images.open_image(path) as image:
-                    sizes.add((image.height, image.width))
-            except OSError:
-                check(self.name)
-                raise
+                sizes.add(images.size(path))
+            except Exception as error:  # each format has its own
+                raise InputError(_problem(path, error), dataset=self.name) from error
         height, width = sizes.pop() if len(sizes) == 1 else (None, None)
         return height, width, 3
 
-    def labels(self, files: Sequence[Path]) -> list[int]:
-        """Return the number of the class of each of the files."""
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        return [numbers[path.parent.name] for path in files]
+    def labels(self, split: str, backend: str) -> np.ndarray:
+        """Return the number of the class of each image of a split, whatever the backend."""
+        return np.array([label for _, label in self.splits[split]])
+
+    def reader(self, split: str, image_shape: Shape, threads: int) -> ImageReader:
+        """Return the images of a split by number."""
+        return ImageReader(self.name, self.splits[split], image_shape, threads)
 
 
 def find(name: str) -> ImageFolder:
@@ -69,26 +94,49 @@ def find(name: str) -> ImageFolder:
     folder = Path(name.removeprefix(PREFIX))
     if not folder.is_dir():
         raise InputError("no such folder", dataset=name)
-    tests = [folder / part for part in TEST if (folder / part).is_dir()]
-    if not (folder / "train").is_dir() or not tests:
+    parts = _splits(folder)
+    if not parts:
+        parts = {"train": folder}
+    if "train" not in parts:
+        there = " and ".join(path.name for path in parts.values())
+        raise InputError(f"has {there}, and no folder train", dataset=name)
+    listed = {split: _Listed(path) for split, path in parts.items()}
+    classes = tuple(listed["train"].classes)
+    if not classes:
         raise InputError(
-            "expected folders train and test (or val), with a folder of .jpg or .png images for "
-            "each class in them",
+            f"{parts['train']} has no folder for a class with images in it; expected are "
+            "CLASS/IMAGE, or train/CLASS/IMAGE and test/CLASS/IMAGE",
             dataset=name,
         )
-    classes, train = _list(folder / "train", name)
-    test_classes, test = _list(tests[0], name)
-    if classes != test_classes:
-        unlike = ", ".join(sorted(set(classes) ^ set(test_classes)))
-        raise InputError(f"train and {tests[0].name} have unlike classes: {unlike}", dataset=name)
-    return ImageFolder(name, folder, classes, train, test)
+    splits: dict[str, tuple[Record, ...]] = {}
+    notes: list[str] = []
+    for split, found in listed.items():
+        if found.empty:
+            raise InputError(f"{found.empty[0]} has no image", dataset=name)
+        if split != "train" and not set(classes) & set(found.classes):
+            notes.append(
+                f"{parts[split].name} has no class of train: its {found.images} images have no "
+                "labels and are left out"
+            )
+            continue
+        if unlike := sorted(set(classes) ^ set(found.classes)):
+            raise InputError(
+                f"{parts['train'].name} and {parts[split].name} have unlike classes: "
+                f"{', '.join(unlike)}",
+                dataset=name,
+            )
+        splits[split] = tuple(
+            (path, label) for label, one in enumerate(classes) for path in found.classes[one]
+        )
+        notes += found.notes()
+    return ImageFolder(name, folder, classes, splits, tuple(notes))
 
 
 def verify(names: Sequence[str], send: Callable[[Verified], None]) -> None:
     """Read every image of each folder; send what that shows, folder by folder."""
     for name in names:
         folder = find(name)
-        files = [*folder.train, *folder.test]
+        files = [path for split in folder.splits.values() for path, _ in split]
         damage: list[str] = []
         converted: collections.Counter[str] = collections.Counter()
         with concurrent.futures.ThreadPoolExecutor(machine.usable_cores()) as threads:
@@ -97,38 +145,88 @@ def verify(names: Sequence[str], send: Callable[[Verified], None]) -> None:
                     damage.append(words)
                 elif mode in OTHER_COLOURS:
                     converted[OTHER_COLOURS[mode]] += 1
-        send(Verified(name, len(files), tuple(damage), dict(converted)))
+        send(Verified(name, len(files), tuple(damage), dict(converted), folder.notes))
 
 
-def check(name: str) -> None:
-    """Raise an `InputError` that names the files that cannot be read, if there are any."""
-    found: list[Verified] = []
-    verify([name], found.append)
-    if found[0].damage:
-        others = f", and {len(found[0].damage) - 1} more" if len(found[0].damage) > 1 else ""
-        raise InputError(f"{found[0].damage[0]}{others}", dataset=name)
+class _Listed:
+    """What is in the folder of a split."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.classes: dict[str, list[Path]] = {}
+        """The images of each class that has any, by its name, in order."""
+        self.empty: list[Path] = []
+        """Folders of classes in which there is no image."""
+        self._others: collections.Counter[str] = collections.Counter()
+        """How many files are no images, by the ending of their name."""
+        self._unlabelled = 0
+        """Images in no folder of a class."""
+        for path in sorted(folder.iterdir()):
+            if path.name.startswith(".") or path.name in NO_CLASSES:
+                continue
+            if path.is_dir():
+                if found := [file for file in _files(path) if self._is_image(file)]:
+                    self.classes[path.name] = found
+                else:
+                    self.empty.append(path)
+            elif self._is_image(path):
+                self._unlabelled += 1
+
+    @property
+    def images(self) -> int:
+        return self._unlabelled + sum(map(len, self.classes.values()))
+
+    def notes(self) -> Iterator[str]:
+        """Say what is left out."""
+        if self._unlabelled:
+            yield (
+                f"{self._folder} has {self._unlabelled} images that are in no folder of a class: "
+                "they are left out"
+            )
+        if self._others:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in self._others.most_common())
+            yield f"{self._folder} has files that are no images and are left out: {kinds}"
+
+    def _is_image(self, file: Path) -> bool:
+        if file.suffix.lower() in ENDINGS or images.is_image(file):
+            return True
+        self._others[file.suffix.lower() or "without an ending"] += 1
+        return False
 
 
-def _list(folder: Path, name: str) -> tuple[tuple[str, ...], tuple[Path, ...]]:
-    classes = sorted(path for path in folder.iterdir() if path.is_dir())
-    if not classes:
-        raise InputError(f"{folder} has no folder for a class", dataset=name)
-    files: list[Path] = []
-    for one in classes:
-        found = sorted(path for path in one.iterdir() if path.suffix.lower() in ENDINGS)
-        if not found:
-            raise InputError(f"{one} has no image, {', '.join(ENDINGS)}", dataset=name)
-        files += found
-    return tuple(one.name for one in classes), tuple(files)
+def _splits(folder: Path) -> dict[str, Path]:
+    """Return the folders of the splits in the order of `SPLITS`: the first name that is there."""
+    there = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    return {
+        split: there[next(name for name in names if name in there)]
+        for split, names in SPLITS.items()
+        if set(names) & set(there)
+    }
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Generate the files in a folder and the folders in it, in order, but for the hidden ones."""
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:  # a link to where it is in
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _read(path: Path) -> tuple[str, str]:
     """Read an image; return Pillow's mode for it, and in words why it cannot be read."""
     try:
+        images.decode(path, 3)
         with images.open_image(path) as image:
-            image.load()
             return image.mode, ""
-    except UnidentifiedImageError:
-        return "", f"{path}: is no image of the formats {', '.join(images.FORMATS)}"
     except Exception as error:  # each format has its own
-        return "", f"{path}: {one_line(error)}"
+        return "", _problem(path, error)
+
+
+def _problem(path: Path, error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"{path}: is no image of the formats {', '.join(images.FORMATS)}"
+    return f"{path}: {one_line(error)}"

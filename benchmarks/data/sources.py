@@ -1,25 +1,28 @@
 """What a data set has, be it of TFDS or a folder of images. Nothing of it is read here."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from benchmarks.data import builders, image_folder
-from benchmarks.data.image_folder import ImageFolder
+from benchmarks.data.image_reader import ImageReader
+from benchmarks.data.tfds_set import Tfds
 from benchmarks.errors import InputError
+from benchmarks.models import Shape
 
 
-@dataclasses.dataclass(frozen=True)
-class Tfds:
-    """A data set of TFDS, and which of its splits are used."""
+class Place(Protocol):
+    """Where a data set lies."""
 
-    builder: Any
-    """Its `tfds.core.DatasetBuilder`."""
-    train: str
-    test: str
+    def labels(self, split: str, backend: str) -> np.ndarray:
+        """Return the labels of a stored split; integers from 0."""
+
+    def reader(self, split: str, image_shape: Shape, threads: int) -> ImageReader:
+        """Return the images of a stored split by number, brought to a shape."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +35,17 @@ class Source:
     dtype: np.dtype[Any]
     """Of a colour of a pixel."""
     classes: int
-    train_images: int
-    test_images: int
-    place: Tfds | ImageFolder
+    images: Mapping[str, int]
+    """How many each split has, by its name."""
+    train: str
+    """Name of the split to train on."""
+    validation: str | None
+    """Of the one to choose by, if it has one."""
+    test: str | None
+    """Of the one that is reported, if it has one."""
+    place: Place
+    notes: tuple[str, ...] = ()
+    """What a user should know of it, in a sentence each."""
 
 
 def find(name: str, data_dir: Path | None) -> Source:
@@ -47,36 +58,48 @@ def find(name: str, data_dir: Path | None) -> Source:
     Raises:
         InputError: there is none, or it is not one of labelled images.
     """
-    return _folder(name) if name.startswith(image_folder.PREFIX) else _tfds(name, data_dir)
+    source = _folder(name) if name.startswith(image_folder.PREFIX) else _tfds(name, data_dir)
+    if source.classes < 2:
+        raise InputError("has one class alone; it takes two to be right or wrong", dataset=name)
+    return source
 
 
 def _folder(name: str) -> Source:
     folder = image_folder.find(name)
+    test, validation = (name if name in folder.splits else None for name in ("test", "validation"))
+    if test is None:
+        test, validation = validation, None
     return Source(
         name=name,
         image_shape=folder.image_shape(),
         dtype=np.dtype(np.uint8),
         classes=len(folder.classes),
-        train_images=len(folder.train),
-        test_images=len(folder.test),
+        images={split: len(files) for split, files in folder.splits.items()},
+        train="train",
+        validation=validation,
+        test=test,
         place=folder,
+        notes=folder.notes,
     )
 
 
 def _tfds(name: str, data_dir: Path | None) -> Source:
     builder = builders.find(name, data_dir)
-    features = builder.info.features
-    if builder.info.supervised_keys != ("image", "label") or not isinstance(
+    info = builder.info
+    features = info.features
+    if info.supervised_keys != ("image", "label") or not isinstance(
         features["label"], tfds.features.ClassLabel
     ):
         raise InputError("not one of images with one class label each", dataset=name)
-    train, test = builders.splits(builder.info)
+    train, validation, test = builders.splits(info)
     return Source(
         name=name,
         image_shape=features["image"].shape,
         dtype=np.dtype(features["image"].np_dtype),
         classes=features["label"].num_classes,
-        train_images=builder.info.splits[train].num_examples,
-        test_images=builder.info.splits[test].num_examples,
-        place=Tfds(builder, train, test),
+        images={split: of.num_examples for split, of in info.splits.items()},
+        train=train,
+        validation=validation,
+        test=test,
+        place=Tfds(builder),
     )

@@ -1,18 +1,22 @@
 """Batches of TensorFlow's tensors, read by tf.data."""
 
+import dataclasses
 import functools
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from benchmarks import machine
 from benchmarks.data import augmentation
 from benchmarks.data.batches import Data, Plan
-from benchmarks.data.image_folder import ImageFolder
-from benchmarks.data.sources import Source, Tfds
+from benchmarks.data.sources import Source
+from benchmarks.data.splits import Part
+from benchmarks.data.tfds_set import Tfds
 from benchmarks.data.waiting import Waiting
+from benchmarks.errors import InputError
 
 SHUFFLED_BYTES = 2**29
 """Of decoded images, from which the next is drawn at random: all of a small set, a window of a
@@ -21,20 +25,7 @@ large one. The same on every machine, for the same order."""
 
 def read(plan: Plan) -> Data:
     """Return what `plan` says as `tf.data.Dataset`s."""
-    encoded = isinstance(plan.source.place, ImageFolder)
-    # Only of a TFDS set of one size is it known that every image has it.
-    resize = encoded or plan.size != plan.source.image_shape[:2]
-
-    def decode(records: tf.data.Dataset) -> tf.data.Dataset:
-        if encoded:
-            records = records.map(_decode, tf.data.AUTOTUNE)
-        if resize:
-            records = records.map(functools.partial(_resize, size=plan.size), tf.data.AUTOTUNE)
-        return records
-
-    def keep(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        kept.append(dataset.cache() if plan.in_memory else dataset)
-        return kept[-1]
+    splits = _tfds(plan) if isinstance(plan.source.place, Tfds) else _by_number(plan)
 
     def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
         # After batching, for one operation a batch, and after the cache, which holds bytes.
@@ -44,63 +35,125 @@ def read(plan: Plan) -> Data:
             options.threading.private_threadpool_size = plan.workers
         return dataset.with_options(options)
 
-    kept: list[tf.data.Dataset] = []
-    train_records = _records(plan.source, "train")
-    images = train_records.skip(plan.held_out)
-    # The memory of the machine says what is kept, but never in which order images come: a
-    # shuffling of as many elements by the same seed is the same, whatever they are.
-    if not encoded:
-        buffer = min(plan.images, max(SHUFFLED_BYTES // plan.image_bytes, 1))
-        train = keep(decode(images)).shuffle(buffer, seed=plan.seed)
-    elif plan.in_memory:
-        train = keep(decode(images)).shuffle(plan.images, seed=plan.seed)
-    else:
-        train = decode(images.shuffle(plan.images, seed=plan.seed))
-    # A smaller batch would compile again.
-    train = train.batch(plan.batch_size, drop_remainder=True)
-    if plan.augment:
-        train = augmentation.augment(train, plan.seed)
-    train = finish(train)
-    test = finish(keep(decode(_records(plan.source, "test"))).batch(plan.batch_size))
-    validation = None
-    if plan.held_out:
-        held_out = keep(decode(train_records.take(plan.held_out)))
-        validation = finish(held_out.batch(plan.batch_size))
+    train = finish(augmentation.augment(splits.train, plan.seed) if plan.augment else splits.train)
     waiting = Waiting() if plan.watch else None
     return Data(
         plan=plan,
         train=train if waiting is None else waiting.measure(train),
-        validation=validation,
-        test=test,
-        caches=tuple(functools.partial(_fill, cache) for cache in kept if plan.in_memory),
+        validation=None if splits.validation is None else finish(splits.validation),
+        test=finish(splits.test),
+        caches=splits.caches if plan.in_memory else (),
         waited=waiting.seconds if waiting else None,
+        failure=splits.failure,
     )
 
 
-def _records(source: Source, split: str) -> tf.data.Dataset:
-    """Return images and labels of a split, or paths and labels, always in the same order."""
-    place = source.place
-    if isinstance(place, Tfds):
+@dataclasses.dataclass(frozen=True)
+class _Splits:
+    """Batches of images as they are stored."""
+
+    train: tf.data.Dataset
+    validation: tf.data.Dataset | None
+    test: tf.data.Dataset
+    caches: tuple[Callable[[], object], ...]
+    failure: Callable[[], InputError | None]
+
+
+def _by_number(plan: Plan) -> _Splits:
+    """Let Python's threads read, by number, what is no data set of TFDS."""
+    place, parts = plan.source.place, plan.parts
+    threads = plan.workers or machine.usable_cores()
+    readers = {split: place.reader(split, plan.image_shape, threads) for split in parts.splits}
+
+    def batches(part: Part, shuffle: bool = False) -> tf.data.Dataset:
+        reader = readers[part.split]
+
+        def read(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            images, labels = tf.numpy_function(
+                reader.__getitem__, [numbers], (plan.source.dtype, tf.int64), stateful=False
+            )
+            images.set_shape([numbers.shape[0], *plan.image_shape])
+            labels.set_shape([numbers.shape[0]])
+            return images, labels
+
+        numbers = tf.data.Dataset.from_tensor_slices(part.each)
+        if shuffle:
+            numbers = numbers.shuffle(part.count, seed=plan.seed)
+        # A smaller batch would compile again.
+        return numbers.batch(plan.batch_size, drop_remainder=shuffle).map(read, tf.data.AUTOTUNE)
+
+    def failure() -> InputError | None:
+        return next((reader.failure for reader in readers.values() if reader.failure), None)
+
+    return _Splits(
+        train=batches(parts.train, shuffle=True),
+        validation=None if parts.validation is None else batches(parts.validation),
+        test=batches(parts.test),
+        caches=tuple(reader.keep for reader in readers.values()),
+        failure=failure,
+    )
+
+
+def _tfds(plan: Plan) -> _Splits:
+    # Only of a set of one size is it known that every image has it.
+    resize = plan.size != plan.source.image_shape[:2]
+    kept: list[tf.data.Dataset] = []
+
+    def images(part: Part) -> tf.data.Dataset:
+        records = _records(plan.source, part)
+        if resize:
+            records = records.map(functools.partial(_resize, size=plan.size), tf.data.AUTOTUNE)
+        kept.append(records.cache() if plan.in_memory else records)
+        return kept[-1]
+
+    parts = plan.parts
+    # The memory of the machine says what is kept, but never in which order images come: a
+    # shuffling of as many elements by the same seed is the same, whatever they are.
+    buffer = min(plan.images, max(SHUFFLED_BYTES // plan.image_bytes, 1))
+    train = images(parts.train).shuffle(buffer, seed=plan.seed)
+    test = images(parts.test).batch(plan.batch_size)
+    validation = None
+    if parts.validation is not None:
+        validation = images(parts.validation).batch(plan.batch_size)
+    return _Splits(
+        # A smaller batch would compile again.
+        train=train.batch(plan.batch_size, drop_remainder=True),
+        validation=validation,
+        test=test,
+        caches=tuple(functools.partial(_fill, cache) for cache in kept),
+        failure=lambda: None,
+    )
+
+
+def _records(source: Source, part: Part) -> tf.data.Dataset:
+    """Return images and labels of a TFDS split, always in the same order."""
+    place: Any = source.place
+    if part.numbers is None:
         # Files are not shuffled: the records in them were when the set was prepared, and what
         # is kept in memory would have one order for ever.
         return place.builder.as_dataset(
-            split=getattr(place, split),
+            split=part.split,
             as_supervised=True,
             read_config=tfds.ReadConfig(try_autocache=False),
         )
-    files: tuple[Path, ...] = getattr(place, split)
-    labels = tf.constant(place.labels(files), tf.int64)
-    return tf.data.Dataset.from_tensor_slices(([str(path) for path in files], labels))
+    wanted = np.zeros(source.images[part.split], bool)
+    wanted[part.numbers] = True
+    feature = place.builder.info.features["image"]
+
+    def decode(number: tf.Tensor, record: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        image = feature.decode_example(record["image"])
+        image.set_shape(feature.shape)
+        return image, record["label"]
+
+    # Those of the others are not decoded.
+    records = place.numbered(part.split).filter(lambda number, _: tf.constant(wanted)[number])
+    # `fit` begins anew at an end that it can foresee.
+    records = records.apply(tf.data.experimental.assert_cardinality(part.count))
+    return records.map(decode, tf.data.AUTOTUNE)
 
 
 def _fill(cache: tf.data.Dataset) -> Any:
     return cache.reduce(np.int64(0), lambda count, *_: count + 1)
-
-
-def _decode(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Read an image, uint8; one in grey or with transparency becomes three colours, too."""
-    image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-    return image, label
 
 
 def _resize(

@@ -13,3 +13,5 @@ class Verified:
     """A line each damaged file."""
     converted: dict[str, int]
     """How many images are not in three colours, by what they are."""
+    notes: tuple[str, ...]
+    """What is left out, in a sentence each."""

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from benchmarks import device as devices
-from benchmarks import environment, models, optimizers
-from benchmarks.data import batches, image_folder, preparation
+from benchmarks import environment, models, optimizers, own_models
+from benchmarks.data import batches, preparation
 from benchmarks.errors import InputError, one_line
 from benchmarks.run import RunConfig, parse_optimizer
 from benchmarks.store.csv_file import Row
@@ -64,12 +64,19 @@ def check(
             optimizer.apply([keras.ops.ones(1)], [variable])
         except Exception as error:
             raise InputError(one_line(error), optimizer=config.optimizer) from error
+    notes: list[str] = []
     for config in {(c.dataset, c.model): c for c in configs}.values():
         preparation.prepare(config.dataset, data_dir, manual_dir, backend)
         images = _images(config, data_dir)
+        notes += [f"{config.dataset}: {note}" for note in images.plan.notes]
         if config.weights or ":" in config.model:
-            _model(config, images)
-    send(environment.Checked(device, environment.environment(backend)))
+            model = _model(config, images)
+            if own_models.gives_probabilities(config.model, model):
+                notes.append(
+                    f"{config.model}: its outputs sum to 1, so they are taken as probabilities and "
+                    "not as logits"
+                )
+    send(environment.Checked(device, environment.environment(backend), tuple(dict.fromkeys(notes))))
 
 
 def run(
@@ -103,8 +110,8 @@ def run(
     try:
         _train(config, images, scope, best_weights, backup, send)
     except Exception:
-        if config.dataset.startswith(image_folder.PREFIX):
-            image_folder.check(config.dataset)  # what reads it does not say which file it was
+        if (failure := images.failure()) is not None:
+            raise failure from None
         raise
 
 
@@ -122,7 +129,10 @@ def _train(
     with scope:
         model = _model(config, images)
         optimizer = _optimizer(config, min(steps, config.max_steps or steps))
-        models.compile_for_training(model, optimizer, jit_compile, config.steps_per_execution)
+        from_logits = not own_models.gives_probabilities(config.model, model)
+        models.compile_for_training(
+            model, optimizer, jit_compile, config.steps_per_execution, from_logits
+        )
         train = replicas.divide(images.train, images.steps_per_epoch, config)
     # On JAX, the first evaluation makes Keras compile the training step again. Before `fit`
     # there is nothing yet to compile twice; after its first epoch it would be on the clock.

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks import models
+from benchmarks import models, own_models
 from benchmarks.errors import InputError
 
 SHAPES = [((8, 8, 1), 10), ((28, 28, 1), 10), ((32, 32, 3), 100)]
@@ -76,6 +76,59 @@ def no_model(image_shape):
     return None
 
 
+def with_softmax(image_shape, classes):
+    return keras.Sequential([own(image_shape, classes), keras.layers.Softmax()])
+
+
+class Subclassed(keras.Model):
+    """Whose last layer does not show that it gives probabilities."""
+
+    def __init__(self, image_shape, classes):
+        super().__init__()
+        self.inner = own(image_shape, classes)
+        self.input_shape, self.output_shape = (None, *image_shape), (None, classes)
+
+    def call(self, images):
+        exponential = keras.ops.exp(self.inner(images))
+        return exponential / keras.ops.sum(exponential, -1, keepdims=True)
+
+
+def without_weights(image_shape, classes):
+    inner = own(image_shape, classes)
+    inner.trainable = False
+    return inner
+
+
+@pytest.mark.parametrize(
+    ("name", "probabilities"), [("own", False), ("with_softmax", True), ("Subclassed", True)]
+)
+def test_probabilities_are_told_from_logits(name, probabilities):
+    name = f"{__name__}:{name}"
+    model = models.build(name, (8, 8, 1), 10, seed=0)
+    assert own_models.gives_probabilities(name, model) == probabilities
+
+
+def test_the_loss_of_probabilities_is_that_of_their_logits():
+    logits, probabilities = own((2, 2, 1), 3), with_softmax((2, 2, 1), 3)
+    probabilities.set_weights(logits.get_weights())
+    images, labels = np.random.default_rng(0).random((5, 2, 2, 1)), np.array([0, 1, 2, 0, 1])
+    losses = []
+    for model, from_logits in ((logits, True), (probabilities, False)):
+        models.compile_for_training(model, "sgd", from_logits=from_logits)
+        losses.append(model.evaluate(images, labels, verbose=0))
+    np.testing.assert_allclose(*losses, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["EfficientNetB0", "MobileNetV2", "Xception"])
+def test_a_model_of_keras_applications(name):
+    name = f"keras.applications:{name}"
+    model = models.build(name, (32, 32, 3), 10, seed=0)
+    assert not own_models.gives_probabilities(name, model)
+    logits = np.asarray(model(np.ones((2, 32, 32, 3), np.float32)))
+    assert logits.shape == (2, 10)
+    assert not np.allclose(logits.sum(axis=1), 1)
+
+
 def test_a_model_of_ones_own_by_its_import_path():
     model = models.build(f"{__name__}:own", (8, 8, 1), 10, seed=0)
     assert model.count_params() == 64 * 10 + 10
@@ -87,6 +140,8 @@ def test_a_model_of_ones_own_by_its_import_path():
         ("nowhere:own", "'nowhere:own': ModuleNotFoundError"),
         (f"{__name__}:owm", "has no attribute 'owm'"),
         (f"{__name__}:with_wrong_logits", r"to \(None, 11\); for this data set it must"),
+        (f"{__name__}:without_weights", "has no trainable weights"),
+        ("keras.applications:ResNet51", "has no attribute 'ResNet51'"),
         (f"{__name__}:no_model", "no_model.*takes 1 positional argument"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.commands.data import _remedy
-from benchmarks.data import on_disk
+from benchmarks.data import images, on_disk
 from benchmarks.errors import InputError
 from tests.benchmarks.conftest import ROOT, run_command
 from tests.benchmarks.data.conftest import damage, shard
@@ -111,7 +111,7 @@ def test_a_folder_of_images_is_verified(tmp_path):
     done = run("verify", "--dataset", f"image_folder:{tmp_path}")
     assert done.returncode == 1, done.stderr
     damaged, readable, grey = done.stdout.splitlines()
-    words = "is no image of the formats JPEG, PNG, BMP, GIF"
+    words = f"is no image of the formats {', '.join(images.FORMATS)}"
     assert damaged == f"{tmp_path}/test/b/0.png: {words}"
     train = ("train", "--dataset", f"image_folder:{tmp_path}", "--model", "mlp")
     (tmp_path / "train" / "b" / "0.png").write_bytes(b"no image")

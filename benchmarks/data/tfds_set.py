@@ -1,0 +1,132 @@
+"""A data set of TFDS: its images by number, and their labels."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from benchmarks.data import images, random_access
+from benchmarks.data.image_reader import ImageReader
+from benchmarks.errors import InputError, one_line
+from benchmarks.models import Shape
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Tfds:
+    """A prepared data set of TFDS."""
+
+    builder: Any
+    """Its `tfds.core.DatasetBuilder`."""
+
+    def labels(self, split: str, backend: str) -> np.ndarray:
+        """Return the labels of a split, in the order of the files.
+
+        They are read once, which takes as long as all images, and kept in a file beside the data.
+        """
+        kept = Path(self.builder.data_dir) / f"labels-{split}.npy"
+        count = self.builder.info.splits[split].num_examples
+        with contextlib.suppress(OSError, ValueError):
+            labels: np.ndarray = np.load(kept)
+            if labels.shape == (count,):
+                return labels
+        labels = np.full(count, -1)
+        if backend == "jax":
+            records = self._records(split)
+            for number in range(count):
+                labels[number] = records[number][1]
+        else:
+            for number, label in (
+                self.numbered(split)
+                .map(lambda number, record: (number, record["label"]))
+                .batch(1024)
+            ).as_numpy_iterator():
+                labels[number] = label
+        if (labels < 0).any():
+            raise InputError(
+                f"images of the split {split} have no label", dataset=self.builder.name
+            )
+        new = kept.with_name(f".new-{os.getpid()}-{kept.name}")
+        with contextlib.suppress(OSError):  # a folder that cannot be written to
+            with new.open("wb") as file:
+                np.save(file, labels)
+            new.replace(kept)
+        return labels
+
+    def reader(self, split: str, image_shape: Shape, threads: int) -> ImageReader:
+        """Return a split's images by number, without TensorFlow.
+
+        Raises:
+            InputError: they have more than 8 bits a colour, or cannot be read in any order.
+        """
+        dtype, channels = np.dtype(self.builder.info.features["image"].np_dtype), image_shape[2]
+        if dtype != np.uint8 or channels not in images.MODES:
+            raise InputError(
+                f"{self.builder.name} has images of {channels} channels in {dtype}; read are those "
+                f"of {', '.join(map(str, images.MODES))} channels in uint8",
+                backend="jax",
+            )
+        return ImageReader(self.builder.name, self._records(split), image_shape, threads)
+
+    def _records(self, split: str) -> Sequence[tuple[bytes, int]]:
+        if not random_access.has(self.builder):
+            raise InputError(
+                "prepared without the files that the jax backend reads; `python -m benchmarks data "
+                "prepare --backend jax` adds them",
+                dataset=self.builder.name,
+            )
+        return _Records(self.builder.name, random_access.records(self.builder, split))
+
+    def numbered(self, split: str) -> "tf.data.Dataset":
+        """Return TensorFlow's tensors: a number, and {"image": undecoded, "label": a number}.
+
+        The numbers are those of `reader`; the order is TFDS's, which reads several files by turns.
+        """
+        import tensorflow as tf
+
+        info = self.builder.info.splits[split]
+        first = np.cumsum([0, *info.shard_lengths[:-1]])
+        files = [Path(path).name for path in info.filepaths]
+        table = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(files, tf.constant(first, tf.int64)), -1
+        )
+
+        def number(record: Any) -> Any:
+            name = record.pop("tfds_id")  # FILE__NUMBER
+            in_file = tf.strings.to_number(tf.strings.split(name, "__")[-1], tf.int64)
+            return table[tf.strings.regex_replace(name, r"__\d+$", "")] + in_file, record
+
+        return self.builder.as_dataset(
+            split=split,
+            decoders={"image": tfds.decode.SkipDecoding()},
+            read_config=tfds.ReadConfig(try_autocache=False, add_tfds_id=True),
+        ).map(number, tf.data.AUTOTUNE)
+
+
+class _Records(Sequence[tuple[bytes, int]]):
+    """The bytes of an image's file, and its label."""
+
+    def __init__(self, name: str, records: Any) -> None:
+        self._name = name
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, number: Any) -> Any:
+        try:
+            record = self._records[number]
+            return record["image"], record["label"]
+        except Exception as error:  # of the file format, or of TFDS, which got nothing from it
+            raise InputError(
+                f"record {number} cannot be read ({one_line(error)}); `python -m benchmarks data "
+                "verify` names the damaged file",
+                dataset=self._name,
+            ) from error

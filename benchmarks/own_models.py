@@ -1,0 +1,80 @@
+"""Models by their import path: the user's own, and those of `keras.applications`."""
+
+import re
+from typing import Any
+
+import numpy as np
+
+from benchmarks import models
+from benchmarks.errors import InputError, one_line
+from benchmarks.models import Shape
+from benchmarks.names import import_path
+
+APPLICATIONS = "keras.applications:"
+"""Before the name of one of them."""
+
+SAMPLES = 4
+"""Images of noise that show whether outputs are probabilities."""
+
+
+def build(name: str, image_shape: Shape, classes: int) -> Any:
+    """Build a model.
+
+    Args:
+        name: import path of a function that takes `image_shape` and `classes`, or
+            `keras.applications:NAME`.
+        image_shape: of one image.
+        classes: how many.
+
+    Raises:
+        InputError: there is no such function, or what it returns is no such model.
+    """
+    function = import_path(name, "model")
+    try:
+        if name.startswith(APPLICATIONS):
+            model = _application(function, image_shape, classes)
+        else:
+            model = function(image_shape, classes)
+        shapes = model.input_shape, model.output_shape
+    except Exception as error:
+        raise InputError(one_line(error), model=name) from error
+    expected = (None, *image_shape), (None, classes)
+    if not _fits(shapes[0], expected[0]) or shapes[1] != expected[1]:
+        raise InputError(
+            f"maps {shapes[0]} to {shapes[1]}; for this data set it must map {expected[0]} to "
+            f"{expected[1]}",
+            model=name,
+        )
+    if not model.trainable_variables:
+        raise InputError("has no trainable weights, so there is nothing to optimize", model=name)
+    return model
+
+
+def gives_probabilities(name: str, model: Any) -> bool:
+    """Say whether the outputs of a model are probabilities and no logits.
+
+    On TensorFlow, Keras would see it by itself and take them as such; on JAX it would not.
+    """
+    if name in models.MODELS or name.startswith(APPLICATIONS):
+        return False
+    noise = np.random.default_rng(0).random((SAMPLES, *model.input_shape[1:]), np.float32)
+    outputs = np.asarray(model(noise, training=False), np.float64)
+    # Half precision has three digits.
+    return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=0.01))
+
+
+def _application(network: Any, image_shape: Shape, classes: int) -> Any:
+    try:
+        return models.application(network, image_shape, classes)
+    except ValueError as error:
+        smallest = re.search(r"must be at least (\d+)x", str(error))
+        if smallest is None:
+            raise
+        return models.application(network, image_shape, classes, int(smallest[1]))
+
+
+def _fits(shape: Any, wanted: tuple[int | None, ...]) -> bool:
+    """Whether a model takes images of a shape, which it may leave open."""
+    return len(shape) == len(wanted) and all(
+        of in (None, size) for of, size in zip(shape, wanted, strict=True)
+    )
