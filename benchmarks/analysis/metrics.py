@@ -57,11 +57,20 @@ METRICS = (
 )
 
 
-def in_changes(metric: Metric, values: Sequence[float]) -> str:
-    """Spell an effect or its interval: a ratio in per cent, if it is not far from 1."""
+def in_changes(metric: Metric, values: Sequence[float], as_factor: bool | None = None) -> str:
+    """Spell an effect or its interval.
+
+    Args:
+        metric: of what.
+        values: the effect, or the ends of its interval.
+        as_factor: spell a ratio as a factor, else in per cent; None: as a factor if it is far
+            from 1. A column of a table has one spelling.
+    """
     if metric.scale == "difference":
         return " to ".join(f"{value:+.4f}" for value in values)
-    if all(0.5 < value < 2 for value in values):
+    if as_factor is None:
+        as_factor = not all(0.5 < value < 2 for value in values)
+    if not as_factor:
         return " to ".join(f"{100 * (value - 1):+.1f} %" for value in values)
     return " to ".join(f"x {value:.3g}" for value in values)
 

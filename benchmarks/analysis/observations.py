@@ -49,7 +49,8 @@ def read(folder: Path) -> pd.DataFrame:
     frames = list(_read(folder))
     if not frames:
         raise InputError(
-            f"{folder}: holds no report: no runs.csv, updates.csv, steps.csv or overhead.csv"
+            f"{folder}: holds no report: no runs.csv, updates.csv, steps.csv, grid.csv, "
+            "overhead.csv or programs.csv"
         )
     found = pd.concat(frames, ignore_index=True)
     if not (found["status"] == "ok").any():
@@ -70,6 +71,8 @@ def _read(folder: Path) -> Iterator[pd.DataFrame]:
         if (folder / name).exists():
             rows = csv_file.read(folder / name, its_schema).rename(columns={shapes: "shapes"})
             yield from_race(rows, rounds, metric)
+    if (folder / "grid.csv").exists():
+        yield from_grid(csv_file.read(folder / "grid.csv", schema.GRID))
     if (folder / "overhead.csv").exists():
         rows = csv_file.read(folder / "overhead.csv", schema.OVERHEAD)
         yield rows.rename(columns={"way": "subject", "round": "pair"}).assign(
@@ -140,6 +143,22 @@ def from_race(rows: pd.DataFrame, rounds: pd.DataFrame | None, metric: str) -> p
     keys = ["shapes", "optimizer", "mode"]
     return rows.drop(columns=metric).merge(
         rounds.assign(**{metric: rounds["ms"]}).drop(columns="ms"), on=keys
+    )
+
+
+def from_grid(rows: pd.DataFrame) -> pd.DataFrame:
+    """Take each cell and mode of a grid for a problem, of which there is one pair."""
+    counts = rows["variables"].map("{:,} variables of ".format)
+    sizes = rows["params_each"].map("{:,} numbers, ".format)
+    return pd.DataFrame(
+        {
+            "problem": counts + sizes + rows["mode"],
+            "subject": rows["optimizer"],
+            "optimizer": rows["optimizer"],
+            "update_ms_p50": rows["update_ms_p50"],
+            "status": "ok",
+            "pair": 0,
+        }
     )
 
 

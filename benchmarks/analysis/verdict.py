@@ -211,13 +211,13 @@ def correct(
     return p, [p_losses[key] for key in keys], int(np.isfinite(of_values).sum())
 
 
-def in_words(compared: Comparison) -> tuple[str, str, str, str, str]:
-    """Return the effect, its interval, p, p corrected and the verdict as text."""
+def in_words(compared: Comparison, as_factor: bool | None = None) -> tuple[str, str, str, str, str]:
+    """Return the effect, its interval, p, p corrected and the verdict as text; see `in_changes`."""
     effect, metric = compared.effect, compared.metric
-    estimate = in_changes(metric, [effect.estimate]) if effect.n else ""
+    estimate = in_changes(metric, [effect.estimate], as_factor) if effect.n else ""
     interval = ""
     if effect.n > 1 and not compared.has_losses:
-        interval = in_changes(metric, [effect.low, effect.high])
+        interval = in_changes(metric, [effect.low, effect.high], as_factor)
     return estimate, interval, _p(compared.p), _p(compared.p_corrected), compared.verdict
 
 

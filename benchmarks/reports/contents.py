@@ -4,7 +4,8 @@
 sections, `page` how it is written, `plots` how it is drawn.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +14,19 @@ from benchmarks.analysis import observations, programs, trials
 from benchmarks.analysis.comparison import within_observations
 from benchmarks.analysis.verdict import Comparison
 from benchmarks.errors import InputError
-from benchmarks.reports.page import Block, Heading, Items, Plot, Table, Text, to_html, to_markdown
-from benchmarks.reports.sections import comparing, racing, searching, training
+from benchmarks.reports import names
+from benchmarks.reports.page import (
+    Block,
+    Code,
+    Heading,
+    Items,
+    Plot,
+    Table,
+    Text,
+    to_html,
+    to_markdown,
+)
+from benchmarks.reports.sections import answer, comparing, grid, racing, searching, training
 from benchmarks.reports.sections import programs as compiled
 from benchmarks.store import csv_file, schema
 
@@ -30,14 +42,14 @@ def write(folder: Path) -> list[Path]:
     """
     page = list(blocks(folder))
     files = {
-        "report.html": to_html(folder.resolve().name, page).encode(),
-        "report.md": to_markdown(page).encode(),
-        **{block.file: block.png for block in page if isinstance(block, Plot)},
+        "report.html": to_html(folder.resolve().name, page),
+        "report.md": to_markdown(page),
+        **{block.file: block.svg for block in page if isinstance(block, Plot)},
     }
     try:
         for name, content in files.items():
             new = folder / f".{name}.new"
-            new.write_bytes(content)
+            new.write_text(content)
             new.replace(folder / name)
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}") from error
@@ -50,10 +62,12 @@ def blocks(folder: Path) -> Iterator[Block]:
     Raises:
         InputError: there is no report in `folder`.
     """
+    yield Heading(folder.resolve().name, level=1)
     if programs.is_in(folder):
-        yield Heading(folder.resolve().name, level=1)
-        yield from _what_and_where(folder, programs.read(folder))
         yield from compiled.section(folder)
+        compiled_programs = programs.read(folder)
+        key = names.of(compiled_programs["optimizer"]).key()
+        yield from _how_it_was_made(folder, compiled_programs, key)
         return
     runs = csv_file.read_if_there(folder / "runs.csv", schema.RUNS)
     comparisons: list[Comparison] = []
@@ -66,35 +80,63 @@ def blocks(folder: Path) -> Iterator[Block]:
         if found.empty:
             raise
         refused = str(error)
-    yield Heading(folder.resolve().name, level=1)
-    yield from _what_and_where(folder, found)
-    yield from comparing.overview(comparisons)
     if trials.is_search(folder):
-        yield from searching.section(trials.read(folder))
-        yield from comparing.of_problems(comparisons)
-    elif len(runs):
-        epochs = csv_file.read_if_there(folder / "epochs.csv", schema.EPOCHS)
-        yield from training.sections(observations.from_runs(runs), epochs, comparisons)
-    yield from racing.sections(folder, comparisons)
+        tried = trials.read(folder)
+        called = names.of([*tried["optimizer"], *found.get("subject", [])])
+        yield from answer.of_search(tried, comparisons, called.labels)
+        yield from searching.section(tried, called)
+        yield from comparing.of_problems(comparisons, called.labels)
+    else:
+        if len(runs):
+            found = observations.from_runs(runs) if "subject" not in found else found
+        called = names.of(found["subject"])
+        yield from answer.of_observations(found, comparisons, called.labels)
+        if len(runs):
+            epochs = csv_file.read_if_there(folder / "epochs.csv", schema.EPOCHS)
+            yield from training.sections(observations.from_runs(runs), epochs, comparisons, called)
+        if (folder / "overhead.csv").exists():
+            yield from comparing.of_problems(comparisons, called.labels)
+        yield from grid.sections(folder)
+        yield from racing.sections(folder, comparisons, called)
     yield from comparing.method(comparisons, refused)
     if warnings:
         yield Heading("Warnings")
         yield Items([*warnings[:MOST_LINES], *_more(warnings)])
     yield from _failures(runs)
+    yield from _how_it_was_made(folder, found, called.key())
 
 
-def _what_and_where(folder: Path, found: pd.DataFrame) -> Iterator[Block]:
+def _how_it_was_made(
+    folder: Path, found: pd.DataFrame, key: Sequence[tuple[str, str]] = ()
+) -> Iterator[Block]:
+    """Show the command, the machine and the versions, and what short labels stand for."""
+    yield Heading("How it was made")
     commands = folder / "command.txt"
     if commands.exists():
         lines = commands.read_text(errors="replace").splitlines()
-        yield from map(Text, [*lines[:MOST_LINES], *_more(lines)])
-    environment = []
+        yield Code([*lines[:MOST_LINES], *_more(lines)])
+    if key:
+        yield Table(("label", "optimizer"), key[:MOST_LINES])
+        yield from map(Text, _more(key))
+    facts = dict(_environment(folder))
     for column in schema.ENVIRONMENT:
         if column in found and column != "started_at":
             values = [str(value) for value in found[column].dropna().unique()]
             if values:
-                environment.append(f"{column}: {', '.join(values[:5])}")
-    yield Text("; ".join(environment))
+                facts[column] = ", ".join(values[:5])
+    if facts:
+        yield Items([f"{name}: {value}" for name, value in facts.items()])
+
+
+def _environment(folder: Path) -> Iterator[tuple[str, str]]:
+    """Read what environment.json says, for rows that do not; a damaged one says nothing."""
+    try:
+        said = json.loads((folder / "environment.json").read_text(errors="replace"))
+    except (OSError, ValueError):
+        return
+    for column in schema.ENVIRONMENT:
+        if isinstance(said, dict) and said.get(column) is not None and column != "started_at":
+            yield column, str(said[column])
 
 
 def _failures(runs: pd.DataFrame) -> Iterator[Block]:
@@ -104,7 +146,10 @@ def _failures(runs: pd.DataFrame) -> Iterator[Block]:
     counts = ", ".join(f"{n:,} {status}" for status, n in runs["status"].value_counts().items())
     first, last = runs["started_at"].min(), runs["started_at"].max()
     yield Heading("Runs")
-    yield Text(f"{len(runs):,} runs: {counts}. Started between {first} and {last} UTC.")
+    yield Text(
+        f"{len(runs):,} run{'s' if len(runs) > 1 else ''}: {counts}. "
+        + (f"Started between {first} and {last} (UTC)." if isinstance(first, str) else "")
+    )
     if failed.empty:
         return
     yield Heading("Runs without a result", level=3)
@@ -114,5 +159,5 @@ def _failures(runs: pd.DataFrame) -> Iterator[Block]:
     yield from map(Text, _more(failed))
 
 
-def _more(lines: "list[str] | pd.DataFrame") -> list[str]:
+def _more(lines: "Sequence[object] | pd.DataFrame") -> list[str]:
     return [f"... and {len(lines) - MOST_LINES:,} more"] if len(lines) > MOST_LINES else []

@@ -1,14 +1,17 @@
-"""A document of headings, text, tables and plots, as HTML and as Markdown.
+"""A document of headings, text, tables and plots: written as Markdown, and HTML made of that.
 
 All text is escaped; nothing is loaded from anywhere.
 """
 
-import base64
 import dataclasses
 import html
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +27,13 @@ class Text:
     """A paragraph."""
 
     text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Code:
+    """Lines as they were typed."""
+
+    lines: Sequence[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +53,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Details:
-    """Blocks that are folded away until somebody wants them."""
+    """Blocks that are folded away until the reader opens them."""
 
     summary: str
     blocks: Sequence["Block"]
@@ -54,129 +64,163 @@ class Plot:
     """A picture."""
 
     file: str
-    """Name of the PNG file, relative to the document."""
-    png: bytes
+    """Name of the SVG file, relative to the document."""
+    svg: str
     caption: str
 
 
-Block = Heading | Text | Items | Table | Details | Plot
+Block = Heading | Text | Code | Items | Table | Details | Plot
 
 VERDICTS = {"differe": "difference", "no diff": "none", "inconcl": "inconclusive"}
 """How the cells begin that are set apart, and the class that does it."""
 
-STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
-       max-width: 74rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
-h3 { font-size: 1.05rem; } p { max-width: 50rem; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; text-align: left;
-         vertical-align: top; min-width: 3.2rem; }
-td:first-child { min-width: 9rem; } td.number { overflow-wrap: normal; }
-td.number { text-align: right; }
-td.difference { font-weight: 600; } td.none { color: #333; } td.inconclusive { color: #767676; }
-.plots { display: flex; flex-wrap: wrap; gap: 0 1rem; }
-figure { margin: 1rem 0; flex: 1 1 24rem; max-width: 36rem; }
-img { display: block; width: 100%; height: auto; }
-figcaption { font-size: .875rem; color: #555; }
-summary { cursor: pointer; padding: .5rem 0; }
-@media (max-width: 44rem) {
-  thead { display: none; }
-  table, tbody, tr, td { display: block; width: 100%; box-sizing: border-box; }
-  tr { border: 1px solid #ccc; border-radius: .4rem; margin: .6rem 0; padding: .3rem 0; }
-  td, td.number, td:first-child { display: flex; justify-content: space-between; gap: 1rem;
-                  min-width: 0; border: 0;
-                  text-align: right; padding: .1rem .6rem; }
-  td::before { content: attr(data-label); color: #555; font-weight: 400; text-align: left;
-               flex: 0 0 auto; max-width: 45%; overflow-wrap: anywhere; }
-  td:empty { display: none; }
-}
-"""
-"""On a phone, each row of a table becomes a card: a line each cell, with its heading."""
+
+def to_markdown(blocks: Iterable[Block]) -> str:
+    """Return Markdown that shows the plots from their SVG files."""
+    return "\n\n".join(map(_markdown, blocks)) + "\n"
 
 
 def to_html(title: str, blocks: Iterable[Block]) -> str:
-    """Return one self-contained HTML file."""
-    body = _body(blocks)
+    """Return one self-contained HTML file: the Markdown, with the plots in it."""
+    blocks = list(blocks)
+    parser = MarkdownIt("commonmark").enable("table")
+    tokens = parser.parse(to_markdown(blocks))
+    _mark_cells(tokens)
+    pictures = {block.file: block.svg for block in _all(blocks) if isinstance(block, Plot)}
+    body = parser.renderer.render(list(_with_figures(tokens, pictures)), parser.options, {})
+    style = (resources.files("benchmarks.reports") / "page.css").read_text()
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
+        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n{body}</body>\n</html>\n"
     )
-
-
-def to_markdown(blocks: Iterable[Block]) -> str:
-    """Return Markdown that shows the plots from their PNG files."""
-    return "\n\n".join(_markdown(block) for block in blocks) + "\n"
-
-
-def _body(blocks: Iterable[Block]) -> str:
-    """Return the blocks one after the other, and plots that follow each other side by side."""
-    parts = []
-    for is_plot, group in itertools.groupby(blocks, lambda block: isinstance(block, Plot)):
-        text = "\n".join(map(_html, group))
-        parts.append(f'<div class="plots">{text}</div>' if is_plot else text)
-    return "\n".join(parts)
-
-
-def _html(block: Block) -> str:
-    match block:
-        case Heading(text, level):
-            return f"<h{level}>{html.escape(text)}</h{level}>"
-        case Text(text):
-            return f"<p>{html.escape(text)}</p>"
-        case Items(texts):
-            return "<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in texts) + "</ul>"
-        case Table(header, rows):
-            head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-            lines = "".join(f"<tr>{''.join(map(_cell, header, row))}</tr>\n" for row in rows)
-            return (
-                f'<div class="table"><table>\n<thead><tr>{head}</tr></thead>\n'
-                f"<tbody>{lines}</tbody>\n</table></div>"
-            )
-        case Details(summary, blocks):
-            title = html.escape(summary)
-            return f"<details><summary>{title}</summary>\n{_body(blocks)}\n</details>"
-        case Plot(_, png, caption):
-            data = base64.b64encode(png).decode()
-            text = html.escape(caption)
-            return (
-                f'<figure><img src="data:image/png;base64,{data}" alt="{text}">'
-                f"<figcaption>{text}</figcaption></figure>"
-            )
-
-
-def _cell(label: str, text: str) -> str:
-    kind = VERDICTS.get(text[:7], "")
-    if re.match(r"[+-]?\d|x \d", text):
-        kind = "number"
-        text = text.replace(" %", "\N{NO-BREAK SPACE}%").replace("x ", "x\N{NO-BREAK SPACE}")
-    attribute = f' class="{kind}"' if kind else ""
-    return f'<td{attribute} data-label="{html.escape(label)}">{html.escape(text)}</td>'
 
 
 def _markdown(block: Block) -> str:
     match block:
         case Heading(text, level):
-            return f"{'#' * level} {_plain(text)}"
+            return f"{'#' * level} {_inline(text)}"
         case Text(text):
-            return _plain(text)
+            return _paragraph(text)
+        case Code(lines):
+            return "\n".join(f"    {' '.join(line.splitlines())}" for line in lines)
         case Items(texts):
-            return "\n".join(f"- {_plain(text)}" for text in texts)
+            return "\n".join(f"- {_paragraph(text)}" for text in texts)
         case Table(header, rows):
-            lines = [header, ["---"] * len(header), *rows]
-            return "\n".join("| " + " | ".join(map(_plain, line)) + " |" for line in lines)
+            head, *body = ("| " + " | ".join(map(_inline, line)) + " |" for line in (header, *rows))
+            return "\n".join([head, "|" + " --- |" * len(header), *body])
         case Details(summary, blocks):
-            return "\n\n".join([_plain(summary), *map(_markdown, blocks)])
+            inner = "\n\n".join(map(_markdown, blocks))
+            opening = f"<details>\n<summary>{html.escape(_line(summary))}</summary>"
+            return f"{opening}\n\n{inner}\n\n</details>"
         case Plot(file, _, caption):
-            return f"![{_plain(caption)}]({file})"
+            return f"![{_inline(caption)}]({file})"
 
 
-def _plain(text: str) -> str:
+def _inline(text: str) -> str:
     """Take from the characters that mean something in Markdown or HTML what they mean."""
-    for character in "\\`*_[]<>|":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split("\n"))
+    return re.sub(r"[\\`*_\[\]<>|&~#$]", r"\\\g<0>", _line(text))
+
+
+def _paragraph(text: str) -> str:
+    """Do the same for text that begins a line, where more has a meaning."""
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", _inline(text))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _all(blocks: Iterable[Block]) -> Iterable[Block]:
+    for block in blocks:
+        yield block
+        if isinstance(block, Details):
+            yield from _all(block.blocks)
+
+
+def _mark_cells(tokens: Sequence[Token]) -> None:
+    """Give each cell its heading, for narrow screens, and its class."""
+    headings: list[Token] = []
+    texts: list[str] = []
+    column = 0
+    for token, content in itertools.pairwise(tokens):
+        match token.type:
+            case "thead_open":
+                headings, texts = [], []
+            case "tr_open":
+                column = 0
+            case "th_open":
+                headings.append(token)
+                texts.append(_text(content))
+            case "td_open":
+                text = _text(content)
+                kind = VERDICTS.get(text[:7], "")
+                if re.match(r"[+-]?\d|x \d", text):
+                    kind = "number"
+                    headings[column].attrs = {"class": "number"}
+                token.attrs = {"data-label": texts[column], **({"class": kind} if kind else {})}
+                for child in content.children or []:
+                    child.content = _unbroken(child.content)
+                column += 1
+
+
+def _text(inline: Token) -> str:
+    return "".join(child.content for child in inline.children or [])
+
+
+def _unbroken(text: str) -> str:
+    """Keep a number with its unit, and a range together, where a line is broken."""
+    text = re.sub(r"(?<=\de-)(?=\d)", "\N{WORD JOINER}", text)
+    text = re.sub(r"(?<=\d) (?=%)|(?<=\bx) (?=\d)", "\N{NO-BREAK SPACE}", text)
+    return re.sub(r"\([^()]* to [^()]*\)", lambda m: m[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+
+
+def _with_figures(tokens: Sequence[Token], pictures: Mapping[str, str]) -> Iterable[Token]:
+    """Put the pictures into the place of paragraphs that show them, and tables into frames.
+
+    Pictures that follow each other stand side by side.
+    """
+    waiting: list[str] = []
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        image = _only_image(tokens, at)
+        if image is not None:
+            waiting.append(_figure(pictures[str(image.attrs["src"])], image.content))
+            at += 3
+            continue
+        if waiting:
+            yield _raw(f'<div class="plots">\n{"".join(waiting)}</div>\n')
+            waiting = []
+        if token.type == "code_block":
+            # A browser would break a word after a hyphen, and so an option.
+            words = re.sub(r"\S+", r"<span>\g<0></span>", html.escape(token.content))
+            token = _raw(f"<pre><code>{words}</code></pre>\n")
+        if token.type == "table_open":
+            yield _raw('<div class="table">')
+        yield token
+        if token.type == "table_close":
+            yield _raw("</div>\n")
+        at += 1
+    if waiting:
+        yield _raw(f'<div class="plots">\n{"".join(waiting)}</div>\n')
+
+
+def _only_image(tokens: Sequence[Token], at: int) -> Token | None:
+    if tokens[at].type != "paragraph_open":
+        return None
+    children = tokens[at + 1].children or []
+    return children[0] if [child.type for child in children] == ["image"] else None
+
+
+def _figure(svg: str, caption: str) -> str:
+    caption = html.escape(re.sub(r"\\(.)", r"\1", caption))
+    svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{caption}"', 1)
+    # In the page, a plot has the page's ground and the colour of its text.
+    svg = svg.replace("#ffffff", "none", 1).replace("#000000", "currentColor")
+    return f"<figure>\n{svg.strip()}\n<figcaption>{caption}</figcaption></figure>\n"
+
+
+def _raw(text: str) -> Token:
+    return Token("html_block", "", 0, content=text)

@@ -1,8 +1,8 @@
 """An update of equal variables, many or few, large or small, beside Keras's.
 
-`python -m benchmarks.updates.grid FOLDER` writes FOLDER/grid.csv and FOLDER/grid.png. Adam and
-AdamW take the two routes of keras_adam, Keras's are the measure. All live in one process, since
-they share one library, and take turns there and back.
+`python -m benchmarks.updates.grid FOLDER` writes FOLDER/grid.csv, of which `report` makes
+pictures. Adam and AdamW take the two routes of keras_adam, Keras's are the measure. All live in
+one process, since they share one library, and take turns there and back.
 """
 
 import itertools
@@ -17,7 +17,6 @@ import numpy as np
 
 from benchmarks import environment, optimizers
 from benchmarks.device import synchronize
-from benchmarks.reports import plots
 from benchmarks.run import parse_optimizer
 from benchmarks.store import csv_file, schema
 from benchmarks.store.csv_file import Row
@@ -88,7 +87,7 @@ def _seconds(update: Callable[[], None]) -> float:
 
 
 def main(folder: Path, rounds: int = ROUNDS) -> None:
-    """Measure every cell that fits into the memory; write the rows, then the picture."""
+    """Measure every cell that fits into the memory; write the rows."""
     if (folder / "grid.csv").exists():
         raise SystemExit(f"{folder}: holds a report already; name a new folder")
     command = shlex.join(["python", "-m", "benchmarks.updates.grid", *sys.argv[1:]])
@@ -101,8 +100,6 @@ def main(folder: Path, rounds: int = ROUNDS) -> None:
             ratios = [f"{b} / {a} {ms[b] / ms[a]:.2f}" for a, b in PAIRS.items()]
             print(f"{mode} {count} x {size:,}, least: {', '.join(ratios)}", flush=True)
             keras.utils.clear_session(free_memory=True)
-    found = csv_file.read(folder / "grid.csv", schema.GRID)
-    (folder / "grid.png").write_bytes(plots.grid(found, PAIRS))
 
 
 if __name__ == "__main__":

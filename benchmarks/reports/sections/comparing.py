@@ -1,72 +1,68 @@
-"""Which optimizer is better, and how sure that is."""
+"""Which optimizer is better, and how sure that is: the tables of the comparisons."""
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 
 from benchmarks.analysis.metrics import in_changes
 from benchmarks.analysis.verdict import Comparison, in_words
-from benchmarks.reports.labels import Labels, shorten
+from benchmarks.reports.labels import Labels
 from benchmarks.reports.page import Block, Heading, Table, Text
+from benchmarks.reports.sections.words import heading
 
 MOST_TABLES = 8
 """On one problem; a reader of more wants a program: `compare --json`."""
 
-MOST_LINES = 200
-"""Of the overview."""
-
 MOST_PROBLEMS = 8
 """That have a section of their own."""
 
-
-def overview(comparisons: Sequence[Comparison]) -> Iterator[Block]:
-    """Count the verdicts over the problems, if there are several."""
-    if len({compared.problem for compared in comparisons}) < 2:
-        return
-    yield Heading("Overview")
-    header, rows = counts(comparisons, _labels(comparisons))
-    yield Table(header, rows[:MOST_LINES])
-    yield Text(
-        "In how many problems a difference for the better or for the worse is shown, none of any "
-        "size that matters, or neither; and the median change over the problems."
-    )
-    if len(rows) > MOST_LINES:
-        yield Text(f"... and {len(rows) - MOST_LINES:,} lines more.")
-
-
-def _labels(comparisons: Sequence[Comparison]) -> Labels:
-    return shorten(name for c in comparisons for name in (c.baseline, c.subject))
+Kind = Literal["better", "worse", "none", "inconclusive"]
+KINDS: tuple[Kind, ...] = ("better", "worse", "none", "inconclusive")
 
 
 def counts(
-    comparisons: Sequence[Comparison], labels: Labels
+    comparisons: Sequence[Comparison], labels: Labels, name: Callable[[str], str] = str
 ) -> tuple[Sequence[str], list[tuple[str, ...]]]:
-    """Return header and rows: how often each verdict, for each optimizer and metric."""
+    """Return header and rows: how often each verdict, for each optimizer and metric.
+
+    Args:
+        comparisons: of several problems.
+        labels: of the optimizers.
+        name: what a column is called.
+    """
     groups: dict[tuple[str, str, str], list[Comparison]] = {}
     for compared in comparisons:
         names = compared.baseline, compared.subject, compared.metric.column
         groups.setdefault(names, []).append(compared)
+    as_factor = _as_factor(comparisons)
     rows = []
-    for (baseline, subject, _), of_metric in groups.items():
-        kinds = Counter(_kind(compared) for compared in of_metric)
+    for (baseline, subject, column), of_metric in groups.items():
+        kinds = Counter(kind(compared) for compared in of_metric)
         metric = of_metric[0].metric
         estimates = [c.effect.estimate for c in of_metric if c.effect.n]
-        rows.append(
-            (
-                *(labels[subject], labels[baseline], metric.column),
-                *(f"{kinds[kind]:,}" for kind in ("better", "worse", "none", "inconclusive")),
-                in_changes(metric, [float(np.median(estimates))]) if estimates else "",
-            )
-        )
+        median = in_changes(metric, [float(np.median(estimates))], as_factor) if estimates else ""
+        numbers = (f"{kinds[one]:,}" for one in KINDS)
+        rows.append((labels[subject], labels[baseline], name(column), *numbers, median))
     return (
-        ("optimizer", "against", "metric", "better", "worse", "none", "inconclusive", "median"),
+        (
+            "optimizer",
+            "against",
+            "metric",
+            "better",
+            "worse",
+            "none",
+            "inconclusive",
+            "median change",
+        ),
         rows,
     )
 
 
-def _kind(compared: Comparison) -> str:
+def kind(compared: Comparison) -> Kind:
+    """Return what a verdict says: a difference for the better or the worse, none, or neither."""
     if compared.is_different:
         return "better" if compared.is_better else "worse"
     if compared.is_lost_more_or_less:
@@ -74,31 +70,31 @@ def _kind(compared: Comparison) -> str:
     return "none" if compared.verdict.startswith("no difference") else "inconclusive"
 
 
-def of_problem(comparisons: Sequence[Comparison]) -> Iterator[Block]:
+def of_problem(comparisons: Sequence[Comparison], labels: Labels) -> Iterator[Block]:
     """Show the comparisons on one problem: a table for each optimizer."""
     tables = [
         (names, list(group))
         for names, group in itertools.groupby(comparisons, lambda c: (c.baseline, c.subject))
     ]
     for (baseline, subject), group in tables[:MOST_TABLES]:
-        yield Heading(f"{subject} against {baseline}", level=3)
-        yield Table(*table(group, _labels(comparisons)))
+        yield Heading(f"{labels[subject]} against {labels[baseline]}", level=3)
+        yield Table(*table(group, labels, heading))
     if len(tables) > MOST_TABLES:
         yield Text(f"{len(tables) - MOST_TABLES:,} more: `python -m benchmarks compare --json`.")
 
 
-def of_problems(comparisons: Sequence[Comparison]) -> Iterator[Block]:
+def of_problems(comparisons: Sequence[Comparison], labels: Labels) -> Iterator[Block]:
     """Show the comparisons of each problem under its name."""
     if not any(compared.effect.n > 1 for compared in comparisons):
         return  # the winners of a search without finalists: one run each says nothing
     groups = [list(g) for _, g in itertools.groupby(comparisons, lambda c: c.problem)]
     for group in groups[:MOST_PROBLEMS]:
         yield Heading(group[0].problem)
-        yield from of_problem(group)
+        yield from of_problem(group, labels)
 
 
 def table(
-    comparisons: Sequence[Comparison], labels: Labels
+    comparisons: Sequence[Comparison], labels: Labels, name: Callable[[str], str] = str
 ) -> tuple[Sequence[str], list[tuple[str, ...]]]:
     """Return header and rows for comparisons of the same two: a line each metric."""
     first = comparisons[0]
@@ -108,14 +104,47 @@ def table(
         *("metric", *(("before", "after") if of_two_folders else (labels[n] for n in names))),
         *("change", "95 % interval", "p", "corrected p", "pairs", "verdict"),
     )
-    return header, [_row(compared) for compared in comparisons]
+    as_factor = _as_factor(comparisons)
+    rows = [(name(c.metric.column), *_means(c), *_judged(c, as_factor)) for c in comparisons]
+    return header, rows
 
 
-def _row(compared: Comparison) -> tuple[str, ...]:
-    change, interval, p, p_corrected, verdict = in_words(compared)
-    return (
-        *(compared.metric.column, *_means(compared), change, interval, p),
-        *(p_corrected, str(compared.effect.n), verdict),
+def of_races(comparisons: Sequence[Comparison], labels: Labels) -> Table:
+    """Show comparisons of several problems, with several baselines, in one table."""
+    as_factor = _as_factor(comparisons)
+    return Table(
+        (
+            *("problem", "optimizer", "against", "change", "95 % interval"),
+            *("p", "corrected p", "rounds", "verdict"),
+        ),
+        [
+            (c.problem, labels[c.subject], labels[c.baseline], *_judged(c, as_factor))
+            for c in comparisons
+        ],
+    )
+
+
+def in_one_line(compared: Comparison) -> str:
+    """Return the numbers of a comparison as a line of text."""
+    before, after = _means(compared)
+    change, interval, p, corrected, pairs, _ = _judged(compared, None)
+    words = [f"{before} -> {after}"] if before and after else []
+    words += [f"{change} ({interval})" if interval else change] if change else []
+    words += [f"p {p} (corrected {corrected})"] if p else []
+    return ", ".join([*words, f"pairs {pairs}"])
+
+
+def _judged(compared: Comparison, as_factor: bool | None) -> tuple[str, ...]:
+    change, interval, p, p_corrected, verdict = in_words(compared, as_factor)
+    return change, interval, p, p_corrected, str(compared.effect.n), verdict
+
+
+def _as_factor(comparisons: Sequence[Comparison]) -> bool:
+    """Whether the ratios of a table are factors, because one of them is far from 1."""
+    return any(
+        compared.metric.scale == "ratio" and not 0.5 < compared.effect.estimate < 2
+        for compared in comparisons
+        if compared.effect.n
     )
 
 
@@ -125,16 +154,6 @@ def _means(compared: Comparison) -> tuple[str, str]:
         for mean in (compared.mean_baseline, compared.mean_subject)
     )
     return before, after
-
-
-def in_one_line(compared: Comparison) -> str:
-    """Return the numbers of a comparison as a line of text."""
-    before, after = _means(compared)
-    change, interval, p, p_corrected, _ = in_words(compared)
-    words = [f"{before} -> {after}"] if before and after else []
-    words += [f"{change} ({interval})" if interval else change] if change else []
-    words += [f"p {p} (corrected {p_corrected})"] if p else []
-    return ", ".join([*words, f"pairs {compared.effect.n}"])
 
 
 def method(comparisons: Sequence[Comparison], refused: str) -> Iterator[Block]:
@@ -169,12 +188,3 @@ def explanation(comparisons: Sequence[Comparison]) -> str:
             "lost more often has a sign test of its own."
         )
     return words
-
-
-def race_row(compared: Comparison) -> tuple[str, ...]:
-    """Return the cells of a comparison whose table has several baselines."""
-    change, interval, p, p_corrected, verdict = in_words(compared)
-    return (
-        *(compared.problem, compared.subject, compared.baseline),
-        *(change, interval, p, p_corrected, str(compared.effect.n), verdict),
-    )

@@ -1,11 +1,14 @@
 """The section of compiled programs: a table for each problem."""
 
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.analysis.programs import is_in, read
+from benchmarks.analysis.programs import METRICS, is_in, read, within
+from benchmarks.errors import InputError
+from benchmarks.reports.labels import Labels, shorten
 from benchmarks.reports.page import Block, Heading, Table, Text
 
 
@@ -14,6 +17,8 @@ def section(folder: Path) -> Iterator[Block]:
     if not is_in(folder):
         return
     rows = read(folder)
+    labels = shorten(rows["optimizer"])
+    yield from _answer(folder, labels)
     for problem, group in rows.groupby("problem", sort=False):
         yield Heading(str(problem))
         yield Table(
@@ -21,7 +26,7 @@ def section(folder: Path) -> Iterator[Block]:
                 *("optimizer", "kernels", "of the update", "bytes a parameter", "copied MB"),
                 *("collective MB", "arguments MB", "temporary MB", "peak MB"),
             ),
-            [tuple(_cells(row)) for row in group.to_dict("records")],
+            [(labels[row["optimizer"]], *_cells(row)) for row in group.to_dict("records")],
         )
     yield Text(
         "Counted in the program that XLA makes for the target, and XLA's own account of the "
@@ -29,8 +34,33 @@ def section(folder: Path) -> Iterator[Block]:
     )
 
 
+def _answer(folder: Path, labels: Labels) -> Iterator[Block]:
+    """Say in how many problems each optimizer needs less than the baseline, and how much."""
+    try:
+        changes = within(folder)
+    except InputError:
+        return  # one optimizer: the tables below are all there is
+    groups: dict[str, dict[str, list[float]]] = {}
+    for change in changes:
+        groups.setdefault(change.subject, {}).setdefault(change.metric, []).append(change.ratio)
+    baseline = labels[changes[0].baseline]
+    header = (
+        "optimizer",
+        "programs",
+        *(metric.replace("_", " ").replace(" mb", " MB") for metric in METRICS),
+    )
+    rows = [
+        (
+            *(labels[subject], str(max(map(len, found.values())))),
+            *(f"x {statistics.median(found[m]):.3g}" if m in found else "" for m in METRICS),
+        )
+        for subject, found in groups.items()
+    ]
+    yield Text(f"Against {baseline}, the median over the programs of how many times as much:")
+    yield Table(header, rows)
+
+
 def _cells(row: dict[str, object]) -> Iterator[str]:
-    yield str(row["optimizer"])
     for column, style, unit in (
         ("kernels", "{:,.0f}", 1),
         ("kernels_of_update", "{:,.0f}", 1),

@@ -8,12 +8,13 @@ import pandas as pd
 
 from benchmarks.analysis.verdict import Comparison
 from benchmarks.reports import plots
+from benchmarks.reports.names import Names
 from benchmarks.reports.page import Block, Heading, Plot, Table, Text
 from benchmarks.reports.sections import comparing
 from benchmarks.store import csv_file, schema
 
 
-def sections(folder: Path, comparisons: Sequence[Comparison]) -> Iterator[Block]:
+def sections(folder: Path, comparisons: Sequence[Comparison], names: Names) -> Iterator[Block]:
     """Show the races in `folder`, if it holds any."""
     for name, its_schema, shapes, what in (
         ("updates.csv", schema.UPDATES, "shapes", "update"),
@@ -24,16 +25,17 @@ def sections(folder: Path, comparisons: Sequence[Comparison]) -> Iterator[Block]
                 columns={shapes: "shapes", "optimizer": "subject"}
             )
             for model, group in rows.groupby("shapes", sort=False):
-                yield from _race(str(model), what, group)
+                yield from _race(str(model), what, group, names)
                 problem = re.compile(rf"{re.escape(str(model))}, [^,]*(, batches of \d+)? on ")
                 metric = f"{what}_ms_p50"
                 mine = [
                     c for c in comparisons if problem.match(c.problem) and c.metric.column == metric
                 ]
-                yield from _comparisons(mine)
+                if mine:
+                    yield comparing.of_races(mine, names.labels)
 
 
-def _race(model: str, what: str, rows: pd.DataFrame) -> Iterator[Block]:
+def _race(model: str, what: str, rows: pd.DataFrame, names: Names) -> Iterator[Block]:
     first = rows.iloc[0]
     yield Heading(f"{model}: one {what}")
     yield Text(
@@ -41,12 +43,17 @@ def _race(model: str, what: str, rows: pd.DataFrame) -> Iterator[Block]:
         f"{first['repetitions']} repetitions each."
     )
     has_limit = "bandwidth_limit_ms" in rows and rows["bandwidth_limit_ms"].notna().any()
-    header = ["optimizer", "mode", "backend", "ms", "least ms", "90 % below", "first call s"]
-    header += ["/ bandwidth", "state MB"] if has_limit else []
+    header = ["optimizer", "mode", "backend", "ms", "least ms", "90 % below ms", "first call s"]
+    header += ["times the limit", "state MB"] if has_limit else []
     lines = []
     for _, row in rows.iterrows():
         times = [row[f"{what}_ms_{q}"] for q in ("p50", "min", "p90")]
-        line = [row["subject"], row["mode"], row["backend"], *(f"{ms:.4g}" for ms in times)]
+        line = [
+            names.labels[row["subject"]],
+            row["mode"],
+            row["backend"],
+            *(f"{ms:.4g}" for ms in times),
+        ]
         line.append(f"{row['first_call_seconds']:.2f}")
         if has_limit:
             line.append(f"{times[0] / row['bandwidth_limit_ms']:.2f}")
@@ -54,19 +61,9 @@ def _race(model: str, what: str, rows: pd.DataFrame) -> Iterator[Block]:
         lines.append(line)
     yield Table(header, lines)
     limit = float(first["bandwidth_limit_ms"]) if has_limit else None
+    groups = [(str(name), group) for name, group in rows.groupby("subject", sort=False)]
     yield Plot(
-        f"{what}-{re.sub(r'[^a-zA-Z0-9]+', '-', model)}.png",
-        plots.times(rows, f"{what}_ms_p50", f"milliseconds of one {what}", limit),
+        f"{what}-{re.sub(r'[^a-zA-Z0-9]+', '-', model)}.svg",
+        plots.times(names.series(groups), f"{what}_ms_p50", f"milliseconds of one {what}", limit),
         f"Median time of one {what} of {model}.",
     )
-
-
-def _comparisons(comparisons: Sequence[Comparison]) -> Iterator[Block]:
-    if comparisons:
-        yield Table(
-            (
-                *("problem", "optimizer", "against", "change", "95 % interval"),
-                *("p", "corrected p", "rounds", "verdict"),
-            ),
-            [comparing.race_row(compared) for compared in comparisons],
-        )

@@ -7,13 +7,15 @@ import pandas as pd
 
 from benchmarks.analysis import trials
 from benchmarks.reports import plots
+from benchmarks.reports.labels import Labels
+from benchmarks.reports.names import Names
 from benchmarks.reports.page import Block, Heading, Items, Plot, Table, Text
 
 MOST_FINALISTS = 10
 """Of an optimizer, in the table."""
 
 
-def section(found: pd.DataFrame) -> Iterator[Block]:
+def section(found: pd.DataFrame, names: Names) -> Iterator[Block]:
     """Show each search: the best trials, accuracy against learning rate, the best of k."""
     done = found[found["status"].notna()]
     if len(done) < len(found):
@@ -24,18 +26,18 @@ def section(found: pd.DataFrame) -> Iterator[Block]:
         searches = [
             (str(name), group) for name, group in of_problem.groupby("optimizer", sort=False)
         ]
-        yield _best(searches)
+        yield _best(searches, names.labels)
         yield Text(
             "The validation accuracy chooses; the test accuracy of what it chose is the result. "
             "With finalists, both are means over seeds that the search had not seen."
         )
-        yield from _plots(number, searches[: plots.MOST_SERIES])
+        yield from _plots(number, searches[: plots.MOST_SERIES], names)
     warnings = list(trials.warnings(done))
     if warnings:
         yield Items([f"Warning: {warning}" for warning in warnings])
 
 
-def _best(searches: list[tuple[str, pd.DataFrame]]) -> Table:
+def _best(searches: list[tuple[str, pd.DataFrame]], labels: Labels) -> Table:
     """One line an optimizer, and one each further finalist."""
     rows = []
     for name, group in searches:
@@ -43,21 +45,21 @@ def _best(searches: list[tuple[str, pd.DataFrame]]) -> Table:
         ok = f"{(drawn['status'] == 'ok').sum()} of {len(drawn)}"
         ranked = trials.ranking(group)
         if ranked.empty:
-            rows.append((name, ok, "", "", "", ""))
+            rows.append((labels[name], ok, "", "", "", ""))
         finalists = ranked[ranked["seeds"] > 0]
         for place, row in enumerate((finalists if len(finalists) else ranked[:1]).itertuples()):
             if place == MOST_FINALISTS:
                 break
             parameters = ", ".join(f"{k}={v!r}" for k, v in json.loads(row.parameters).items())
             accuracies = (f"{row.val_accuracy:.4f}", f"{row.test_accuracy:.4f}")
-            first = (name, ok) if place == 0 else ("", "")
+            first = (labels[name], ok) if place == 0 else ("", "")
             rows.append((*first, parameters, str(row.seeds or ""), *accuracies))
     return Table(
         ("optimizer", "ok", "best", "further seeds", "val accuracy", "test accuracy"), rows
     )
 
 
-def _plots(number: int, searches: list[tuple[str, pd.DataFrame]]) -> Iterator[Block]:
+def _plots(number: int, searches: list[tuple[str, pd.DataFrame]], names: Names) -> Iterator[Block]:
     rates = []
     for name, group in searches:
         drawn = trials.drawn(group)
@@ -69,14 +71,16 @@ def _plots(number: int, searches: list[tuple[str, pd.DataFrame]]) -> Iterator[Bl
     rates = [(name, frame) for name, frame in rates if frame["learning_rate"].nunique() > 1]
     if rates:
         yield Plot(
-            f"learning-rate-accuracy-{number}.png",
-            plots.trials(rates, "learning_rate"),
+            f"learning-rate-accuracy-{number}.svg",
+            plots.trials(names.series(rates), "learning_rate"),
             "Validation accuracy of each trial against its learning rate; a cross is one that "
             "diverged or failed.",
         )
     yield Plot(
-        f"best-of-k-{number}.png",
-        plots.best_of_k([(name, trials.best_of_k(group)) for name, group in searches]),
+        f"best-of-k-{number}.svg",
+        plots.best_of_k(
+            names.series([(name, trials.best_of_k(group)) for name, group in searches])
+        ),
         "Test accuracy of the best trial by validation, in a search of so many: median, and "
         "the range of nine in ten such searches.",
     )

@@ -8,29 +8,19 @@ import pandas as pd
 from benchmarks.analysis.comparison import default_baseline
 from benchmarks.analysis.verdict import Comparison
 from benchmarks.reports import plots
+from benchmarks.reports.labels import Labels
+from benchmarks.reports.names import Names
 from benchmarks.reports.page import Block, Details, Heading, Plot, Table, Text
 from benchmarks.reports.sections import comparing
 from benchmarks.reports.sections.comparing import MOST_PROBLEMS
-
-SUMMARY = {
-    "test_accuracy": ("test accuracy", "{:.4f}"),
-    "steps_to_target": ("steps to target", "{:,.0f}"),
-    "seconds_to_target": ("seconds to target", "{:,.1f}"),
-    "images_per_second": ("images/s", "{:,.0f}"),
-    "step_ms_p50": ("step ms", "{:.2f}"),
-    "compile_seconds": ("compile s", "{:.1f}"),
-    "data_wait_fraction": ("waits for data", "{:.0%}"),
-    "inference_ms_p50": ("inference ms", "{:.2f}"),
-    "peak_memory_mb": ("peak MB", "{:,.0f}"),
-}
-"""Column, its heading, its style. Columns that were not measured are left out."""
+from benchmarks.reports.sections.words import COST, HEADINGS, OUTCOME, heading, spell
 
 MOST_ROWS = 1000
 """Of a table: a page with more is no help, and runs.csv has all."""
 
 
 def sections(
-    runs: pd.DataFrame, epochs: pd.DataFrame, comparisons: Sequence[Comparison]
+    runs: pd.DataFrame, epochs: pd.DataFrame, comparisons: Sequence[Comparison], names: Names
 ) -> Iterator[Block]:
     """Show each problem: results, curves, comparisons; of many, the first ones so."""
     by_problem = {
@@ -40,85 +30,104 @@ def sections(
     problems = list(runs.groupby("problem", sort=False))
     for number, (problem, group) in enumerate(problems[:MOST_PROBLEMS], start=1):
         yield Heading(str(problem))
-        yield from _results(group)
-        yield from _plots(number, group, epochs)
-        yield from comparing.of_problem(by_problem.get(problem, []))
+        yield from _results(group, names.labels)
+        yield from _plots(number, group, epochs, names)
+        yield from comparing.of_problem(by_problem.get(problem, []), names.labels)
     if len(problems) > MOST_PROBLEMS:
         yield Heading("All problems")
         yield Text(
             f"{len(problems):,} problems, of which the first {MOST_PROBLEMS} are shown in full "
             "above: medians over the seeds."
         )
-        yield Details(f"Results of all {len(problems):,} problems", list(_all_results(runs)))
+        yield Details(
+            f"Results of all {len(problems):,} problems", list(_all_results(runs, names.labels))
+        )
 
 
 def _by_subject(runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(str(name), group) for name, group in runs.groupby("subject", sort=False)]
 
 
-def _results(runs: pd.DataFrame) -> Iterator[Block]:
-    columns = [column for column in SUMMARY if runs[column].notna().any()]
+def _results(runs: pd.DataFrame, labels: Labels) -> Iterator[Block]:
     subjects = _by_subject(runs)
-    rows = []
+    outcome, cost = [], []
+    of_outcome, of_cost = (_measured(runs, columns) for columns in (OUTCOME, COST))
     for name, group in subjects[:MOST_ROWS]:
         ok = group[group["status"] == "ok"]
         rates = ", ".join(f"{rate:g}" for rate in group["learning_rate"].dropna().unique())
-        values = [_median_and_range(ok[column], SUMMARY[column][1]) for column in columns]
-        rows.append((name, rates, f"{len(ok)} of {len(group)}", *values))
-    headings = [SUMMARY[column][0] for column in columns]
-    yield Table(("optimizer", "learning rate", "ok", *headings), rows)
+        what = (labels[name], rates, f"{len(ok)} of {len(group)}")
+        outcome.append((*what, *(_median_and_range(ok, column) for column in of_outcome)))
+        cost.append((labels[name], *(_median_and_range(ok, column) for column in of_cost)))
+    yield Table(("optimizer", "learning rate", "ok", *map(heading, of_outcome)), outcome)
+    if of_cost:
+        yield Table(("optimizer", *map(heading, of_cost)), cost)
     yield Text("Median over the seeds, with the range.")
     if len(subjects) > MOST_ROWS:
         yield Text(f"... and {len(subjects) - MOST_ROWS:,} optimizers more in runs.csv.")
 
 
-def _all_results(runs: pd.DataFrame) -> Iterator[Block]:
-    columns = [column for column in SUMMARY if runs[column].notna().any()]
+def _measured(runs: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    return [column for column in columns if runs[column].notna().any()]
+
+
+def _all_results(runs: pd.DataFrame, labels: Labels) -> Iterator[Block]:
+    columns = _measured(runs, list(HEADINGS))
     ok = runs[runs["status"] == "ok"]
     medians = ok.astype(dict.fromkeys(columns, float)).groupby(["problem", "subject"], sort=False)
     table = medians[columns].median()
     rows = [
         (
-            *map(str, key),
-            *(
-                "" if pd.isna(v) else SUMMARY[c][1].format(v)
-                for c, v in zip(columns, row, strict=True)
-            ),
+            *(str(key[0]), labels[key[1]]),
+            *("" if pd.isna(v) else spell(c, v) for c, v in zip(columns, row, strict=True)),
         )
         for key, row in zip(table.index[:MOST_ROWS], table.to_numpy(), strict=False)
     ]
-    yield Table(("problem", "optimizer", *(SUMMARY[column][0] for column in columns)), rows)
+    yield Table(("problem", "optimizer", *map(heading, columns)), rows)
     if len(table) > MOST_ROWS:
         yield Text(f"... and {len(table) - MOST_ROWS:,} lines more: see runs.csv.")
 
 
-def _median_and_range(values: pd.Series, style: str) -> str:
-    values = values.dropna()
+def _median_and_range(runs: pd.DataFrame, column: str) -> str:
+    values = runs[column].dropna()
     if values.empty:
         return ""
-    median, low, high = (style.format(v) for v in (values.median(), values.min(), values.max()))
+    numbers = values.median(), values.min(), values.max()
+    median, low, high = (spell(column, value) for value in numbers)
     return f"{median} ({low} to {high})" if low != high else median
 
 
-def _plots(number: int, runs: pd.DataFrame, epochs: pd.DataFrame) -> Iterator[Block]:
+def _plots(number: int, runs: pd.DataFrame, epochs: pd.DataFrame, names: Names) -> Iterator[Block]:
     """Draw the runs that came to their end; one that diverged has no curve to its end."""
     ok = runs[runs["status"] == "ok"]
     if ok.empty:
         return
-    names, left_out = _worth_a_curve(ok)
-    ok = ok[ok["subject"].isin(names)]
-    joined = epochs.merge(ok[["run_id", "subject"]], on="run_id").sort_values(["run_id", "epoch"])
+    drawn, left_out = _worth_a_curve(ok)
+    ok = ok[ok["subject"].isin(drawn)]
+    joined = _curve_columns(epochs.merge(ok[["run_id", "subject"]], on="run_id"))
     if len(joined):
-        yield from _curves(number, joined, names, ok["target_accuracy"].dropna(), left_out)
+        series = names.series((name, joined[joined["subject"] == name]) for name in drawn)
+        yield from _curves(number, joined, series, ok["target_accuracy"].dropna(), left_out)
     timed = ok.dropna(subset=["step_ms_p50", "step_ms_p90", "step_ms_p99"])
     if len(timed):
         groups = [(name, group.head(25)) for name, group in _by_subject(timed)]
         yield Plot(
-            f"step-time-{number}.png",
-            plots.percentiles(groups),
+            f"step-time-{number}.svg",
+            plots.percentiles(names.series(groups)),
             "Time of a training step, a line each run: median (dot), 90th and 99th percentile."
             + left_out,
         )
+
+
+def _curve_columns(joined: pd.DataFrame) -> pd.DataFrame:
+    """Add the steps and seconds since the begin of each run; make what is drawn plain floats."""
+    joined = joined.sort_values(["run_id", "epoch"])
+    for source, total in (("steps", "total_steps"), ("seconds", "total_seconds")):
+        joined[total] = joined.groupby("run_id")[source].cumsum()
+    floats = ["total_steps", "total_seconds", "learning_rate"]
+    floats += [
+        f"{split}_{what}" for split in ("train", "val", "test") for what in ("accuracy", "loss")
+    ]
+    return joined.astype(dict.fromkeys(floats, float))
 
 
 def _worth_a_curve(ok: pd.DataFrame) -> tuple[list[str], str]:
@@ -136,23 +145,15 @@ def _worth_a_curve(ok: pd.DataFrame) -> tuple[list[str], str]:
 
 
 def _curves(
-    number: int, joined: pd.DataFrame, names: Sequence[str], targets: pd.Series, left_out: str
+    number: int, joined: pd.DataFrame, series: plots.Series, targets: pd.Series, left_out: str
 ) -> Iterator[Block]:
-    for source, total in (("steps", "total_steps"), ("seconds", "total_seconds")):
-        joined[total] = joined.groupby("run_id")[source].cumsum()
-    floats = ["total_steps", "total_seconds", "learning_rate"]
-    floats += [
-        f"{split}_{what}" for split in ("train", "val", "test") for what in ("accuracy", "loss")
-    ]
-    joined = joined.astype(dict.fromkeys(floats, float))
-    series = [(name, joined[joined["subject"] == name]) for name in names]
     target = float(targets.iloc[0]) if len(targets) else None
     for column, label, what in (
         ("total_steps", "steps", "steps"),
         ("total_seconds", "seconds of training", "time"),
     ):
         yield Plot(
-            f"accuracy-{what}-{number}.png",
+            f"accuracy-{what}-{number}.svg",
             plots.curves(
                 series, column, [("test_accuracy", "test")], label, "test accuracy", target
             ),
@@ -164,14 +165,14 @@ def _curves(
     if losses:
         is_wide = joined[losses[0][0]].max() > 10 * joined[losses[0][0]].min() > 0
         yield Plot(
-            f"loss-{number}.png",
+            f"loss-{number}.svg",
             plots.curves(series, "total_steps", losses, "steps", "loss", is_logarithmic=is_wide),
             f"Loss against steps, {' and '.join(what for _, what in losses)}: median over the "
             f"seeds.{left_out}",
         )
     if joined.groupby("run_id")["learning_rate"].nunique().max() > 1:
         yield Plot(
-            f"learning-rate-{number}.png",
+            f"learning-rate-{number}.svg",
             plots.curves(
                 *(series, "total_steps", [("learning_rate", "")], "steps", "learning rate"),
                 is_logarithmic=True,

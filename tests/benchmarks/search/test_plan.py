@@ -99,7 +99,7 @@ def test_a_search_from_the_command_line_to_its_report(command, data_dir, tmp_pat
     assert f"learning_rate={json.loads(best['parameters'])['learning_rate']!r}" in done.stdout
 
     files = [block.file for block in contents.blocks(folder) if isinstance(block, page.Plot)]
-    assert files == ["learning-rate-accuracy-1.png", "best-of-k-1.png"]
+    assert files == ["learning-rate-accuracy-1.svg", "best-of-k-1.svg"]
 
 
 @pytest.mark.parametrize("count", [4, 16, 20])

@@ -1,0 +1,242 @@
+"""What can be decided and what cannot, in a few sentences and a small table, from the verdicts."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.analysis import trials
+from benchmarks.analysis.metrics import in_changes, in_size
+from benchmarks.analysis.verdict import Comparison
+from benchmarks.reports.labels import Labels
+from benchmarks.reports.page import Block, Table, Text
+from benchmarks.reports.sections import comparing
+from benchmarks.reports.sections.words import heading, spell
+
+MOST_ROWS = 12
+"""Of the small table."""
+
+MOST_NAMED = 4
+"""In a sentence."""
+
+
+def of_observations(
+    found: pd.DataFrame, comparisons: Sequence[Comparison], labels: Labels
+) -> Iterator[Block]:
+    """Answer for runs, updates and steps."""
+    if found["problem"].nunique() == 1 and "target_accuracy" in found:
+        words = " ".join(_first_at_target(found, comparisons, labels))
+        if words:
+            yield Text(words)
+    if not any(compared.effect.n > 1 for compared in comparisons):
+        return
+    pairs = "seeds" if "seed" in found else "rounds"
+    yield from map(Text, _verdicts(comparisons, labels, pairs))
+    problems = len({compared.problem for compared in comparisons})
+    if problems == 1:
+        yield _table(comparisons, labels, pairs)
+        return
+    header, rows = comparing.counts(comparisons, labels, heading)
+    yield Table(header, rows[:MOST_ROWS])
+    more = f" {len(rows) - MOST_ROWS:,} lines more are left out." if rows[MOST_ROWS:] else ""
+    yield Text(
+        f"In how many of {problems:,} problems it is better or worse, in how many there is no "
+        "difference that matters, and in how many that cannot be told; and the median change over "
+        f"the problems.{more}"
+    )
+
+
+def of_search(
+    found: pd.DataFrame, comparisons: Sequence[Comparison], labels: Labels
+) -> Iterator[Block]:
+    """Answer for a search: whose best trial is best, and whether that is more than chance."""
+    done = found[found["status"].notna()]
+    for (dataset, model), of_problem in itertools.islice(
+        done.groupby(["dataset", "model"], sort=False), MOST_NAMED
+    ):
+        best = {str(name): trials.best(group) for name, group in of_problem.groupby("optimizer")}
+        ranked = sorted(
+            ((row, name) for name, row in best.items() if row is not None),
+            key=lambda pair: -float(pair[0]["val_accuracy"]),
+        )
+        if ranked:
+            row, name = ranked[0]
+            yield Text(
+                f"On {dataset} with {model}, the best that {labels[name]} found has the highest "
+                f"validation accuracy, {row['val_accuracy']:.4f}, and a test accuracy of "
+                f"{row['test_accuracy']:.4f}."
+            )
+    if any(compared.effect.n > 1 for compared in comparisons):
+        yield from map(Text, _verdicts(comparisons, labels, "seeds"))
+    else:
+        yield Text(
+            "Each winner has one run, which cannot tell a better optimizer from chance. Several "
+            "seeds would: those of finalists, or of train with --from-tune."
+        )
+
+
+def _first_at_target(
+    found: pd.DataFrame, comparisons: Sequence[Comparison], labels: Labels
+) -> Iterator[str]:
+    """Say who reached the target first, and who did not reach it."""
+    targets = found["target_accuracy"].dropna()
+    if targets.empty:
+        return
+    target = f"{float(targets.iloc[0]):g}"
+    seconds = {
+        str(name): group["seconds_to_target"].astype("Float64").to_numpy(float, na_value=np.inf)
+        for name, group in found.groupby("subject", sort=False)
+    }
+    medians = {name: float(np.median(values)) for name, values in seconds.items()}
+    reached = {name: int(np.isfinite(values).sum()) for name, values in seconds.items()}
+    first = min(medians, key=lambda name: medians[name])
+    if not np.isfinite(medians[first]):
+        yield f"No optimizer reached the accuracy of {target} in half of its runs."
+        return
+    words = (
+        f"{labels[first]} reached the accuracy of {target} first, after "
+        f"{spell('seconds_to_target', medians[first])} s (median of {len(seconds[first])})"
+    )
+    verdicts = {
+        (c.baseline, c.subject): comparing.kind(c)
+        for c in comparisons
+        if c.metric.column == "seconds_to_target"
+    }
+    against = next((b for b, s in verdicts if s == first), None)
+    if against is not None and medians[against] > medians[first]:
+        is_shown = verdicts[against, first] == "better"
+        shown = "shown" if is_shown else "not shown"
+        words += f"; that this is sooner than {labels[against]} is {shown}"
+    yield words + "."
+    never = [labels[name] for name, count in reached.items() if not count]
+    if never:
+        yield f"{_listed(never)} did not reach it in any run."
+
+
+def _verdicts(comparisons: Sequence[Comparison], labels: Labels, pairs: str) -> Iterator[str]:
+    """Say which differences are shown, which are excluded, and what cannot be told."""
+    baseline = labels[comparisons[0].baseline]
+    by_kind: dict[str, list[Comparison]] = {kind: [] for kind in comparing.KINDS}
+    for compared in comparisons:
+        by_kind[comparing.kind(compared)].append(compared)
+    different = sorted(by_kind["better"] + by_kind["worse"], key=lambda c: c.p_corrected)
+    if not different:
+        words = f"No difference from {baseline} is shown"
+    elif len({compared.problem for compared in comparisons}) > 1:
+        words = f"Against {baseline}, {_over_problems(comparisons, labels)}"
+    else:
+        words = f"Against {baseline}, " + _listed(
+            [
+                f"{labels[c.subject]} is {_difference(c)} ({heading(c.metric.column)}{change})"
+                for c in different
+                for change in [_change(c)]
+            ]
+        )
+    none = by_kind["none"]
+    if none:
+        columns = dict.fromkeys(heading(c.metric.column) for c in none)
+        exclude = "excludes" if len(none) == 1 else "exclude"
+        words += f". {len(none):,} of {len(comparisons):,} comparisons {exclude} a difference "
+        words += f"that matters ({_listed(list(columns))})"
+    yield f"{words}."
+    if by_kind["inconclusive"]:
+        yield _undecided(by_kind["inconclusive"], len(comparisons), pairs)
+
+
+def _over_problems(comparisons: Sequence[Comparison], labels: Labels) -> str:
+    groups: dict[tuple[str, str], list[Comparison]] = {}
+    for compared in comparisons:
+        groups.setdefault((compared.subject, compared.metric.column), []).append(compared)
+    words = []
+    for (subject, column), group in groups.items():
+        kinds = [comparing.kind(c) for c in group]
+        better, worse = kinds.count("better"), kinds.count("worse")
+        if better or worse:
+            metric = group[0].metric
+            is_higher = metric.better == "higher"
+            good, bad = (metric.higher, metric.lower)[:: 1 if is_higher else -1]
+            parts = [f"{good} in {better}"] if better else []
+            parts += [f"{bad} in {worse}"] if worse else []
+            median = float(np.median([c.effect.estimate for c in group if c.effect.n]))
+            words.append(
+                f"{labels[subject]} is {' and '.join(parts)} of {len(group)} problems "
+                f"(median {heading(column)} {in_changes(metric, [median])})"
+            )
+    return _listed(words)
+
+
+def _undecided(open_ones: Sequence[Comparison], of: int, pairs: str) -> str:
+    """Say how many comparisons cannot be told, and how many pairs would tell them."""
+    are = "is" if len(open_ones) == 1 else "are"
+    n = max(compared.effect.n for compared in open_ones)
+    words = f"{len(open_ones):,} of {of:,} comparisons {are} inconclusive with {n} {pairs}"
+    needed = sorted(number for c in open_ones if (number := pairs_to_tell(c)) is not None)
+    if not needed:
+        return f"{words}."
+    if len(open_ones) == 1:
+        return f"{words}; about {needed[0]:,} would tell."
+    half, untold = (len(open_ones) + 1) // 2, len(open_ones) - len(needed)
+    parts = [f"about {needed[half - 1]:,} would tell half of them"] if len(needed) > half else []
+    parts.append(f"about {needed[-1]:,} all" + (f" but {untold}" if untold else ""))
+    return f"{words}; {', '.join(parts)}."
+
+
+def pairs_to_tell(compared: Comparison) -> int | None:
+    """Return about how many pairs would end in a verdict: a difference, or none that matters.
+
+    From the estimate and the spread so far, without the correction for many comparisons. None if
+    that cannot be said.
+    """
+    if compared.has_losses:
+        return None
+    effect, margin = compared.effect, compared.metric.margin
+    limits = [effect.none]
+    if effect.n and abs(effect.estimate - effect.none) < margin:
+        limits = [effect.none + (margin if effect.estimate > effect.none else -margin), *limits]
+    needed = [n for limit in limits if (n := effect.pairs_to_decide(limit)) is not None]
+    return max(min(needed), effect.n + 1) if needed else None
+
+
+def _table(comparisons: Sequence[Comparison], labels: Labels, pairs: str) -> Table:
+    """Return what the verdicts come to: a row each optimizer, a column each metric."""
+    metrics = list(dict.fromkeys(c.metric.column for c in comparisons))
+    by_subject: dict[str, dict[str, Comparison]] = {}
+    for compared in comparisons:
+        by_subject.setdefault(compared.subject, {})[compared.metric.column] = compared
+    header = (f"against {labels[comparisons[0].baseline]}", *map(heading, metrics))
+    rows = [
+        (labels[subject], *(_cell(found[m], pairs) if m in found else "" for m in metrics))
+        for subject, found in itertools.islice(by_subject.items(), MOST_ROWS)
+    ]
+    return Table(header, rows)
+
+
+def _cell(compared: Comparison, pairs: str) -> str:
+    match comparing.kind(compared):
+        case "better" | "worse":
+            return f"{_difference(compared)}{_change(compared)}"
+        case "none":
+            effect = compared.effect
+            largest = max(effect.high - effect.none, effect.none - effect.low)
+            return f"no difference above {in_size(compared.metric, largest)}"
+    needed = pairs_to_tell(compared)
+    return "open" if needed is None else f"open; about {needed:,} {pairs}"
+
+
+def _difference(compared: Comparison) -> str:
+    """Return what the verdict of a difference says."""
+    return compared.verdict.removeprefix("difference: ").split(";")[0].split(" (or ")[0]
+
+
+def _change(compared: Comparison) -> str:
+    if compared.has_losses:
+        return ""
+    return f", {in_changes(compared.metric, [compared.effect.estimate])}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    shown = list(words[:MOST_NAMED])
+    if len(words) > MOST_NAMED:
+        return f"{', '.join(shown)} and {len(words) - MOST_NAMED} more"
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))

@@ -1,0 +1,90 @@
+"""What the page says first, from the verdicts."""
+
+import pytest
+
+from benchmarks.analysis import observations
+from benchmarks.analysis.comparison import within
+from benchmarks.reports import contents, page
+from benchmarks.reports.sections import answer
+from tests.benchmarks.analysis.test_comparison import write
+
+
+def first_blocks(folder):
+    """Return the paragraphs before the first section, and the table among them."""
+    _, *blocks = contents.blocks(folder)
+    until = next(n for n, block in enumerate(blocks) if isinstance(block, page.Heading))
+    texts = [block.text for block in blocks[:until] if isinstance(block, page.Text)]
+    tables = [block for block in blocks[:until] if isinstance(block, page.Table)]
+    return texts, tables
+
+
+def test_what_is_faster_by_how_much_and_what_is_open(tmp_path):
+    write(tmp_path, "adam", [500, 505, 510])
+    write(tmp_path, "sgd", [600, 606, 612], [0.9, 0.95, 0.92])
+    texts, (table,) = first_blocks(tmp_path)
+    assert texts[0] == "Against adam, sgd is faster (images/s, +20.0 %)."
+    (speed, accuracy) = within(tmp_path)[0]
+    seeds = answer.pairs_to_tell(accuracy)
+    assert texts[1] == (
+        f"1 of 2 comparisons is inconclusive with 3 seeds; about {seeds} would tell."
+    )
+    assert table.header == ("against adam", "images/s", "test accuracy")
+    assert table.rows == [("sgd", "faster, +20.0 %", f"open; about {seeds} seeds")]
+    assert speed.effect.n == 3
+
+
+def test_who_reached_the_target_first(tmp_path):
+    target = {"target_accuracy": 0.9}
+    times = {"adam": [50.0, 52.0, 51.0], "sgd": [30.0, 90.0, 45.0], "lion": [None] * 3}
+    for optimizer, seconds in times.items():
+        write(tmp_path, optimizer, [500, 505, 510], seconds_to_target=seconds, **target)
+    texts, _ = first_blocks(tmp_path)
+    assert texts[0] == (
+        "sgd reached the accuracy of 0.9 first, after 45.0 s (median of 3); that this is sooner "
+        "than adam is not shown. lion did not reach it in any run."
+    )
+
+
+def test_a_target_that_half_of_the_runs_missed(tmp_path):
+    for optimizer in ("adam", "sgd"):
+        seconds = [50.0, None, None]
+        write(tmp_path, optimizer, [500] * 3, seconds_to_target=seconds, target_accuracy=0.9)
+    texts, _ = first_blocks(tmp_path)
+    assert texts[0] == "No optimizer reached the accuracy of 0.9 in half of its runs."
+
+
+def test_many_problems_are_counted(tmp_path):
+    for model in ("mlp", "2c2d"):
+        write(tmp_path, "adam", [500, 505, 510], model=model)
+        write(tmp_path, "sgd", [600, 606, 612], model=model)
+    texts, (table,) = first_blocks(tmp_path)
+    assert texts[0].startswith("Against adam, sgd is faster in 2 of 2 problems (median images/s")
+    assert table.rows[0][:4] == ("sgd", "adam", "images/s", "2")
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.03])
+def test_about_so_many_seeds_would_tell(noise):
+    """Both ways end in a verdict: a difference is shown, or one that matters is excluded."""
+    from benchmarks.analysis.metrics import METRICS
+    from benchmarks.analysis.statistics import Effect
+
+    metric = METRICS[0]
+
+    class Compared:
+        has_losses = False
+        effect = Effect(mean=0.001, deviation=noise, n=3, is_ratio=True)
+
+    Compared.metric = metric
+    excluded = answer.pairs_to_tell(Compared)
+    Compared.effect = Effect(mean=0.2, deviation=noise, n=3, is_ratio=True)
+    shown = answer.pairs_to_tell(Compared)
+    Compared.effect = Effect(mean=0.001, deviation=3 * noise, n=3, is_ratio=True)
+    assert 3 < excluded < answer.pairs_to_tell(Compared)
+    assert shown == 4  # three have not told; one more
+
+
+def test_one_run_each_tells_nothing(tmp_path):
+    write(tmp_path, "adam", [500], [0.9])
+    write(tmp_path, "sgd", [600], [0.9])
+    assert first_blocks(tmp_path) == ([], [])
+    assert len(observations.read(tmp_path)) == 2
