@@ -1,9 +1,10 @@
-"""What an optimizer knows of the variables that it was built with.
+"""What an optimizer knows of the variables that it updates.
 
 Looking a variable up through Keras, and asking it for its shape, takes longer than
 the update of a small one; here both are remembered.
 """
 
+import collections
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,16 +27,27 @@ class BuiltVariables:
         positions = [self._positions.get(id(variable), -1) for variable in variables]
         return None if -1 in positions else positions
 
-    def check(self, position: int, gradient: Any) -> None:
-        """Raise unless the gradient has the variable's shape and a floating dtype.
+    def check(self, positions: Sequence[int], gradients: Sequence[Any]) -> None:
+        """Raise unless each position comes once, with a gradient that fits the variable there.
 
-        What a graph does not know of a shape passes here, and fails when it runs.
+        A gradient must have the variable's shape and a floating dtype. What a graph does not
+        know of a shape passes here, and fails when it runs.
 
         Raises:
-            ValueError: its shape is another.
+            ValueError: a variable comes twice, or the shape of a gradient is another.
             TypeError: its dtype is another.
 
         """
+        if len(set(positions)) < len(positions):
+            counts = collections.Counter(positions)
+            repeated = [self._path(i) for i, count in counts.items() if count > 1]
+            raise ValueError(
+                f"Each variable must have one gradient; {repeated} come more than once in the call."
+            )
+        for position, gradient in zip(positions, gradients, strict=True):
+            self._check_gradient(position, gradient)
+
+    def _check_gradient(self, position: int, gradient: Any) -> None:
         shape, skipped = self._shapes[position], 0
         if isinstance(gradient, self._sparse_gradient):
             gradient, skipped = gradient.values, 1

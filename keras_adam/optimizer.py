@@ -1,7 +1,5 @@
 """`Adam` and `AdamW`: what Keras sees."""
 
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -9,13 +7,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_adam import distribution, keras_internals, saving, validate
+from keras_adam import distribution, exclusion, keras_internals, saving, validate
 from keras_adam.arguments import read_numbers, read_options
-from keras_adam.backends.interface import TrackedVariable, updater_class, without_autograph
+from keras_adam.backends.interface import updater_class, without_autograph
 from keras_adam.built import BuiltVariables
 from keras_adam.describe import describe
-from keras_adam.math import adam, blocks, storage
-from keras_adam.math.adam import Slots
+from keras_adam.math import adam, storage
+from keras_adam.state import State
 
 
 @keras.saving.register_keras_serializable(package="keras_adam")
@@ -170,12 +168,8 @@ class Adam(keras.optimizers.Adam):
         self._updater_class = updater_class()
         self._updater: Any = None
         self._slots_in_use: Any = None
-        self._built_variables: Any = None
-        self._skipped_steps: Any = None
-        # What the state has beside Keras's: scales by the id of their codes; master weights by
-        # that of their variable.
-        self._scales: dict[int, Any] = {}
-        self._masters: dict[int, Any] = {}
+        self._variables_built: Any = None
+        self._state: Any = None
         # State that was loaded before there were variables to put it in.
         self._loaded: saving.Loaded | None = None
 
@@ -191,17 +185,14 @@ class Adam(keras.optimizers.Adam):
         if self.built:
             return
         validate.not_stochastic_in_float16(self.master_weights, variables)
+        exclusion.warn_of_names_that_exclude_nothing(self._excluded_names, variables)
         super().build(variables)
-        self._built_variables = BuiltVariables(
-            self._trainable_variables, self._updater_class.sparse_gradient
-        )
-        self._warn_of_names_that_exclude_nothing()
-        self._add_scales_and_masters()
-        if self.skip_nonfinite:
-            self._skipped_steps = self.add_variable(
-                (), dtype="int", name="skipped_steps", aggregation="only_first_replica"
-            )
+        self._variables_built = self._remember(self._trainable_variables)
+        self._state = State(self)
         self._take_loaded()
+
+    def _remember(self, variables: Sequence[Any]) -> BuiltVariables:
+        return BuiltVariables(variables, self._updater_class.sparse_gradient)
 
     def _take_loaded(self) -> None:
         """Take the state that was loaded before there were variables for it.
@@ -240,23 +231,6 @@ class Adam(keras.optimizers.Adam):
         """Add a variable of the state, as Keras does."""
         return super().add_variable(*arguments, **{**others, **self._slot_arguments})
 
-    def _add_scales_and_masters(self) -> None:
-        for variable in self.variables:
-            if variable.dtype in ("int8", "uint8"):
-                self._scales[id(variable)] = self.add_variable(
-                    (blocks.block_count(variable.shape),),
-                    dtype="float32",
-                    name=f"{variable.name}_scale",
-                )
-        if self.master_weights is True:
-            for variable in self._trainable_variables:
-                dtype = keras.backend.standardize_dtype(variable.dtype)
-                is_overwritten = getattr(variable, "overwrite_with_gradient", False)
-                if adam.is_half(dtype) and not is_overwritten:
-                    # Zeros are nobody's master: the first step takes the variable.
-                    master = self.add_variable_from_reference(variable, "master")
-                    self._masters[id(variable)] = master
-
     @property
     def state_dtype(self) -> str | None:
         """The dtype in which momentum and velocity are stored; `None` is the variable's."""
@@ -293,7 +267,7 @@ class Adam(keras.optimizers.Adam):
     def skip_nonfinite(self, skip_nonfinite: bool) -> None:
         validate.booleans(skip_nonfinite=skip_nonfinite)
         validate.not_with_hooks("skip_nonfinite", skip_nonfinite, self._overridden_hooks())
-        if skip_nonfinite and self.built and self._skipped_steps is None:
+        if skip_nonfinite and self.built and self._state.skipped_steps is None:
             raise ValueError(
                 "`skip_nonfinite` must be True before the optimizer is built, that is, before its "
                 "first step: it counts the skipped steps in a variable. Received: "
@@ -304,7 +278,8 @@ class Adam(keras.optimizers.Adam):
     @property
     def skipped_steps(self) -> Any:
         """How many calls of `apply` changed nothing since a gradient was not finite."""
-        return 0 if self._skipped_steps is None else self._skipped_steps
+        count = self._state.skipped_steps if self.built else None
+        return 0 if count is None else count
 
     @without_autograph
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
@@ -328,16 +303,16 @@ class Adam(keras.optimizers.Adam):
         if self._overridden_hooks():
             super().apply(grads, trainable_variables)
             return
-        variables = self._variables_of(grads, trainable_variables)
+        variables = all_variables = self._variables_of(grads, trainable_variables)
         with keras.name_scope(self.name, caller=self):
-            if not self.built:
-                self.build(variables)
-            self._take_loaded()  # again, if it was an error
-            self._positions_of(variables)  # also of those whose gradient is `None`
+            known = self._variables_built if self.built else self._remember(variables)
+            self._positions_in(known, variables)  # also of those whose gradient is `None`
             grads, variables = self._filter_empty_gradients(grads, variables)
             grads = [g if ops.is_tensor(g) else ops.convert_to_tensor(g) for g in grads]
-            for position, gradient in zip(self._positions_of(variables), grads, strict=True):
-                self._built_variables.check(position, gradient)
+            known.check(self._positions_in(known, variables), grads)
+            if not self.built:
+                self.build(all_variables)
+            self._take_loaded()  # again, if it was an error
             grads, variables = self._overwrite_variables_directly_with_gradients(grads, variables)
             finite = self._update(grads, variables) if grads else None
             self._constrain(variables, finite)
@@ -380,17 +355,12 @@ class Adam(keras.optimizers.Adam):
         """Take the compiled step; return whether it was finite, or `None` where nobody asks."""
         slots_in_use = self.amsgrad, self.use_ema, bool(self.gradient_accumulation_steps)
         if self._updater is None or self._slots_in_use != slots_in_use:
-            self._updater = self._updater_class(self._entries(), self.assign)
+            self._updater = self._updater_class(self._state.tracked(self), self.assign)
             self._slots_in_use = slots_in_use
-        positions = self._positions_of(variables)
+        positions = self._positions_in(self._variables_built, variables)
         gradients: list[Any] = [None] * len(self._trainable_variables)
         for position, gradient in zip(positions, grads, strict=True):
             gradients[position] = gradient
-        if len(set(positions)) < len(positions):
-            raise ValueError(
-                "Each variable must have one gradient; of the "
-                f"{len(grads)} variables some are the same: {[v.name for v in variables]}."
-            )
         options = read_options(self)
         return self._updater(gradients, read_numbers(self, options), self._iterations, options)
 
@@ -409,65 +379,15 @@ class Adam(keras.optimizers.Adam):
         else:
             applied = ops.cast(finite, self._iterations.dtype)
             self._iterations.assign_add(applied)
-            self._skipped_steps.assign_add(1 - applied)
+            self._state.skipped_steps.assign_add(1 - applied)
 
-    def _positions_of(self, variables: Sequence[Any]) -> list[int]:
-        """Return the position of each variable among those that the optimizer was built with."""
-        positions = self._built_variables.positions(variables)
+    def _positions_in(self, known: BuiltVariables, variables: Sequence[Any]) -> list[int]:
+        """Return the position of each variable among those that the optimizer updates."""
+        positions = known.positions(variables)
         if positions is None:  # perhaps the backend's variable in place of Keras's
             self._check_variables_are_known(variables)
             positions = [self._get_variable_index(variable) for variable in variables]
         return positions
-
-    def _entries(self) -> list[TrackedVariable]:
-        """Gather the slots of each variable; one that its gradient overwrites has no state.
-
-        Raises:
-            ValueError: an option needs slots that were not made when the optimizer was built.
-
-        """
-
-        def slots_of(option: str, attribute: str) -> Sequence[Any]:
-            if not getattr(self, option):
-                return [None] * len(self._trainable_variables)
-            slots = getattr(self, attribute, None)
-            if not slots:
-                raise ValueError(
-                    f"`{option}` must be set before the optimizer is built, that is, before its "
-                    f"first step: it needs state of its own. Received: {getattr(self, option)!r}."
-                )
-            return slots
-
-        slots = zip(
-            self._trainable_variables,
-            self._momentums,
-            self._velocities,
-            slots_of("amsgrad", "_velocity_hats"),
-            slots_of("use_ema", "_model_variables_moving_average"),
-            slots_of("gradient_accumulation_steps", "_accumulated_gradients"),
-            strict=True,
-        )
-        return [
-            TrackedVariable(
-                Slots(*map(self._with_scale, each))._replace(master=self._masters.get(id(each[0]))),
-                self._decays(each[0]),
-            )
-            for each in slots
-        ]
-
-    def _with_scale(self, variable: Any) -> Any:
-        scale = self._scales.get(id(variable))
-        return variable if scale is None else blocks.Quantized(variable, scale)
-
-    def _decays(self, variable: Any) -> bool:
-        """Say whether weight decay applies to the variable.
-
-        On TensorFlow, Keras looks for the excluded names in what TensorFlow calls the
-        variable, in which its layer is named; here, and on JAX too, its path serves.
-        """
-        path = getattr(variable, "path", variable.name)
-        is_excluded = any(re.search(name, path) for name in self._excluded_names)
-        return not is_excluded and self._use_weight_decay(variable)
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
@@ -491,24 +411,11 @@ class Adam(keras.optimizers.Adam):
         super().exclude_from_weight_decay(var_list=var_list, var_names=var_names)
         self._excluded_names = tuple(var_names or ())
 
-    def _warn_of_names_that_exclude_nothing(self) -> None:
-        paths = [getattr(v, "path", v.name) for v in self._trainable_variables]
-        for name in self._excluded_names:
-            if not any(re.search(name, path) for path in paths):
-                warnings.warn(
-                    f"`exclude_from_weight_decay`: {name!r} is in the path of no variable, so "
-                    f"it excludes none. The paths are {paths}.",
-                    stacklevel=3,
-                )
-
     def _own(self) -> saving.Own:
         """Return the variables that a file holds."""
-        own = [*self._scales.values(), *self._masters.values(), self._skipped_steps]
-        others = {id(variable) for variable in own}
-        keras_variables = [v for v in self.variables if id(v) not in others]
-        scales = [self._scales[id(v)] for v in keras_variables if id(v) in self._scales]
-        saved = saving.Saved(keras_variables, scales, list(self._masters.values()))
-        return saving.Own(self.name, saved, self._learning_rate)
+        if self.built:
+            return self._state.own(self)
+        return saving.Own(self.name, saving.Saved(self.variables), self._learning_rate)
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set all state of a built optimizer, in the order of `variables`.

@@ -127,7 +127,7 @@ def read(store: Any) -> Loaded:
             f"{values.keras[0]}."
         )
     codes = sum(map(_is_codes, values.keras))
-    if codes != len(values.scale):
+    if values.scale and codes != len(values.scale):
         raise ValueError(
             f"{_sentence(source)} is damaged: it has {codes} variables in codes, and "
             f"{len(values.scale)} scales of them."
@@ -266,13 +266,14 @@ def _assignments(variables: Saved, values: Saved) -> list[tuple[Any, Any]]:
     scales, own_scales = iter(values.scale), iter(variables.scale)
     assignments: list[tuple[Any, Any]] = []
     for variable, value in zip(variables.keras, values.keras, strict=True):
-        stored = Quantized(value, next(scales)) if _is_codes(value) else value
-        if not _is_codes(variable):
+        is_coded = bool(values.scale) and _is_codes(value)
+        stored = Quantized(value, next(scales)) if is_coded else value
+        if not (variables.scale and _is_codes(variable)):
             # Whole numbers, which count steps, stay what they are.
-            decoded = storage.decode_slot(stored, "float32") if _is_codes(value) else value
+            decoded = storage.decode_slot(stored, "float32") if is_coded else value
             assignments.append((variable, decoded))
             continue
-        if not _is_codes(value):
+        if not is_coded:
             stored = blocks.quantize(value, blocks.largest_of_blocks(value), variable.dtype)
         assignments += zip((variable, next(own_scales)), stored, strict=True)
     if variables.master and values.master:

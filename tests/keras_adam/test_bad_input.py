@@ -69,6 +69,7 @@ def test_gradients(make_gradients, error, message):
     optimizer = keras_adam.Adam(0.1)
     with pytest.raises(error, match=message):
         optimizer.apply(make_gradients(), variables)
+    assert not optimizer.built
     assert int(optimizer.iterations) == 0
     for variable in variables:
         np.testing.assert_array_equal(variable.numpy(), np.ones(variable.shape))
@@ -83,11 +84,14 @@ def test_unknown_variable():
 
 
 def test_one_variable_twice():
-    variable = keras.Variable([2.0], name="twin")
-    gradient = np.ones(1, "float32")
-    with pytest.raises(ValueError, match=r"some are the same: \['twin', 'twin'\]"):
-        keras_adam.Adam(0.1).apply([gradient, gradient], [variable, variable])
-    assert variable.numpy()[0] == 2.0
+    variables = [keras.Variable([2.0], name=name) for name in ("a", "twin")]
+    optimizer = keras_adam.Adam(0.1)
+    for _ in range(2):  # before it is built, and after
+        with pytest.raises(ValueError, match=r"\['twin'\] come more than once in the call"):
+            optimizer.apply([np.ones(1, "float32")] * 3, [*variables, variables[1]])
+        assert [float(v[0]) for v in variables] == [2.0, 2.0]
+        assert int(optimizer.iterations) == 0
+        optimizer.build(variables)
 
 
 def test_no_variables_before_build():
@@ -100,3 +104,13 @@ def test_exclusion_from_weight_decay_that_comes_too_late():
     optimizer.build([keras.Variable([1.0], name="bias")])
     with pytest.raises(ValueError, match="must be called before the optimizer is built"):
         optimizer.exclude_from_weight_decay(var_names=["bias"])
+
+
+def test_names_that_exclude_nothing_as_an_error_leave_the_optimizer_as_it_was():
+    optimizer = keras_adam.AdamW(0.1)
+    optimizer.exclude_from_weight_decay(var_names=["bais"])
+    for _ in range(2):
+        with pytest.raises(UserWarning, match="'bais' is in the path of no variable"):
+            optimizer.build([keras.Variable([1.0], name="bias")])
+    assert not optimizer.built
+    assert len(optimizer.variables) == 2

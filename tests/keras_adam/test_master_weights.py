@@ -152,3 +152,17 @@ def test_bfloat16_model_trains_in_fit():
     first = model.evaluate(x, y, verbose=0)
     model.fit(x, y, epochs=40, batch_size=16, verbose=0)
     assert model.evaluate(x, y, verbose=0) < 0.1 * first
+
+
+@pytest.mark.parametrize("master_weights", [True, "stochastic"])
+@pytest.mark.parametrize("options", [{"use_ema": True}, {"gradient_accumulation_steps": 2}])
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_integer_variables_have_no_master(options, master_weights):
+    """They have no gradient, and no halves that could be lost."""
+    variables = [keras.Variable([1.0], dtype="bfloat16"), keras.Variable([3], dtype="int32")]
+    optimizer = keras_adam.Adam(0.5, **options, master_weights=master_weights)
+    for _ in range(2):
+        optimizer.apply([keras.ops.ones(1, "bfloat16"), None], variables)
+    assert len(masters(optimizer)) == (master_weights is True)
+    np.testing.assert_array_equal(variables[1].numpy(), [3])
+    np.testing.assert_array_equal(np.array(variables[0].numpy(), "float32") < 1.0, [True])

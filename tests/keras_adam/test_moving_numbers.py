@@ -171,3 +171,26 @@ def test_a_hook_that_an_object_has_of_its_own_is_called():
 def test_what_only_the_compiled_update_does_is_refused_beside_such_a_hook(option):
     with pytest.raises(ValueError, match=rf"`{option}=True` .* `update_step`"):
         Halved(**{option: True})
+
+
+def test_a_class_that_a_wrapper_makes_trains():
+    """Wrappers such as Horovod's make one with the dictionary of another class."""
+
+    class Wrapper:
+        def wraps(self):
+            return True
+
+    wrapped = type("Adam", (keras_adam.Adam,), dict(Wrapper.__dict__))
+    optimizer = wrapped.from_config(keras_adam.Adam(0.5).get_config())
+    variable = keras.Variable([1.0])
+    optimizer.apply([keras.ops.ones(1)], [variable])
+    assert optimizer.wraps()
+    np.testing.assert_allclose(variable.numpy(), [0.5], rtol=0, atol=1e-5)
+
+
+def test_a_hook_that_an_object_overrides_is_called():
+    optimizer = keras_adam.Adam(0.5)
+    called = []
+    optimizer.update_step = lambda *arguments: called.append(arguments)
+    optimizer.apply([keras.ops.ones(1)], [keras.Variable([1.0])])
+    assert len(called) == 1
