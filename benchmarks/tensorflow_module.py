@@ -26,7 +26,8 @@ _HIDDEN = _Hidden()
 
 def hide() -> None:
     """Let imports fail: on any backend, Keras and TFDS import it by the way if they can."""
-    sys.meta_path.insert(0, _HIDDEN)
+    if _HIDDEN not in sys.meta_path:
+        sys.meta_path.insert(0, _HIDDEN)
 
 
 def load() -> None:
@@ -41,6 +42,14 @@ def load() -> None:
 
     if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
         tf.config.set_visible_devices([], "GPU")
+
+
+def choose() -> None:
+    """Import it if it is Keras's backend; else hide it."""
+    if os.environ["KERAS_BACKEND"] == "tensorflow":
+        load()
+    else:
+        hide()
 
 
 @contextlib.contextmanager

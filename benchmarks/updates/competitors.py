@@ -1,9 +1,7 @@
 """Who takes part in a comparison of updates: an optimizer in a mode, in a process of its own."""
 
-import contextlib
 import dataclasses
 import importlib.util
-import multiprocessing
 from collections.abc import Sequence
 from typing import Any
 
@@ -112,7 +110,6 @@ class Process:
     """A competitor in a process of its own, which computes only when it is asked to."""
 
     def __init__(self, competitor: Competitor, name: str, shapes: Shapes, device: str) -> None:
-        receiver, self._commands = multiprocessing.get_context("spawn").Pipe(duplex=False)
         self._messages = worker.run(
             "benchmarks.updates.one_update:serve",
             competitor.optimizer,
@@ -120,29 +117,23 @@ class Process:
             name,
             shapes,
             device,
-            receiver,
             # A peer brings its own library; Keras, which it does not use, needs a backend.
             backend=competitor.backend if competitor.backend == "jax" else "tensorflow",
             device=device,
+            listens=True,
         )
-        try:
-            self.ready: Ready = self._receive()
-        finally:
-            receiver.close()
+        self.ready: Ready = self._receive(None)
 
     def update(self, repetitions: int) -> Turn:
         """Do so many updates; return what they took."""
-        with contextlib.suppress(BrokenPipeError):  # why it died, its last message says
-            self._commands.send(repetitions)
-        return self._receive()
+        return self._receive(repetitions)
 
     def close(self) -> None:
         """End the process."""
-        self._commands.close()
         self._messages.close()
 
-    def _receive(self) -> Any:
-        message = next(self._messages)
+    def _receive(self, command: int | None) -> Any:
+        message = self._messages.send(command)
         if isinstance(message, worker.Failure):
             self.close()
             raise FailedError(message.error)

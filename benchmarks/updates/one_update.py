@@ -5,12 +5,10 @@ random gradients, in a process of its own, which computes only when it is told
 to: the thread pools of two libraries would take the cores from each other.
 """
 
-import contextlib
 import dataclasses
 import os
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
 from typing import Any
 
 from benchmarks import device as devices
@@ -74,7 +72,7 @@ def serve(
     name: str,
     its_shapes: Shapes,
     device: str,
-    commands: Connection,
+    receive: Callable[[], int],
     send: Callable[[Any], None],
 ) -> None:
     """Send `Ready` after the first update; then, for each number n received, the `Turn` of n."""
@@ -85,13 +83,12 @@ def serve(
     first_call_seconds = _seconds(update)
     send(Ready(first_call_seconds, sum(value.nbytes for value in update.state())))
     memory_mb = devices.restart_peak_memory() if device == "cpu" else None
-    with contextlib.suppress(EOFError):  # the parent has enough
-        while True:
-            seconds = [_seconds(update) for _ in range(commands.recv())]
-            grown_mb = None
-            if memory_mb is not None:
-                grown_mb = (devices.peak_memory_mb("tensorflow", "cpu") or 0.0) - memory_mb
-            send(Turn(seconds, grown_mb))
+    while True:  # until the parent has enough
+        seconds = [_seconds(update) for _ in range(receive())]
+        grown_mb = None
+        if memory_mb is not None:
+            grown_mb = (devices.peak_memory_mb("tensorflow", "cpu") or 0.0) - memory_mb
+        send(Turn(seconds, grown_mb))
 
 
 def _seconds(update: peers.Update) -> float:

@@ -1,9 +1,8 @@
 import atexit
-import multiprocessing
+import contextlib
+import errno
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import psutil
@@ -12,7 +11,7 @@ import tensorflow as tf
 
 from benchmarks import worker
 from benchmarks.errors import InputError
-from tests.benchmarks.conftest import ROOT
+from benchmarks.worker import child
 
 
 def count(last, send):
@@ -76,7 +75,7 @@ def test_an_exception_arrives_and_its_traceback_is_logged(tmp_path):
     ],
 )
 def test_want_of_memory_has_its_own_status(error, status):
-    assert worker._failure(error).status == status
+    assert child.failure(error).status == status
 
 
 def test_death_arrives_after_the_last_words(tmp_path):
@@ -96,22 +95,28 @@ def test_what_killed_a_worker_is_named():
     assert worker._death(3) == worker.Failure("error", "ended with exit code 3")
 
 
+def test_a_worker_that_cannot_be_started_says_why():
+    full = OSError(errno.ENOMEM, "Cannot allocate memory")
+    assert worker._death(full).status == "oom"
+    assert worker._death(OSError(errno.EAGAIN, "Try again")) == worker.Failure(
+        "error", "did not start: BlockingIOError: [Errno 11] Try again"
+    )
+
+
 def test_a_worker_that_takes_too_long_is_ended():
-    messages = run(sleep, timeout=1)
-    assert messages[-1] == worker.Failure("timeout", "took longer than 1 seconds")
-    assert multiprocessing.active_children() == []
+    *pids, last = run(sleep, timeout=2)
+    assert last == worker.Failure("timeout", "took longer than 2 seconds")
+    assert not any(map(psutil.pid_exists, pids))
 
 
-PARENT = """
-import sys
-from benchmarks import worker
-for pid in worker.run("tests.benchmarks.test_worker:sleep", backend="tensorflow", device="cpu"):
-    print(pid, flush=True)
-"""
+def double(receive, send):
+    send("ready")
+    while True:
+        send(2 * receive())
 
 
-def test_a_worker_does_not_outlive_its_parent():
-    with subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=-1, text=True) as parent:
-        process = psutil.Process(int(parent.stdout.readline()))
-        parent.kill()
-    process.wait(timeout=10)
+def test_what_the_parent_says_arrives():
+    messages = worker.run(f"{__name__}:double", backend="tensorflow", device="cpu", listens=True)
+    with contextlib.closing(messages):
+        assert next(messages) == "ready"
+        assert [messages.send(number) for number in (1, 2)] == [2, 4]

@@ -1,0 +1,145 @@
+"""A function in a process of its own, and what it says while it runs.
+
+Each run has its own process, because `fit` in a loop leaks, because peak
+memory is a property of a process, and because a run that dies must not take
+the others with it. The parent never imports TensorFlow: it starts at once.
+On Linux, a server imports what the runs need, once, and forks a process for each.
+"""
+
+import contextlib
+import errno
+import os
+import pickle
+import signal
+import sys
+import time
+from collections.abc import Generator
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import one_line
+from benchmarks.worker import start
+from benchmarks.worker.messages import Failure, Returned, Setting, Started
+
+__all__ = ["Failure", "run"]
+
+GPU_MEMORY_AS_NEEDED = {
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
+
+
+def run(
+    function: str,
+    *arguments: Any,
+    backend: str,
+    device: str | None,
+    devices: int = 1,
+    log: Path | None = None,
+    timeout: float | None = None,
+    listens: bool = False,
+) -> Generator[Any, Any, None]:
+    """Call `function(*arguments, send)` in a new process and yield what it sends.
+
+    Args:
+        function: "module:function". It is imported in the new process, once
+            the backend is chosen there.
+        *arguments: passed on; they must be picklable, as must what is sent.
+        backend: the Keras backend of the process, "tensorflow" or "jax".
+        device: "cpu" hides the GPUs from the process.
+        devices: how many devices XLA is to make of the CPU, if there is no GPU.
+        log: file for what the process and the libraries in it print; None
+            leaves that on the terminal.
+        timeout: seconds after which the process is killed; None lets it run.
+        listens: whether the call is `function(*arguments, receive, send)`. `receive()` waits for
+            the next value that is sent to this generator.
+
+    Yields:
+        What the function sends; at the end a `Failure` if it raised, died or
+        took too long.
+    """
+    setting = Setting(
+        environment={**os.environ, **_variables(backend, device, devices)},
+        folder=Path.cwd(),
+        path=sys.path,
+        arguments=sys.argv,
+        log=log,
+        call=pickle.dumps((function, arguments, listens)),
+    )
+    process = start.process(backend)
+    try:
+        yield from _messages(process, setting, timeout)
+    finally:
+        process.kill()
+
+
+def _variables(backend: str, device: str | None, devices: int) -> dict[str, str]:
+    variables = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # Several processes may share a GPU: none takes all of its memory at once, unless asked to.
+    for name, value in GPU_MEMORY_AS_NEEDED.items():
+        variables[name] = os.environ.get(name, value)
+    if device == "cpu":
+        variables |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+    if devices > 1:
+        flag = f"--xla_force_host_platform_device_count={devices}"
+        variables["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+    return variables
+
+
+def _messages(
+    process: start.Process, setting: Setting, timeout: float | None
+) -> Generator[Any, Any, None]:
+    connection = process.connection
+    deadline = None if timeout is None else time.monotonic() + timeout
+    exit_code: int | OSError | None = None
+    has_returned = False
+    _send(process, setting)
+    waited_for = [connection, process.ended]
+    while waited_for:
+        left = None if deadline is None else max(deadline - time.monotonic(), 0)
+        ready = wait(waited_for, left)
+        if not ready:
+            yield Failure("timeout", f"took longer than {timeout:g} seconds")
+            return
+        if connection not in ready:
+            exit_code = process.exit_code()
+            if exit_code is not None:
+                break
+            waited_for.remove(process.ended)  # the server is gone, and the process goes on
+            continue
+        try:
+            message = connection.recv()
+        except (EOFError, OSError):
+            waited_for.remove(connection)
+            continue
+        if isinstance(message, Started):
+            process.pid = message.pid
+        elif isinstance(message, Returned):
+            has_returned = True
+        else:
+            answer = yield message
+            if isinstance(message, Failure):
+                return  # of a process that is past help: JAX's takes 20 seconds to abort
+            if answer is not None:
+                _send(process, answer)
+    if exit_code or not has_returned:
+        yield _death(exit_code)
+
+
+def _send(process: start.Process, value: Any) -> None:
+    with contextlib.suppress(OSError):  # why it died, its last message or its end says
+        process.connection.send(value)
+
+
+def _death(exit_code: int | OSError | None) -> Failure:
+    if exit_code is None:
+        return Failure("error", "ended together with the process that starts all others")
+    if isinstance(exit_code, OSError):
+        no_memory = exit_code.errno == errno.ENOMEM
+        return Failure("oom" if no_memory else "error", f"did not start: {one_line(exit_code)}")
+    if exit_code == -signal.SIGKILL:
+        return Failure("oom", "killed by SIGKILL, as Linux does when the memory is used up")
+    if exit_code < 0:
+        return Failure("error", f"killed by {signal.Signals(-exit_code).name}")
+    return Failure("error", f"ended with exit code {exit_code}")

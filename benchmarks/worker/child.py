@@ -1,0 +1,80 @@
+"""The worker: what its process does, from its first line to its last."""
+
+import importlib
+import logging
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+from benchmarks import tensorflow_module
+from benchmarks.errors import InputError, one_line
+from benchmarks.worker.messages import Failure, Returned, Setting, Started
+
+OUT_OF_MEMORY = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED", "MemoryError", "OutOfMemory")
+"""How TensorFlow, XLA and Python call it."""
+
+
+def enter(connection: Connection) -> None:
+    """Do what the parent says on `connection`, and send what comes of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which decides
+    connection.send(Started(os.getpid()))
+    setting: Setting = connection.recv()
+    heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, heard), daemon=True).start()
+    try:
+        _settle(setting)
+        tensorflow_module.choose()
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        function, arguments, listens = pickle.loads(setting.call)
+        module, _, name = function.partition(":")
+        ears = (heard.get,) if listens else ()
+        getattr(importlib.import_module(module), name)(*arguments, *ears, connection.send)
+    except InputError as error:
+        # A data set's library lets exceptions be pickled with their causes: the parent would have
+        # to import TensorFlow to read one.
+        error.__cause__ = error.__context__ = error.__traceback__ = None
+        connection.send(Failure("error", str(error), error))
+    except Exception as error:
+        traceback.print_exc()
+        connection.send(failure(error))
+    else:
+        connection.send(Returned())
+
+
+def failure(error: Exception) -> Failure:
+    """Return what the parent hears of an exception that is not the user's."""
+    out_of_memory = any(word in f"{type(error).__name__} {error}" for word in OUT_OF_MEMORY)
+    return Failure("oom" if out_of_memory else "error", one_line(error))
+
+
+def _settle(setting: Setting) -> None:
+    os.environ.clear()
+    os.environ.update(setting.environment)
+    os.chdir(setting.folder)
+    sys.path[:] = setting.path
+    sys.argv[:] = setting.arguments
+    # What a process that was forked has from its server, each of its kind would have alike.
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    if "jax" in sys.modules:  # it has read the variable when it was imported
+        platforms = os.environ.get("JAX_PLATFORMS")
+        sys.modules["jax"].config.update("jax_platforms", platforms)
+    if setting.log is not None:
+        with setting.log.open("ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+
+
+def _listen(connection: Connection, heard: "queue.SimpleQueue[Any]") -> None:
+    """Be the thread that hears the parent, and ends the process when the parent is gone."""
+    while True:
+        try:
+            heard.put(connection.recv())
+        except (EOFError, OSError):
+            os._exit(1)

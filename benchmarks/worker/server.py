@@ -1,0 +1,107 @@
+"""The server: a process that imports what the runs need, and forks a worker each time it is asked.
+
+It computes nothing. What a library makes on its first use (threads, devices, random numbers) each
+worker so has of its own, as if it had imported the library itself.
+"""
+
+import contextlib
+import importlib
+import os
+import signal
+import socket
+import sys
+import warnings
+from multiprocessing.connection import Connection, wait
+
+from benchmarks import tensorflow_module
+from benchmarks.worker import pages
+
+
+def serve(handle: int) -> Connection:
+    """Be the server until the parent is gone; return in each worker.
+
+    Args:
+        handle: file descriptor of a socket, on which the parent sends a byte for each worker, with
+            the descriptors of the worker's connection, of a connection for its exit code, and of
+            what are its standard output and standard error.
+
+    Returns:
+        The connection of the worker with the parent.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which decides
+    parent = socket.socket(fileno=handle)
+    _import()
+    resident = pages.resident()
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    workers: dict[int, Connection] = {}
+    while True:
+        ready = wait([parent, woken])
+        if woken in ready:
+            os.read(woken, 4096)
+            _tell_exit_codes(workers)
+        if parent not in ready:
+            continue
+        request, descriptors, *_ = socket.recv_fds(parent, 1, 4)
+        if not request:
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
+            os._exit(0)
+        connection, ended = (Connection(descriptor) for descriptor in descriptors[:2])
+        printed = descriptors[2:]
+        try:
+            pid = _fork()
+        except OSError as error:
+            _tell(ended, error)
+        else:
+            workers[pid] = ended
+        if 0 in workers:  # this is the new process
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            parent.close()
+            for other in workers.values():
+                other.close()
+            for descriptor in (woken, wake):
+                os.close(descriptor)
+            _print_to(*printed)
+            pages.touch(resident)
+            return connection
+        connection.close()
+        for descriptor in printed:
+            os.close(descriptor)
+
+
+def _import() -> None:
+    # What cannot be imported fails again in a worker, which says so.
+    with contextlib.suppress(Exception):
+        tensorflow_module.choose()
+        importlib.import_module("benchmarks.worker.needed")
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # The only threads are those of NumPy, SciPy and Arrow, which see to it themselves.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _print_to(output: int, errors: int) -> None:
+    for stream, descriptor in ((sys.stdout, output), (sys.stderr, errors)):
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)
+    sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # type: ignore[union-attr]
+
+
+def _tell_exit_codes(workers: dict[int, Connection]) -> None:
+    while workers:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        _tell(workers.pop(pid), os.waitstatus_to_exitcode(status))
+
+
+def _tell(ended: Connection, end: int | OSError) -> None:
+    with ended, contextlib.suppress(OSError):  # the parent may not wait for it any more
+        ended.send(end)

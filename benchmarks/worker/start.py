@@ -1,0 +1,174 @@
+"""How the parent starts a worker: a server forks it, or it is spawned where there is no server."""
+
+import atexit
+import contextlib
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+from benchmarks.worker import child
+
+CAN_FORK = sys.platform == "linux"
+"""macOS has `fork`, too, but not all of its libraries bear it."""
+
+READ_LATE = ("PYTEST_",)
+"""Beginnings of environment variables that no library reads when it is imported."""
+
+
+class Process(Protocol):
+    """A worker as its parent sees it."""
+
+    connection: Connection
+    """On which both send and receive; when the parent closes it, the worker ends itself."""
+    ended: Any
+    """`multiprocessing.connection.wait` returns it when `exit_code` need not wait."""
+    pid: int | None
+    """None before it is known."""
+
+    def exit_code(self) -> int | OSError | None:
+        """Wait for the end; return the code, -N after signal N.
+
+        None: it cannot be known. An error: the system could not start the process.
+        """
+
+    def kill(self) -> None:
+        """End the process at once, if it has not ended."""
+
+
+def process(backend: str) -> Process:
+    """Start a worker with a Keras backend, "tensorflow" or "jax"."""
+    global _has_said
+    if CAN_FORK:
+        return _forked(backend)
+    if not _has_said:
+        _has_said = True
+        print("This platform cannot fork: each run imports its libraries anew.", file=sys.stderr)
+    return _Spawned()
+
+
+_has_said = False
+
+
+class _Spawned:
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=child.enter, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()  # so that the end of the process is the end of the messages
+        self.ended = self._process.sentinel
+        self.pid = self._process.pid
+
+    def exit_code(self) -> int | None:
+        self._process.join()
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self.connection.close()
+
+
+class _Forked:
+    def __init__(self, connection: Connection, ended: Connection) -> None:
+        self.connection = connection
+        self.ended = ended
+        self.pid: int | None = None
+        self._code: int | OSError | None = None
+
+    def exit_code(self) -> int | OSError | None:
+        if self._code is None:
+            with contextlib.suppress(EOFError, OSError):  # the server is gone
+                self._code = self.ended.recv()
+        return self._code
+
+    def kill(self) -> None:
+        if self.pid is not None and self._code is None and not self.ended.poll():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self.exit_code()
+        self.connection.close()
+        self.ended.close()
+
+
+class _Server:
+    """The process that forks the workers of a backend."""
+
+    def __init__(self, backend: str) -> None:
+        self._surroundings = _surroundings()
+        self._parent = os.getpid()
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            program = (
+                f"import sys; sys.path[:] = {sys.path!r}; "
+                "from benchmarks.worker import server, child; "
+                f"child.enter(server.serve({theirs.fileno()}))"
+            )
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", program],
+                env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+
+    def is_fit(self) -> bool:
+        """Return whether it lives, is ours, and has imported what it would import now."""
+        return (
+            self._parent == os.getpid()
+            and self._process.poll() is None
+            and self._surroundings == _surroundings()
+        )
+
+    def fork(self) -> _Forked:
+        connection, theirs = multiprocessing.Pipe()
+        ended, ending = multiprocessing.Pipe(duplex=False)
+        with theirs, ending:
+            descriptors = [theirs.fileno(), ending.fileno(), 1, 2]
+            socket.send_fds(self._socket, [b"."], descriptors)
+        return _Forked(connection, ended)
+
+    def close(self) -> None:
+        """End it. Its workers do not need it."""
+        if self._parent == os.getpid():
+            self._process.kill()
+            self._process.wait()
+        self._socket.close()
+
+
+_servers: dict[str, _Server] = {}
+_lock = threading.Lock()
+
+
+def _forked(backend: str) -> _Forked:
+    with _lock:
+        server = _servers.get(backend)
+        if server is not None and not server.is_fit():
+            server.close()
+            server = None
+        if server is None:
+            server = _servers[backend] = _Server(backend)
+        try:
+            return server.fork()
+        except OSError:  # it has died since
+            server.close()
+            server = _servers[backend] = _Server(backend)
+            return server.fork()
+
+
+@atexit.register
+def _close_all() -> None:
+    while _servers:
+        _servers.popitem()[1].close()
+
+
+def _surroundings() -> tuple[dict[str, str], list[str]]:
+    """Return what imports depend on."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(READ_LATE)}, list(sys.path)
