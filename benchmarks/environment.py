@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ class Checked:
     """The environment columns."""
     notes: tuple[str, ...] = ()
     """What the user should know of the data and the models, in a sentence each."""
+    digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Of data sets and of the user's own code, by their names in a run; see `RunConfig`."""
 
 
 def environment(backend: str) -> dict[str, Any]:

@@ -5,9 +5,13 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.errors import InputError
+
+DIGESTS = ("data_digest", "model_digest", "optimizer_digest")
+"""The fields of a run that say what its names stood for when it was run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +114,13 @@ class RunConfig:
     """In which the learning rate rises from 0."""
     stop_at_target: bool = False
     """Whether training ends with the epoch that reaches the target."""
+    data_digest: str | None = None
+    """What tells the state of the data from another; see `data.fingerprint`. None, as for the two
+    below, where there is nothing to tell or that was not known yet."""
+    model_digest: str | None = None
+    """The same of the user's own code of the model; see `own_code`."""
+    optimizer_digest: str | None = None
+    """The same of the optimizer's."""
     target_accuracy: float | None = None
     """On the validation split, or on the test split if nothing is held out for it; how long it
     takes to get there is measured."""
@@ -128,6 +139,17 @@ class RunConfig:
         }
         text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def identified(self, digests: Mapping[str, str]) -> "RunConfig":
+        """Return it with the digests of its data, model and optimizer, each given by its name."""
+        found: dict[str, Any] = {column: digests.get(name) for column, name in self.named().items()}
+        return dataclasses.replace(self, **found)
+
+    def named(self) -> dict[str, str]:
+        """Return the column of each digest, and the name of that of which it is."""
+        optimizer = parse_optimizer(self.optimizer).name
+        names = self.dataset, self.model, optimizer
+        return dict(zip(DIGESTS, names, strict=True))
 
     def __str__(self) -> str:
         """Name it in a few words for a progress line."""

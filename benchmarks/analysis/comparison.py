@@ -90,7 +90,8 @@ def within_observations(
         for problem, its_series in sorted_series.items()
         if baseline not in its_series
     ]
-    return comparisons, [*unknown, *without, *series.warnings(sorted_series)]
+    unlike = observations.unlike(found)
+    return comparisons, [*unknown, *without, *unlike, *series.warnings(sorted_series)]
 
 
 def between(
@@ -132,7 +133,10 @@ def between(
     comparisons = _chosen(corrected(comparisons), [f"{name} in {after}" for name in names], metrics)
     if not comparisons:
         raise InputError(f"{before} and {after}: nothing to compare{_apart(both)}")
-    warnings = [*unknown, *_left_out(old, new), *series.warnings(old), *series.warnings(new)]
+    warnings = [
+        *(*unknown, *observations.recoded(both), *_left_out(old, new), *observations.unlike(both)),
+        *(*series.warnings(old), *series.warnings(new)),
+    ]
     if any(c.two_sessions and c.metric.is_timing for c in comparisons):
         warnings.append(
             "the timings are of two sessions, one after the other: a machine drifts by some "
@@ -153,7 +157,7 @@ def default_baseline(found: pd.DataFrame) -> str:
 
 
 def _base(subject: str) -> str:
-    return subject.split(" at ")[0].split("(")[0]
+    return subject.split(" of code ")[0].split(" at ")[0].split("(")[0]
 
 
 def _find(name: str, subjects: Sequence[str], where: str) -> str:

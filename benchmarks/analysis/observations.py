@@ -20,10 +20,13 @@ from benchmarks.store import csv_file, schema
 PROBLEM = tuple(
     column
     for column in dict.fromkeys((*schema.OPTIONS, "target_accuracy"))
-    if column not in ("optimizer", "learning_rate", "seed")
+    if column not in ("optimizer", "learning_rate", "seed", "optimizer_digest")
 )
-"""The columns of runs.csv in which two runs must agree to be compared. The learning rate belongs
-to the optimizer."""
+"""The columns of runs.csv in which two runs must agree to be compared. The learning rate and the
+code belong to the optimizer."""
+
+DIGEST_OF = {"data_digest": "dataset", "model_digest": "model"}
+"""Of the digests among them, the column with the name of that of which each is."""
 
 NEVER_BLANK = ("run_id", "status", "dataset", "model", "optimizer", "seed")
 """In a row of runs.csv."""
@@ -52,6 +55,9 @@ def read(folder: Path) -> pd.DataFrame:
             f"{folder}: holds no report: no runs.csv, updates.csv, steps.csv, grid.csv, "
             "overhead.csv or programs.csv"
         )
+    frames = [frame for frame in frames if len(frame)]
+    if not frames:
+        raise InputError(f"{folder}: its report holds no row yet")
     found = pd.concat(frames, ignore_index=True)
     if not (found["status"] == "ok").any():
         raise InputError(f"{folder}: holds no run with status ok")
@@ -61,7 +67,10 @@ def read(folder: Path) -> pd.DataFrame:
 def _read(folder: Path) -> Iterator[pd.DataFrame]:
     if (folder / "runs.csv").exists():
         runs = csv_file.read(folder / "runs.csv", schema.RUNS)
-        yield from_search(folder, runs) if trials.is_search(folder) else from_runs(runs)
+        epochs = csv_file.read_if_there(folder / "epochs.csv", schema.EPOCHS)
+        runs["steps"] = runs["run_id"].map(epochs.groupby("run_id")["steps"].sum())
+        if len(runs):
+            yield from_search(folder, runs) if trials.is_search(folder) else from_runs(runs)
     raw = folder / "updates_raw.csv"
     rounds = medians_of_rounds(csv_file.read(raw, schema.UPDATES_RAW)) if raw.exists() else None
     for name, its_schema, shapes, metric in (
@@ -93,21 +102,47 @@ def from_runs(runs: pd.DataFrame) -> pd.DataFrame:
     runs["problem"] = _problems(runs)
     several = runs.groupby("optimizer")["learning_rate"].transform("nunique") > 1
     rate = runs["learning_rate"].map(" at {:g}".format)
-    runs["subject"] = runs["optimizer"] + rate.where(several, "")
+    codes = runs.groupby("optimizer")["optimizer_digest"].transform("nunique")
+    code = " of code " + runs["optimizer_digest"].fillna("unknown")
+    runs["subject"] = runs["optimizer"] + rate.where(several, "") + code.where(codes > 1, "")
     runs["pair"] = runs["seed"]
     return _with_rounding(runs)
 
 
 def of_two(both: pd.DataFrame) -> pd.DataFrame:
-    """Let what is known of one of two folders count for the runs that failed in the other."""
+    """Let what is known of one of two folders count for the runs of the other that lack it."""
     if "jit_compile" not in both:
         return both
-    compilation = _compilation(both)
-    is_new = both["jit_compile"].isna() & compilation.notna()
-    both = both.assign(jit_compile=compilation)
-    if is_new.any():
-        both.loc[is_new, "problem"] = _problems(both[is_new])
+    both = both.assign(jit_compile=_compilation(both))
+    is_run = both["run_id"].notna()
+    both.loc[is_run, "problem"] = _problems(both[is_run])
     return both
+
+
+def unlike(found: pd.DataFrame) -> Iterator[str]:
+    """Say in what runs differ that are taken for runs of one kind, or may differ."""
+    if "run_id" not in found:
+        return
+    for digest, name in (*DIGEST_OF.items(), ("optimizer_digest", "optimizer")):
+        known = found[digest].notna().groupby(found[name])
+        for one in known.any().index[known.any() & ~known.all()]:
+            yield f"of some runs with {one} it is not known whether they agree in {digest}"
+    to_the_end = found[(found["status"] == "ok") & ~found["stop_at_target"].fillna(False)]
+    for column in ("params", "steps"):
+        for problem, values in to_the_end.groupby("problem", sort=False)[column]:
+            if values.nunique() > 1:
+                words = " and ".join(f"{value:,}" for value in sorted(values.dropna().unique()))
+                yield f"runs of one kind differ in {column}, {words} ({problem})"
+
+
+def recoded(both: pd.DataFrame) -> Iterator[str]:
+    """Say of which optimizers the code differs between two folders, by the column `folder`."""
+    if "run_id" not in both:
+        return
+    for subject, rows in both.groupby("subject", sort=False):
+        codes = rows.groupby("folder")["optimizer_digest"].first().dropna().unique()
+        if len(codes) > 1:
+            yield f"{subject}: its code was {codes[0]} and is {codes[1]} (optimizer_digest)"
 
 
 def _compilation(runs: pd.DataFrame) -> pd.Series:
@@ -171,7 +206,15 @@ def medians_of_rounds(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def _problems(runs: pd.DataFrame) -> pd.Series:
-    """Name the problem of each run; each combination of options once, for there are few."""
+    """Name the problem of each run; each combination of options once, for there are few.
+
+    A digest is a part of the name only where there are several: of one that is not known, as of an
+    older version, the only one that is known is taken.
+    """
+    runs = runs.copy()
+    for digest, name in DIGEST_OF.items():
+        of_each = runs.groupby(name, dropna=False)[digest]
+        runs[digest] = runs[digest].mask(of_each.transform("nunique") <= 1)
     codes = runs.groupby(list(PROBLEM), dropna=False, sort=False).ngroup()
     first = runs.loc[codes.drop_duplicates().index, list(PROBLEM)]
     names = dict(zip(codes[first.index], map(_words, first.to_dict("records")), strict=True))

@@ -176,6 +176,12 @@ SHARED = (
         "again; one that was interrupted goes on from its last backup, of an epoch's end.",
     ),
     click.option(
+        "--accept-changes",
+        is_flag=True,
+        help="With --resume: go on although the data, or the code of a model or an optimizer, are "
+        "others than before. The runs of before stay, as runs of another kind.",
+    ),
+    click.option(
         "--cluster",
         metavar="ADDRESS",
         help="Do the runs on the workers of the Dask scheduler there, one at a time on each; see "
@@ -197,7 +203,7 @@ SHARED = (
 
 WHERE = (
     *("device", "data_dir", "manual_dir", "timeout", "cluster", "parallel"),
-    *("coordinator", "process_id"),
+    *("coordinator", "process_id", "accept_changes"),
 )
 """Those of them that say where and how long runs are done. They change nothing of a run."""
 

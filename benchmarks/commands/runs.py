@@ -140,10 +140,21 @@ class Sweep:
     checked: "Checked"
     folder: Path
     console: "Console"
+    accept_changes: bool = False
 
-    def on_device(self, config: RunConfig) -> RunConfig:
-        """Return the configuration with the device that the check has found."""
-        return dataclasses.replace(config, device=self.checked.device)
+    def as_found(self, config: RunConfig) -> RunConfig:
+        """Return the configuration with the device and the digests that the check has found.
+
+        A run that has its result in the folder already, of a version without digests, has none.
+        """
+        config = dataclasses.replace(config, device=self.checked.device).identified({})
+        return config if config.run_id in self._done else config.identified(self.checked.digests)
+
+    @functools.cached_property
+    def _done(self) -> set[str]:
+        from benchmarks.sweeps import results
+
+        return results.done(self.folder)
 
     def train(self, configs: Sequence[RunConfig]) -> "pd.DataFrame":
         """Do the runs that have no result in the folder; return the rows of all."""
@@ -153,6 +164,8 @@ class Sweep:
         from benchmarks.sweeps.display import Display
 
         environment = self.checked.environment | {"peers": peer_versions()}
+        if not self.accept_changes:
+            results.check_unchanged(configs, self.folder)
         open_folder(self.folder, checks.command_line(), environment)
         to_do = results.unfinished(configs, self.folder)
         if len(to_do) < len(configs):
@@ -192,7 +205,7 @@ def sweep(
         for note in checked.notes:
             console.print(f"Note: {note}.", markup=False, highlight=False, soft_wrap=True)
         with results.hold(folder):
-            yield Sweep(place, checked, folder, console)
+            yield Sweep(place, checked, folder, console, request.accept_changes)
         place.close()
 
 

@@ -133,7 +133,7 @@ def train(
     console = printing.console()
     request = dataclasses.replace(request, devices=configs[0].devices)
     with common.sweep(request, configs, folder, console) as sweep:
-        runs = sweep.train([sweep.on_device(config) for config in configs])
+        runs = sweep.train([sweep.as_found(config) for config in configs])
     printing.table(console, *terminal.summary(runs), names=3)
     for name in ("runs.csv", "epochs.csv"):
         print(folder / name)

@@ -1,5 +1,6 @@
 """`tune`: the same number of trials for every optimizer."""
 
+import dataclasses
 import itertools
 import sys
 from pathlib import Path
@@ -113,8 +114,9 @@ def tune(
     console = printing.console()
     first = [trial.config for trial in planned if trial.number == 0]
     with common.sweep(request, first, folder, console) as sweep:
-        problems = [sweep.on_device(problem) for problem in problems]
-        planned = plan.plan(specs, learning_rates, trials, problems)
+        planned = [
+            dataclasses.replace(trial, config=sweep.as_found(trial.config)) for trial in planned
+        ]
 
         def train(all_planned: list[plan.Trial]) -> "tuple[pd.DataFrame, pd.DataFrame]":
             """Do what is not done yet; return the rows of runs.csv and of trials.csv."""

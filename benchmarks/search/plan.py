@@ -133,6 +133,13 @@ def winners(folder: Path) -> list[RunConfig]:
     if found.empty:
         raise InputError("no trial came to its end", from_tune=folder)
     runs = csv_file.read(folder / "runs.csv", schema.RUNS).set_index("run_id")
+    missing = found[~found["run_id"].isin(runs.index)]
+    if len(missing):
+        raise InputError(
+            f"runs.csv lacks the run {missing['run_id'].iloc[0]}, which won; `tune --resume` does "
+            "it again",
+            from_tune=folder,
+        )
     return [_config(runs.loc[run_id]) for run_id in found["run_id"]]
 
 

@@ -1,6 +1,7 @@
 """A CSV file of one schema: rows appended whole, read back with types."""
 
 import contextlib
+import csv
 import errno
 import io
 import os
@@ -84,13 +85,14 @@ def write(path: Path, schema: Schema, rows: Iterable[Row]) -> None:
 def read(path: Path, schema: Schema) -> pd.DataFrame:
     """Read a CSV file that `append` wrote, without the torn last line that a crash may have left.
 
+    A row that was cut in its middle, so that it has too few fields, does not count either.
     A column that an older version did not write has the value of `schema.LATER`, or is blank.
 
     Raises:
         InputError: the file is not there, or is not one of this schema.
     """
     try:
-        content = _whole_lines(path.read_bytes())
+        content = _whole_rows(_whole_lines(path.read_bytes()))
         if not content:  # as a crash in the first line leaves it
             return pd.DataFrame(columns=list(schema)).astype(dict(schema))
         # Only a blank is a missing value: a model may be called None.
@@ -170,6 +172,23 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _whole_lines(content: bytes) -> bytes:
     return content[: content.rfind(b"\n") + 1]
+
+
+def _whole_rows(content: bytes) -> bytes:
+    """Return the header and the rows that have as many fields; each is one line."""
+    lines = content.splitlines(keepends=True)
+    fields = _fields(lines[0]) if lines else 0
+    return b"".join(line for line in lines if _fields(line) == fields)
+
+
+def _fields(line: bytes) -> int:
+    """Return how many fields a line has; -1 if it ends within quotes."""
+    if b'"' not in line:
+        return line.count(b",") + 1
+    try:
+        return len(next(csv.reader([line.decode(errors="replace")], strict=True)))
+    except csv.Error:
+        return -1
 
 
 @contextlib.contextmanager

@@ -20,6 +20,8 @@ class SweepRequest:
     """The original files of data sets that are not prepared yet."""
     timeout: float | None = None
     """Seconds that a run may take."""
+    accept_changes: bool = False
+    """Whether a sweep that is resumed goes on with other data or code than it began with."""
     save_weights: bool = False
     """Whether the best weights of each run are kept."""
     group: ProcessGroup | None = None

@@ -8,7 +8,7 @@ import filelock
 import pandas as pd
 
 from benchmarks.errors import InputError
-from benchmarks.run import RunConfig
+from benchmarks.run import RunConfig, parse_optimizer
 from benchmarks.store import csv_file, schema
 
 LOCK = "sweep.lock"
@@ -21,9 +21,41 @@ def read_runs(folder: Path) -> pd.DataFrame:
 
 def unfinished(configs: Iterable[RunConfig], folder: Path) -> list[RunConfig]:
     """Return those without a result in `folder`: not run yet, interrupted, or failed."""
+    have = done(folder)
+    return [config for config in configs if config.run_id not in have]
+
+
+def done(folder: Path) -> set[str]:
+    """Return the `run_id` of each run that has a result in `folder`."""
     runs = read_runs(folder)
-    done = set(runs["run_id"][runs["status"].isin(schema.RESULTS)])
-    return [config for config in configs if config.run_id not in done]
+    return set(runs["run_id"][runs["status"].isin(schema.RESULTS)])
+
+
+def check_unchanged(configs: Iterable[RunConfig], folder: Path) -> None:
+    """Refuse to go on in `folder` if a name now stands for something else than in its runs.
+
+    Raises:
+        InputError: data, or code of a model or an optimizer, have changed.
+    """
+    runs = read_runs(folder)
+    names = {
+        "data_digest": runs["dataset"],
+        "model_digest": runs["model"],
+        "optimizer_digest": runs["optimizer"].map(lambda text: parse_optimizer(text).name),
+    }
+    now = {
+        (column, name, getattr(c, column)) for c in configs for column, name in c.named().items()
+    }
+    for column, name, digest in sorted((c, n, d) for c, n, d in now if d is not None):
+        before = runs[column][names[column] == name].dropna().unique()
+        if len(before) and digest not in before:
+            raise InputError(
+                f"{name} has changed since its runs were made: {column} was "
+                f"{' and '.join(map(repr, before))} and is {digest!r}; name another folder, or "
+                "keep both in this one",
+                output=folder,
+                see=["accept_changes"],
+            )
 
 
 @contextlib.contextmanager

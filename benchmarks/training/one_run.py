@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from benchmarks import device as devices
-from benchmarks import environment, models, optimizers, own_models
+from benchmarks import environment, models, optimizers, own_code, own_models
 from benchmarks.data import batches, preparation
+from benchmarks.data.fingerprint import fingerprint
 from benchmarks.errors import InputError, one_line
 from benchmarks.run import RunConfig, parse_optimizer
 from benchmarks.store.csv_file import Row
@@ -65,10 +66,15 @@ def check(
         except Exception as error:
             raise InputError(one_line(error), optimizer=config.optimizer) from error
     notes: list[str] = []
+    digests: dict[str, str] = {}
+    for config in configs:
+        digests |= _code_digests(config)
     for config in {(c.dataset, c.model): c for c in configs}.values():
         preparation.prepare(config.dataset, data_dir, manual_dir, backend)
         images = _images(config, data_dir)
         notes += [f"{config.dataset}: {note}" for note in images.plan.notes]
+        if config.dataset not in digests:
+            digests[config.dataset] = fingerprint(images.plan.source)
         if config.weights or ":" in config.model:
             model = _model(config, images)
             if own_models.gives_probabilities(config.model, model):
@@ -76,7 +82,8 @@ def check(
                     f"{config.model}: its outputs sum to 1, so they are taken as probabilities and "
                     "not as logits"
                 )
-    send(environment.Checked(device, environment.environment(backend), tuple(dict.fromkeys(notes))))
+    found = environment.environment(backend)
+    send(environment.Checked(device, found, tuple(dict.fromkeys(notes)), digests))
 
 
 def run(
@@ -107,12 +114,32 @@ def run(
     keras.config.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(config.seed)  # which the order of the images depends on, too
     images = _images(config, data_dir)
+    _check_identity(config, images)
     try:
         _train(config, images, scope, best_weights, backup, send)
     except Exception:
         if (failure := images.failure()) is not None:
             raise failure from None
         raise
+
+
+def _code_digests(config: RunConfig) -> dict[str, str]:
+    """Return the digest of each part of a run that is code of the user's own, by its name."""
+    names = (config.model, parse_optimizer(config.optimizer).name)
+    found = {name: own_code.digest(name) for name in names}
+    return {name: digest for name, digest in found.items() if digest is not None}
+
+
+def _check_identity(config: RunConfig, images: batches.Data) -> None:
+    """Raise an `InputError` if the names stand for something else than when the sweep began."""
+    digests = {config.dataset: fingerprint(images.plan.source), **_code_digests(config)}
+    for column, name in config.named().items():
+        before, now = getattr(config, column), digests.get(name)
+        if before is not None and now != before:
+            raise InputError(
+                f"{name} has changed since the sweep began: {column} was {before} and is {now}; "
+                "begin anew, with another --output"
+            )
 
 
 def _train(

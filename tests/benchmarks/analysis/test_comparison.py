@@ -10,7 +10,7 @@ from rich.console import Console
 from benchmarks import printing
 from benchmarks.analysis import comparison, gate, statistics, verdict
 from benchmarks.analysis.metrics import METRICS
-from benchmarks.analysis.observations import PROBLEM
+from benchmarks.analysis.observations import DIGEST_OF, PROBLEM
 from benchmarks.analysis.verdict import Comparison
 from benchmarks.commands import compare
 from benchmarks.errors import InputError
@@ -178,7 +178,7 @@ ANOTHER = {"string": "another", "Int64": 77, "Float64": 0.5, "boolean": True}
 """A value of each type of column that is no default."""
 
 
-@pytest.mark.parametrize("option", PROBLEM)
+@pytest.mark.parametrize("option", [c for c in PROBLEM if c not in DIGEST_OF])
 def test_runs_with_other_options_are_never_compared(tmp_path, option):
     """Float32 against bfloat16 was "faster, n = 3"."""
     changed = {option: ANOTHER[schema.RUNS[option]]}
@@ -192,8 +192,48 @@ def test_runs_with_other_options_are_never_compared(tmp_path, option):
 
 
 def test_every_option_of_a_run_is_one_in_which_they_must_agree():
-    its_own = {"seed", "optimizer", "learning_rate"}
+    its_own = {"seed", "optimizer", "learning_rate", "optimizer_digest"}
     assert set(schema.OPTIONS) - its_own == set(PROBLEM) - {"target_accuracy"}
+
+
+@pytest.mark.parametrize("digest", DIGEST_OF)
+def test_runs_on_other_data_or_of_another_model_are_not_paired(tmp_path, digest):
+    """The seeds of two models of one name were averaged."""
+    before = write(tmp_path / "before", "adam", [500, 505, 510], **{digest: "one"})
+    after = write(tmp_path / "after", "adam", [500, 505, 510], **{digest: "two"})
+    with pytest.raises(InputError, match=rf"nothing to compare.*differ in .*{digest} \(one, two"):
+        between(before, after)
+    write(before, "sgd", [500, 505, 510], **{digest: "one"})
+    write(before, "adam", [900, 905, 910], run_id=["x", "y", "z"], **{digest: "two"})
+    (found,) = {c.problem for c in comparison.within(before)[0]}
+    assert found.endswith(f"{digest} one")
+    # Of an older version it is not known, and said.
+    old = write(tmp_path / "old", "adam", [500, 505, 510])
+    found, warnings = between(old, after)
+    assert found["images_per_second"].effect.n == 3
+    assert any(f"not known whether they agree in {digest}" in warning for warning in warnings)
+
+
+def test_an_optimizer_whose_code_has_changed_is_compared_and_said(tmp_path):
+    before = write(tmp_path / "before", "a:Opt", [500, 505, 510], optimizer_digest="one")
+    after = write(tmp_path / "after", "a:Opt", [500, 505, 510], optimizer_digest="two")
+    assert "a:Opt: its code was one and is two (optimizer_digest)" in between(before, after)[1]
+    write(before, "a:Opt", [500, 505, 510], run_id=["x", "y", "z"], optimizer_digest="two")
+    found = within(before, "a:Opt of code one")[0]
+    assert found["images_per_second"].subject == "a:Opt of code two"
+
+
+@pytest.mark.parametrize(("column", "file"), [("params", "runs"), ("steps", "epochs")])
+def test_runs_of_one_kind_that_are_unlike_are_said(tmp_path, column, file):
+    write(tmp_path, "adam", [500, 505, 510], params=1210)
+    write(tmp_path, "sgd", [500, 505, 510], params=4810 if file == "runs" else 1210)
+    if file == "epochs":
+        run_ids = csv_file.read(tmp_path / "runs.csv", schema.RUNS)["run_id"]
+        rows = [{"run_id": one, "epoch": 1, "steps": 44 + (n > 2)} for n, one in enumerate(run_ids)]
+        csv_file.append(tmp_path / "epochs.csv", schema.EPOCHS, rows)
+    (warning,) = within(tmp_path)[1]
+    values = {"params": "1,210 and 4,810", "steps": "44 and 45"}[column]
+    assert warning.startswith(f"runs of one kind differ in {column}, {values} (digits")
 
 
 def test_one_folder_must_be_of_one_commit(tmp_path):

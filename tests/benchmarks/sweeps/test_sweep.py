@@ -1,5 +1,6 @@
 """A sweep that is killed, resumed, and begun twice at once."""
 
+import dataclasses
 import random
 import signal
 import subprocess
@@ -10,6 +11,9 @@ import pandas as pd
 import pytest
 
 from benchmarks import worker
+from benchmarks.commands import runs
+from benchmarks.environment import Checked
+from benchmarks.errors import InputError
 from benchmarks.store import csv_file, schema
 from benchmarks.store.folder import open_folder
 from benchmarks.sweeps import plan, results, sweep
@@ -181,6 +185,38 @@ def test_a_failed_run_is_run_again_and_its_rows_are_replaced(tmp_path, monkeypat
     run(configs, tmp_path)
     assert_every_row_is_there_once(tmp_path, [config.run_id for config in configs])
     assert results.unfinished(configurations(3), tmp_path) == configurations(3)[2:]
+
+
+@pytest.mark.parametrize(
+    ("column", "name"),
+    [("data_digest", "digits"), ("model_digest", "a:make"), ("optimizer_digest", "a:Opt")],
+)
+def test_a_sweep_does_not_go_on_with_what_has_changed(tmp_path, monkeypatch, column, name):
+    """A module was edited, and the seeds of two models were averaged."""
+    monkeypatch.setattr(worker, "run", instant_run)
+    own = {"model": "a:make", "optimizer": "a:Opt(x=1)"}
+    plain = [dataclasses.replace(config, **own) for config in configurations(2)]
+    before, after = ([c.identified({name: digest}) for c in plain] for digest in ("one", "two"))
+    assert len({config.run_id for config in (*plain, *before, *after)}) == 6
+    run(before, tmp_path)
+    results.check_unchanged(before, tmp_path)
+    results.check_unchanged(plain, tmp_path)
+    with pytest.raises(InputError, match=f"{name} has changed.*{column} was 'one' and is 'two'"):
+        results.check_unchanged(after, tmp_path)
+    run(after, tmp_path)
+    results.check_unchanged(after, tmp_path)
+    results.check_unchanged(before, tmp_path)
+
+
+def test_runs_of_a_version_without_digests_are_not_done_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "run", instant_run)
+    old = configurations(1)
+    run(old, tmp_path)
+    checked = Checked("cpu", {}, digests={"digits": "three"})
+    one = runs.Sweep(HERE, checked, tmp_path, None)
+    found = [one.as_found(config) for config in configurations(2)]
+    assert [config.data_digest for config in found] == [None, "three"]
+    assert results.unfinished(found, tmp_path) == found[1:]
 
 
 def test_ctrl_c_leaves_a_folder_that_can_be_read_and_resumed(data_dir, tmp_path):

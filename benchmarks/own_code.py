@@ -1,0 +1,101 @@
+"""What the user's own code was: a digest of the file of a module and of what it imports.
+
+Imports are read from the text and not run, so that those within functions count, too.
+"""
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import re
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+DIGITS = 12
+"""Hexadecimal digits of a digest."""
+
+INSTALLED = tuple(
+    Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")
+)
+"""Where packages lie that have a version."""
+
+IMPORT_PATH = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)")
+
+
+def digest(path: str) -> str | None:
+    """Return what tells one state of the code at `package.module:name` from another.
+
+    For a package that is installed, its name and version. Else hexadecimal digits: of the file of
+    the module, and of all files that it imports, and these in turn, from the same folder or below.
+
+    Returns:
+        None if `path` is no import path, or its module is not found, or is a part of Keras, whose
+        version has a column of its own.
+    """
+    match = IMPORT_PATH.fullmatch(path)
+    if match is None:
+        return None
+    package = match["module"].partition(".")[0]
+    if package in ("keras", "keras_adam"):
+        return None
+    try:
+        # Of a module in a package, this would import the package.
+        origin = getattr(importlib.util.find_spec(package), "origin", None)
+        if origin and any(Path(origin).resolve().is_relative_to(one) for one in INSTALLED):
+            return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        pass  # a module that was put there by hand
+    except (ImportError, ValueError):
+        return None
+    try:
+        origin = getattr(importlib.util.find_spec(match["module"]), "origin", None)
+    except (ImportError, ValueError):
+        return None
+    return _digest(Path(origin), match["module"]) if origin and Path(origin).is_file() else None
+
+
+def _digest(file: Path, module: str) -> str:
+    is_package = file.name == "__init__.py"
+    root = file.parents[module.count(".") + is_package]
+    found: dict[Path, str] = {}
+    to_read = [(file, module if is_package else module.rpartition(".")[0])]
+    while to_read:
+        path, package = to_read.pop()
+        if path in found:
+            continue
+        content = path.read_bytes()
+        found[path] = hashlib.sha256(content).hexdigest()
+        try:
+            names = list(_imported(ast.parse(content), package))
+        except (SyntaxError, ValueError):
+            continue  # whoever imports it will say so
+        for name in names:
+            to_read += _files(root, name)
+    lines = sorted(f"{path.relative_to(root).as_posix()} {one}" for path, one in found.items())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:DIGITS]
+
+
+def _imported(tree: ast.AST, package: str) -> Iterator[str]:
+    """Yield the names of modules that may be imported, those of their parts included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".") if package else []
+            base = parts[: len(parts) - node.level + 1] if node.level else []
+            name = ".".join([*base, *([node.module] if node.module else [])])
+            yield name
+            yield from (f"{name}.{alias.name}".strip(".") for alias in node.names)
+
+
+def _files(root: Path, module: str) -> Iterator[tuple[Path, str]]:
+    """Yield the files below `root` that importing a module runs, each with its package."""
+    parts = module.split(".") if module else []
+    for n in range(1, len(parts) + 1):
+        place = root.joinpath(*parts[:n])
+        name = ".".join(parts[:n])
+        if (place / "__init__.py").is_file():
+            yield place / "__init__.py", name
+        elif place.with_suffix(".py").is_file():
+            yield place.with_suffix(".py"), ".".join(parts[: n - 1])
