@@ -7,6 +7,7 @@ from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
 from keras_adam import validate
+from keras_adam.backends.interface import observes_operations
 from keras_adam.math.adam import Numbers
 from keras_adam.math.options import Clip, Options
 
@@ -22,7 +23,7 @@ def read_options(optimizer: Any) -> Options:
         overwrites_with_average=optimizer.use_ema and _is_on(optimizer.ema_overwrite_frequency),
         lazy=optimizer.lazy,
         skip_nonfinite=optimizer.skip_nonfinite,
-        jit_compile=optimizer.jit_compile,
+        jit_compile=optimizer.jit_compile and not observes_operations(),
         state_dtype=optimizer.state_dtype,
         rounds_weights_at_random=optimizer.master_weights == "stochastic",
     )

@@ -119,6 +119,18 @@ def without_autograph(function: Function) -> Function:
     return cast(Function, tf.autograph.experimental.do_not_convert(function))
 
 
+def observes_operations() -> bool:
+    """Say whether TensorFlow looks at what each operation returns, which XLA does not let it.
+
+    So it is after `tf.debugging.enable_check_numerics()`.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    from tensorflow.python.framework import op_callbacks  # there is no public way to ask
+
+    return bool(op_callbacks.should_invoke_op_callbacks())
+
+
 def updater_class() -> type[Updater]:
     """Return the `Updater` of the backend that Keras runs on.
 

@@ -26,7 +26,8 @@ def local_replicas(variable: Any) -> Sequence[int]:
     In the context of a replica its own, else all.
 
     Raises:
-        ValueError: the strategy in force has several replicas, and did not make the variable.
+        ValueError: the strategy in force has several replicas, and did not make the variable, or
+            made one for all of them.
 
     """
     strategy = tf.distribute.get_strategy()
@@ -35,6 +36,11 @@ def local_replicas(variable: Any) -> Sequence[int]:
         is_distributed = isinstance(value, tf.distribute.DistributedValues)
         return range(len(value.values)) if is_distributed else (0,)
     if not isinstance(value, tf.distribute.DistributedValues):
+        if strategy.extended.variable_created_in_scope(value):
+            raise ValueError(
+                f"keras_adam does not run under {type(strategy).__name__}, whose replicas share "
+                "their variables. Use tf.distribute.MirroredStrategy."
+            )
         raise ValueError(
             f"Variable {getattr(variable, 'path', value.name)!r} was not made under the "
             f"{type(strategy).__name__} of {strategy.num_replicas_in_sync} replicas that is in "
