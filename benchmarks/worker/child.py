@@ -23,8 +23,18 @@ OUT_OF_MEMORY = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED", "MemoryError", 
 def enter(connection: Connection) -> None:
     """Do what the parent says on `connection`, and send what comes of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which decides
-    connection.send(Started(os.getpid()))
-    setting: Setting = connection.recv()
+
+    def send(message: Any) -> None:
+        try:
+            connection.send(message)
+        except ConnectionError:
+            os._exit(1)  # the parent is gone, as `_listen` hears, too
+
+    send(Started(os.getpid()))
+    try:
+        setting: Setting = connection.recv()
+    except (EOFError, OSError):
+        os._exit(1)
     heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, heard), daemon=True).start()
     try:
@@ -34,17 +44,17 @@ def enter(connection: Connection) -> None:
         function, arguments, listens = pickle.loads(setting.call)
         module, _, name = function.partition(":")
         ears = (heard.get,) if listens else ()
-        getattr(importlib.import_module(module), name)(*arguments, *ears, connection.send)
+        getattr(importlib.import_module(module), name)(*arguments, *ears, send)
     except InputError as error:
         # A data set's library lets exceptions be pickled with their causes: the parent would have
         # to import TensorFlow to read one.
         error.__cause__ = error.__context__ = error.__traceback__ = None
-        connection.send(Failure("error", str(error), error))
+        send(Failure("error", str(error), error))
     except Exception as error:
         traceback.print_exc()
-        connection.send(failure(error))
+        send(failure(error))
     else:
-        connection.send(Returned())
+        send(Returned())
 
 
 def failure(error: Exception) -> Failure:

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,14 @@ def test_a_run_does_not_need_the_server_once_it_is_at_work(tmp_path):
     assert list(messages) == ["done"]
     assert result(variable, "A")[0] is None
     assert start._servers["tensorflow"] is not server
+
+
+def test_a_run_that_is_ended_before_it_began_says_nothing(capfd):
+    start.process("tensorflow").kill()
+    assert result(variable, "A")[0] is None  # the server forks one after the other
+    while psutil.Process(start._servers["tensorflow"]._process.pid).children():
+        time.sleep(0.01)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_run_that_dies_with_the_server_is_known_to_have_died(tmp_path):
