@@ -24,7 +24,7 @@ def data() -> None:
     "datasets",
     multiple=True,
     required=True,
-    help="TFDS name: name, name/config or name:version. Repeatable.",
+    help="TFDS name: name, name/config or name:version; or package.module:Builder. Repeatable.",
 )
 @BACKEND
 @MANUAL_DIR
@@ -53,7 +53,7 @@ def prepare(
         if isinstance(message, worker.Failure):
             raise message.as_input_error()
         name, path = message
-        print(f"{name}: {path}")
+        print(f"{name}: {path or 'made by its function, in memory'}")
 
 
 @data.command(name="list")

@@ -61,15 +61,17 @@ SHARED = (
         default=["digits"],
         help="TFDS image classification data set (digits needs no network), or image_folder:PATH, "
         "a folder of images, train/CLASS/* and test/CLASS/*, or CLASS/*; those in grey or with "
-        "transparency become three colours. Repeatable.",
+        "transparency become three colours; or package.module:function, which returns arrays, "
+        "tf.data or a TFDS builder; see docs/own-data.md. Repeatable.",
     ),
     click.option(
         "--model",
         "models",
         multiple=True,
         default=["2c2d"],
-        help=f"One of {', '.join(MODELS)}, or package.module:function, which takes the shape of an "
-        "image and the number of classes and returns a Keras model with logits. Repeatable.",
+        help=f"One of {', '.join(MODELS)}, keras.applications:NAME, or package.module:function, "
+        "which takes the shape of an image and the number of classes and returns a Keras model. "
+        "Repeatable.",
     ),
     click.option("--epochs", type=click.IntRange(min=1), default=10, help="Passes over the data."),
     click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Images a step."),

@@ -58,6 +58,15 @@ class Plan:
         return tuple(said)
 
     @property
+    def counts(self) -> dict[str, int]:
+        """Of images and classes, as columns of a report; no images to choose by are blank."""
+        parts = self.parts
+        counts = {"train_images": parts.train.count, "test_images": parts.test.count}
+        if parts.validation is not None:
+            counts["validation_images"] = parts.validation.count
+        return counts | {"classes": self.source.classes}
+
+    @property
     def images(self) -> int:
         """That are trained on."""
         return self.parts.train.count
@@ -151,7 +160,7 @@ def load(
     Nothing is read yet: a damaged file shows when it is.
 
     Args:
-        name: as for `prepare`, or `image_folder:PATH`.
+        name: as for `sources.find`.
         batch_size: images in a batch.
         seed: determines the order and the augmentation of the training images, on every machine.
             Each backend makes another order of it.

@@ -5,7 +5,11 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from benchmarks.data import digits  # noqa: F401  registers the embedded data set with TFDS
+from benchmarks.data import (
+    digits,  # noqa: F401  registers the embedded data set with TFDS
+    on_disk,
+    own_data,
+)
 from benchmarks.errors import InputError, one_line
 from benchmarks.names import nearest
 
@@ -17,24 +21,46 @@ VALIDATION = ("validation", "val")
 of the split to choose by."""
 
 
+def is_builder(found: Any) -> bool:
+    """Say whether something is a builder, or a class of them."""
+    kind = found if isinstance(found, type) else type(found)
+    return issubclass(kind, tfds.core.DatasetBuilder)
+
+
 def find(name: str, data_dir: Path | None) -> Any:
     """Return the `tfds.core.DatasetBuilder` of a data set.
 
     Args:
-        name: name of a TFDS data set, `name`, `name/config` or `name:version`.
+        name: name of a TFDS data set, `name`, `name/config` or `name:version`, or of one that is
+            prepared in `data_dir`; or import path of a builder.
         data_dir: where prepared data sets lie; None is TFDS's default.
 
     Raises:
         InputError: there is no such data set.
     """
-    known = set(tfds.list_builders(with_community_datasets=False))
-    base = name.split("/")[0].split(":")[0]
-    if base not in known:
-        raise InputError(f"not a TFDS data set; {nearest(base, known)}", dataset=name)
     try:
-        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+        if own_data.is_path(name):
+            found = own_data.call(name)
+            if not is_builder(found):
+                raise InputError("not a builder of TFDS", dataset=name)
+            return found(data_dir=data_dir) if isinstance(found, type) else found
+        known = set(tfds.list_builders(with_community_datasets=False))
+        base = name.split("/")[0].split(":")[0]
+        if base in known:
+            return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+        prepared = on_disk.find(data_dir)
+        if any(one.is_named(name) for one in prepared):
+            *_, newest = on_disk.choose(prepared, [name])
+            return tfds.builder_from_directory(newest.folder)
+    except InputError:
+        raise
     except Exception as error:  # a wrong configuration or version, a damaged folder
         raise InputError(one_line(error), dataset=name) from error
+    raise InputError(
+        f"not a TFDS data set; {nearest(base, known)}; nor is it prepared in "
+        f"{on_disk.root(data_dir)}",
+        dataset=name,
+    )
 
 
 def splits(info: Any) -> tuple[str, str | None, str | None]:

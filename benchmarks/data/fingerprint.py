@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks import own_code
 from benchmarks.data.image_folder import ImageFolder
+from benchmarks.data.own_data import OwnData
 from benchmarks.data.sources import Source
 from benchmarks.data.tfds_set import Tfds
 
@@ -16,7 +19,8 @@ def fingerprint(source: Source) -> str:
     """Return how many images and classes a data set has, and a digest of what it consists of.
 
     Of a TFDS data set: its version, the number of images in each split, and the checksums of its
-    original files; of a folder: names and sizes of the files; and the code of the user's own.
+    original files; of a folder: names and sizes of the files; of the user's own code: it, and the
+    arrays that it made.
     It is the same on every machine and backend.
     """
     content: dict[str, Any] = {"code": own_code.digest(source.name)}
@@ -25,6 +29,8 @@ def fingerprint(source: Source) -> str:
             content["files"] = _files(
                 folder.path, [path for files in folder.splits.values() for path, _ in files]
             )
+        case OwnData(splits=splits):
+            content["arrays"] = {split: _arrays(arrays) for split, arrays in splits.items()}
         case Tfds(builder):
             content["tfds"] = _tfds(builder)
     text = json.dumps(content, sort_keys=True)
@@ -35,6 +41,13 @@ def fingerprint(source: Source) -> str:
 
 def _files(root: Path, files: Iterable[Path]) -> list[tuple[str, int]]:
     return sorted((path.relative_to(root).as_posix(), path.stat().st_size) for path in files)
+
+
+def _arrays(arrays: Iterable[np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _tfds(builder: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import concurrent.futures
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +17,23 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 KEPT_AT_ONCE = 256
 """So many images a thread decodes before it takes others, when all are brought into memory."""
+
+
+class Reader(Protocol):
+    """Images of a split by their numbers, and their labels."""
+
+    failure: InputError | None
+    """The last one: what TensorFlow says of it does not name the file."""
+
+    def __getitem__(self, numbers: np.ndarray) -> Batch:
+        """Return images of shape (len(numbers), height, width, channels), and their labels.
+
+        Raises:
+            InputError: an image is damaged.
+        """
+
+    def keep(self) -> None:
+        """Decode all of them into memory."""
 
 
 def normalise(batch: np.ndarray) -> np.ndarray:

@@ -48,6 +48,11 @@ class Prepared:
                 records[shard.split] = records.get(shard.split, 0) + shard.records
         return records
 
+    def is_named(self, name: str) -> bool:
+        """Say whether `name` means it: with the version or without, with a config or without."""
+        base = self.name.partition(":")[0]
+        return name in (self.name, base, base.split("/")[0])
+
     @property
     def size_mb(self) -> float:
         """What the shards take up on the disk, in 10^6 bytes."""
@@ -91,13 +96,18 @@ def choose(found: Sequence[Prepared], names: Sequence[str]) -> list[Prepared]:
         InputError: a name is not prepared.
     """
     for name in names:
-        if not any(_is(prepared, name) for prepared in found):
+        if not any(prepared.is_named(name) for prepared in found):
             raise InputError(
                 "not prepared; "
                 f"prepared are: {', '.join(prepared.name for prepared in found) or 'none'}",
                 dataset=name,
             )
-    return [p for p in found if not names or any(_is(p, name) for name in names)]
+    return [p for p in found if not names or any(p.is_named(name) for name in names)]
+
+
+def damage(folder: Path, data_dir: Path | None) -> list[str]:
+    """Read every record of the data set in a folder; return a line for each damaged file."""
+    return [line for one in find(data_dir) if one.folder == folder for line in _damage(one)]
 
 
 def leftovers(data_dir: Path | None) -> list[Path]:
@@ -138,12 +148,6 @@ def _read(folder: Path, data_dir: Path) -> Prepared:
         raise InputError(f"{folder / 'dataset_info.json'}: {one_line(error)}") from error
     name = "/".join(folder.parent.relative_to(data_dir).parts)
     return Prepared(f"{name}:{folder.name}", folder, tuple(shards))
-
-
-def _is(prepared: Prepared, name: str) -> bool:
-    full = prepared.name
-    base = full.partition(":")[0]
-    return name in (full, base, base.split("/")[0])
 
 
 def _damage(prepared: Prepared) -> Iterator[str]:

@@ -9,20 +9,22 @@ import filelock
 import tensorflow_datasets as tfds
 
 from benchmarks import tensorflow_module
-from benchmarks.data import builders, image_folder, originals, random_access
+from benchmarks.data import builders, image_folder, originals, own_data, random_access
 from benchmarks.errors import InputError, one_line
 
 
 def prepare(
     name: str, data_dir: Path | None, manual_dir: Path | None, backend: str = "tensorflow"
-) -> Path:
+) -> Path | None:
     """Download or convert the data set `name`, unless that is done, and return its folder.
+
+    Arrays of the user's own have none, and nothing is done.
 
     TFDS checks the SHA-256 of every original file. A lock keeps two processes
     from preparing the same data set at once.
 
     Args:
-        name: name of a TFDS data set, `name`, `name/config` or `name:version`.
+        name: as for `sources.find`.
         data_dir: where prepared data sets lie; None is TFDS's default.
         manual_dir: folder with the original files; None downloads them.
         backend: "jax" adds files that can be read in any order, without TensorFlow.
@@ -33,6 +35,8 @@ def prepare(
     """
     if name.startswith(image_folder.PREFIX):
         return image_folder.find(name).path
+    if own_data.is_path(name) and not builders.is_builder(own_data.call(name)):
+        return None
     builder = builders.find(name, data_dir)
 
     def is_prepared() -> bool:
@@ -73,7 +77,7 @@ def prepare_all(
     data_dir: Path | None,
     manual_dir: Path | None,
     backend: str,
-    send: Callable[[tuple[str, Path]], None],
+    send: Callable[[tuple[str, Path | None]], None],
 ) -> None:
     """`prepare` each data set and send its name and folder."""
     for name in names:

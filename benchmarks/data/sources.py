@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow_datasets as tfds
 
-from benchmarks.data import builders, image_folder
-from benchmarks.data.image_reader import ImageReader
+from benchmarks.data import builders, image_folder, own_data
+from benchmarks.data.image_reader import Reader
 from benchmarks.data.tfds_set import Tfds
 from benchmarks.errors import InputError
 from benchmarks.models import Shape
@@ -21,7 +21,7 @@ class Place(Protocol):
     def labels(self, split: str, backend: str) -> np.ndarray:
         """Return the labels of a stored split; integers from 0."""
 
-    def reader(self, split: str, image_shape: Shape, threads: int) -> ImageReader:
+    def reader(self, split: str, image_shape: Shape, threads: int) -> Reader:
         """Return the images of a stored split by number, brought to a shape."""
 
 
@@ -52,13 +52,19 @@ def find(name: str, data_dir: Path | None) -> Source:
     """Open a prepared data set.
 
     Args:
-        name: name of a TFDS data set, or `image_folder:PATH`.
+        name: name of a TFDS data set, `image_folder:PATH`, or import path of a function or of a
+            class of TFDS builders.
         data_dir: where prepared data sets lie; None is TFDS's default.
 
     Raises:
         InputError: there is none, or it is not one of labelled images.
     """
-    source = _folder(name) if name.startswith(image_folder.PREFIX) else _tfds(name, data_dir)
+    if name.startswith(image_folder.PREFIX):
+        source = _folder(name)
+    elif own_data.is_path(name) and not builders.is_builder(own_data.call(name)):
+        source = _arrays(name)
+    else:
+        source = _tfds(name, data_dir)
     if source.classes < 2:
         raise InputError("has one class alone; it takes two to be right or wrong", dataset=name)
     return source
@@ -80,6 +86,23 @@ def _folder(name: str) -> Source:
         test=test,
         place=folder,
         notes=folder.notes,
+    )
+
+
+def _arrays(name: str) -> Source:
+    data = own_data.arrays(name, own_data.call(name))
+    array, labels = data.splits["train"]
+    return Source(
+        name=name,
+        image_shape=array.shape[1:],
+        dtype=array.dtype,
+        classes=int(labels.max()) + 1,
+        images={split: len(labels) for split, (_, labels) in data.splits.items()},
+        train="train",
+        validation="validation" if "validation" in data.splits else None,
+        test="test" if "test" in data.splits else None,
+        place=data,
+        notes=data.notes,
     )
 
 

@@ -38,7 +38,7 @@ class Tfds:
             if labels.shape == (count,):
                 return labels
         labels = np.full(count, -1)
-        if backend == "jax":
+        if backend != "tensorflow":
             records = self._records(split)
             for number in range(count):
                 labels[number] = records[number][1]

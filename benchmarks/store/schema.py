@@ -57,6 +57,10 @@ RUNS: Schema = {
     "status": "string",
     "error": "string",
     **OPTIONS,
+    "train_images": "Int64",
+    "validation_images": "Int64",
+    "test_images": "Int64",
+    "classes": "Int64",
     "params": "Int64",
     "images_per_second": "Float64",
     "step_ms_p50": "Float64",
@@ -91,6 +95,7 @@ LATER: Mapping[str, Any] = {
     },
     **dict.fromkeys(("optimizer_state_mb", "runs_on_host", "host", "os", "memory_gb", "xla_flags")),
     **dict.fromkeys(("tf32", "deterministic")),
+    **dict.fromkeys(("train_images", "validation_images", "test_images", "classes")),
 }
 """The columns that a report of an older version may lack, and what stood for them then."""
 

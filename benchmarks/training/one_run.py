@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import device as devices
 from benchmarks import environment, models, optimizers, own_code, own_models
-from benchmarks.data import batches, preparation
+from benchmarks.data import batches, builders, on_disk, preparation
 from benchmarks.data.fingerprint import fingerprint
 from benchmarks.errors import InputError, one_line
 from benchmarks.run import RunConfig, parse_optimizer
@@ -71,7 +71,8 @@ def check(
         digests |= _code_digests(config)
     for config in {(c.dataset, c.model): c for c in configs}.values():
         preparation.prepare(config.dataset, data_dir, manual_dir, backend)
-        images = _images(config, data_dir)
+        with _damage_named(config, data_dir):
+            images = _images(config, data_dir)
         notes += [f"{config.dataset}: {note}" for note in images.plan.notes]
         if config.dataset not in digests:
             digests[config.dataset] = fingerprint(images.plan.source)
@@ -113,10 +114,12 @@ def run(
     scope = replicas.replicate(config)  # before anything touches a device
     keras.config.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(config.seed)  # which the order of the images depends on, too
-    images = _images(config, data_dir)
+    with _damage_named(config, data_dir):
+        images = _images(config, data_dir)
     _check_identity(config, images)
     try:
-        _train(config, images, scope, best_weights, backup, send)
+        with _damage_named(config, data_dir):
+            _train(config, images, scope, best_weights, backup, send)
     except Exception:
         if (failure := images.failure()) is not None:
             raise failure from None
@@ -189,6 +192,7 @@ def _train(
     row = {
         "status": "ok",
         "jit_compile": bool(model.jit_compile),
+        **images.plan.counts,
         "params": model.count_params(),
         "peak_memory_mb": devices.peak_memory_mb(config.backend, config.device),
         "optimizer_state_mb": devices.megabytes_on_one(model.optimizer.variables),
@@ -220,6 +224,22 @@ def _divergence(last: Row, classes: int) -> str:
     if loss <= TIMES_THE_LOSS_OF_GUESSING * guessing and math.isfinite(last["test_loss"]):
         return ""
     return f"loss {last['test_loss']:.4g} after the last epoch; guessing has {guessing:.4g}"
+
+
+@contextlib.contextmanager
+def _damage_named(config: RunConfig, data_dir: Path | None) -> Iterator[None]:
+    """Name the file of a TFDS set that is damaged: TensorFlow says only that one is."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ != "DataLossError":
+            raise
+        folder = Path(builders.find(config.dataset, data_dir).data_dir)
+        lines = on_disk.damage(folder, data_dir) or [one_line(error)]
+        raise InputError(
+            f"{lines[0]}; `python -m benchmarks data verify` says how to mend it",
+            dataset=config.dataset,
+        ) from error
 
 
 def _images(config: RunConfig, data_dir: Path | None) -> batches.Data:

@@ -1,4 +1,3 @@
-import shutil
 import time
 import types
 
@@ -324,7 +323,7 @@ def test_the_split_that_is_reported_has_labels(name, splits, used):
 @pytest.mark.parametrize(
     ("name", "batch_size", "message"),
     [
-        ("digit", 32, "'digit': not a TFDS data set; did you mean digits"),
+        ("digit", 32, "'digit': not a TFDS data set; did you mean digits.*; nor is it prepared in"),
         ("mnist:9.9.9", 32, "mnist:9.9.9"),
         ("emnist/nothing", 32, "emnist/nothing"),
         ("imdb_reviews", 32, "not one of images"),
@@ -334,15 +333,6 @@ def test_the_split_that_is_reported_has_labels(name, splits, used):
 def test_what_cannot_be_trained_on_is_refused(data_dir, name, batch_size, message):
     with pytest.raises(InputError, match=message):
         batches.load(name, batch_size, 0, data_dir)
-
-
-def test_a_damaged_tfrecord_shows_when_it_is_read(data_dir, tmp_path):
-    shutil.copytree(data_dir / "digits", tmp_path / "digits")
-    (shard,) = tmp_path.glob("digits/*/digits-train.tfrecord*")
-    shard.write_bytes(shard.read_bytes()[:-100])
-    digits = batches.load("digits", 32, 0, tmp_path)
-    with pytest.raises(tf.errors.DataLossError):
-        digits.fill_caches()
 
 
 def test_two_processes_prepare_one_data_set_once(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ RUNS = (
     "learning_rate schedule epochs precision validation augment image_size weights data_workers "
     "data_wait steps_per_execution devices processes shard_optimizer_state max_steps warmup_steps "
     "stop_at_target data_digest model_digest optimizer_digest "
+    "train_images validation_images test_images classes "
     "params images_per_second step_ms_p50 step_ms_p90 step_ms_p99 "
     "compile_seconds train_seconds data_wait_fraction inference_ms_p50 peak_memory_mb "
     "optimizer_state_mb "

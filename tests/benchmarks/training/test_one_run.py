@@ -1,5 +1,6 @@
 import dataclasses
 import re
+import shutil
 
 import keras
 import numpy as np
@@ -216,6 +217,17 @@ def test_a_damaged_image_is_named(config, tmp_path):
     config = dataclasses.replace(config, dataset=f"image_folder:{tmp_path}", batch_size=2)
     with pytest.raises(InputError, match=str(damaged)):
         one_run.run(config, None, None, None, lambda _: None)
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.1])
+def test_a_damaged_tfrecord_is_named(config, data_dir, tmp_path, validation):
+    shutil.copytree(data_dir / "digits", tmp_path / "digits")
+    (shard,) = tmp_path.glob("digits/*/digits-train.tfrecord*")
+    shard.write_bytes(shard.read_bytes()[:-100])
+    (tmp_path / "digits" / "1.0.0" / "labels-train.npy").unlink(missing_ok=True)
+    config = dataclasses.replace(config, validation=validation)
+    with pytest.raises(InputError, match=f"{shard}: damaged after record 143.*data verify"):
+        one_run.run(config, tmp_path, None, None, lambda _: None)
 
 
 def test_the_check_prepares_the_data_and_says_where_it_runs(config, tmp_path):

@@ -1,0 +1,279 @@
+"""Images of the user's own: what a function of theirs returns, as a data set in memory."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks import machine, tensorflow_module
+from benchmarks.data import images
+from benchmarks.errors import InputError, one_line
+from benchmarks.models import Shape
+from benchmarks.names import import_path
+
+PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+"""`package.module:function`; the version of a TFDS set, as in mnist:3.0.1, begins with a digit."""
+
+LARGEST_SHARE_OF_MEMORY = 0.5
+"""For what is read of a `tf.data.Dataset`, which does not say how large it is."""
+
+RIGHT = (
+    "it returns (images, labels); or a pair of these, to train and to test on; or a dictionary of "
+    "them, train, validation and test; or a builder of TFDS. A tf.data.Dataset of images and "
+    "labels can stand for (images, labels)"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnData:
+    """Arrays."""
+
+    name: str
+    splits: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    """Images, uint8 or float32 in [0, 1], of shape (count, height, width, channels), and labels."""
+    notes: tuple[str, ...]
+    """How they were understood, in a sentence each."""
+
+    def labels(self, split: str, backend: str) -> np.ndarray:
+        """Return the labels of a split, whatever the backend."""
+        return self.splits[split][1]
+
+    def reader(self, split: str, image_shape: Shape, threads: int) -> "ArrayReader":
+        """Return the images of a split by number."""
+        return ArrayReader(*self.splits[split], image_shape)
+
+
+class ArrayReader:
+    """Images that are decoded already, by their numbers; as `ImageReader`."""
+
+    failure: InputError | None = None
+    """There is none: they were looked at before."""
+
+    def __init__(self, array: np.ndarray, labels: np.ndarray, image_shape: Shape) -> None:
+        """Take images and labels.
+
+        Args:
+            array: of shape (count, height, width, channels).
+            labels: of shape (count,).
+            image_shape: that the images are brought to.
+        """
+        self._kept = array, labels
+        self._size = image_shape[:2]
+
+    def __getitem__(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return images of shape (len(numbers), height, width, channels), and their labels."""
+        array, labels = self._kept
+        found = array[numbers]
+        if array.shape[1:3] != self._size:
+            found = np.stack([images.resize(image, self._size) for image in found])
+        return found, labels[numbers]
+
+    def keep(self) -> None:
+        """Resize all of them now."""
+        if self._kept[0].shape[1:3] != self._size:
+            self._kept = self[np.arange(len(self._kept[0]))]
+
+
+def is_path(name: str) -> bool:
+    """Say whether a data set is named by an import path."""
+    return PATH.fullmatch(name) is not None
+
+
+@functools.lru_cache(maxsize=1)  # a run asks twice, and the data may take long to make
+def call(name: str) -> Any:
+    """Return what the function at an import path returns, or a class of builders.
+
+    Raises:
+        InputError: there is no such function, or it fails.
+    """
+    try:
+        return _call(name)
+    except InputError as error:
+        if not isinstance(error.__cause__, ModuleNotFoundError) or (
+            error.__cause__.name != "tensorflow"
+        ):
+            raise
+        tensorflow_module.load()  # a process for JAX hides it: nothing else there needs it
+        return _call(name)
+
+
+def arrays(name: str, returned: Any) -> OwnData:
+    """Understand what a function returned.
+
+    Raises:
+        InputError: it is no set of labelled images.
+    """
+    parts = {split: _pair(name, split, part) for split, part in _parts(name, returned).items()}
+    labels = {split: _labels(name, split, part[1]) for split, part in parts.items()}
+    found = {split: _shape(name, split, part[0]) for split, part in parts.items()}
+    shapes = {array.shape[1:] for array in found.values()}
+    if len(shapes) > 1:
+        raise InputError(f"its splits have images of unlike shapes: {sorted(shapes)}", dataset=name)
+    for split, array in found.items():
+        if len(array) != len(labels[split]):
+            raise InputError(
+                f"{split} has {len(array)} images and {len(labels[split])} labels", dataset=name
+            )
+        if not len(array):
+            raise InputError(f"{split} has no images", dataset=name)
+    _check_classes(name, labels)
+    scaled, note = _scale(name, found)
+    splits = {split: (scaled[split], labels[split]) for split in scaled}
+    return OwnData(name, splits, (note,) if note else ())
+
+
+def _call(name: str) -> Any:
+    function = import_path(name, "dataset")
+    if isinstance(function, type):
+        return function
+    try:
+        return function()
+    except Exception as error:
+        raise InputError(one_line(error), dataset=name) from error
+
+
+def _parts(name: str, returned: Any) -> dict[str, Any]:
+    if isinstance(returned, Mapping):
+        if "train" not in returned or not set(returned) <= {"train", "validation", "test"}:
+            raise InputError(f"returned a dictionary with {list(returned)}; {RIGHT}", dataset=name)
+        return {
+            split: returned[split] for split in ("train", "validation", "test") if split in returned
+        }
+    if _is_dataset(returned):
+        return {"train": returned}
+    if isinstance(returned, list | tuple) and len(returned) == 2:
+        if all(_is_dataset(part) or isinstance(part, list | tuple) for part in returned):
+            return dict(zip(("train", "test"), returned, strict=True))
+        return {"train": returned}
+    raise InputError(f"returned {type(returned).__name__}; {RIGHT}", dataset=name)
+
+
+def _is_dataset(part: Any) -> bool:
+    return hasattr(part, "as_numpy_iterator")
+
+
+def _pair(name: str, split: str, part: Any) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        if _is_dataset(part):
+            return _read(name, split, part)
+        found, labels = part
+        return np.asarray(found), np.asarray(labels)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{split}: {one_line(error)}; {RIGHT}", dataset=name) from error
+
+
+def _read(name: str, split: str, dataset: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Bring a `tf.data.Dataset` into memory; its elements may be batches."""
+    if dataset.cardinality() == -1:
+        raise InputError(f"{split} never ends; give it without `repeat`", dataset=name)
+    spec = dataset.element_spec
+    if not isinstance(spec, tuple) or len(spec) != 2:
+        raise InputError(f"{split} has elements {spec}; {RIGHT}", dataset=name)
+    if len(spec[0].shape) < 4 and len(spec[1].shape) < 1:
+        dataset = dataset.batch(1024)
+    found, labels, size = [], [], 0
+    for batch, its_labels in dataset.as_numpy_iterator():
+        size += batch.nbytes
+        if size > LARGEST_SHARE_OF_MEMORY * machine.memory_bytes():
+            raise InputError(
+                f"{split} is larger than half of the memory; make it a data set of TFDS, which is "
+                "read from the disk",
+                dataset=name,
+            )
+        found.append(batch)
+        labels.append(its_labels)
+    if not found:
+        raise InputError(f"{split} has no images", dataset=name)
+    return np.concatenate(found), np.concatenate(labels)
+
+
+def _labels(name: str, split: str, labels: np.ndarray) -> np.ndarray:
+    """Return labels of shape (count,), also of ones in a column, or of one 1 a row."""
+    if labels.ndim == 2 and labels.shape[1] > 1 and _is_one_hot(labels):
+        labels = labels.argmax(axis=1)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iufb":
+        raise InputError(
+            f"{split} has labels of shape {labels.shape} and type {labels.dtype}; right is a whole "
+            "number for each image, from 0 on",
+            dataset=name,
+        )
+    whole = labels.astype(np.int64) if np.isfinite(labels).all() else None
+    if whole is None or (whole != labels).any() or (whole < 0).any():
+        wrong = labels[~np.isfinite(labels) | (labels < 0) | (labels != np.floor(labels))]
+        raise InputError(
+            f"{split} has the label {wrong[0]}; right is a whole number from 0 on", dataset=name
+        )
+    return whole
+
+
+def _is_one_hot(labels: np.ndarray) -> bool:
+    return bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
+
+
+def _check_classes(name: str, labels: Mapping[str, np.ndarray]) -> None:
+    train = np.bincount(labels["train"])
+    if not train.all():
+        raise InputError(
+            f"no image to train on has the label {int(np.argmin(train))}, and some have "
+            f"{len(train) - 1}; the classes are counted from 0 without a gap",
+            dataset=name,
+        )
+    for split, of in labels.items():
+        if of.max() >= len(train):
+            raise InputError(
+                f"{split} has the label {of.max()}; those to train on end at {len(train) - 1}",
+                dataset=name,
+            )
+
+
+def _shape(name: str, split: str, array: np.ndarray) -> np.ndarray:
+    """Return images of shape (count, height, width, channels)."""
+    if array.ndim == 3:
+        array = array[..., np.newaxis]
+    if array.ndim != 4 or array.shape[3] not in images.MODES or array.dtype.kind not in "iufb":
+        raise InputError(
+            f"{split} has images of shape {array.shape} and type {array.dtype}; right are numbers "
+            "of shape (images, height, width) or (images, height, width, channels), with 1, 3 or "
+            "4 channels",
+            dataset=name,
+        )
+    return array
+
+
+def _scale(name: str, found: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], str]:
+    """Return images of 0 to 255 as uint8 or of 0 to 1 as float32, and what they were taken for.
+
+    What they are is decided of all splits together: one of them may be dark.
+    """
+    for split, array in found.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            number = int(np.argmin(np.isfinite(array).all(axis=(1, 2, 3))))
+            raise InputError(f"{split} has NaN or infinity in image {number}", dataset=name)
+    low = float(min(array.min() for array in found.values()))
+    high = float(max(array.max() for array in found.values()))
+    kinds = {array.dtype.kind for array in found.values()}
+    if low < 0 or high > 65535 or (high > 255 and "f" in kinds):
+        raise InputError(
+            f"its pixels are numbers from {low:g} to {high:g}; right is 0 to 1, or 0 to 255 (a "
+            "model may normalise them)",
+            dataset=name,
+        )
+    if all(array.dtype == np.uint8 for array in found.values()) and high > 1:
+        return dict(found), ""
+    if high <= 1:
+        what, largest = "from 0 to 1", 1.0
+    elif high <= 255:
+        what, largest = "from 0 to 255", 255.0
+    else:
+        what, largest = "of 16 bits, from 0 to 65535", 65535.0
+    scaled = {
+        split: array.astype(np.float32) / np.float32(largest) for split, array in found.items()
+    }
+    return scaled, f"its pixels, of {low:g} to {high:g}, are taken for numbers {what}"

@@ -1,0 +1,270 @@
+"""Data of the user's own: functions, and sets of TFDS that TFDS itself does not know."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from benchmarks.data import batches, builders, on_disk, own_data, preparation
+from benchmarks.data.fingerprint import fingerprint
+from benchmarks.errors import InputError
+from tests.benchmarks.conftest import ROOT
+
+both_backends = pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+
+LABELS = np.repeat([0, 1, 2], 10)
+
+
+def pictures(dtype=np.uint8, largest=255):
+    """Thirty images of three classes, sorted by class; their first pixel is the label."""
+    images = np.random.default_rng(0).random((30, 4, 4, 1)) * largest
+    images[:, 0, 0, 0] = LABELS * largest / 2
+    images[0, 1, 1] = largest
+    return images.astype(dtype)
+
+
+def pair():
+    return pictures(), LABELS
+
+
+def two_pairs():
+    return (pictures(), LABELS[:, None]), (pictures()[::3], LABELS[::3, None])
+
+
+def dictionary():
+    return {"train": pair(), "validation": pair(), "test": two_pairs()[1]}
+
+
+def datasets():
+    import tensorflow as tf
+
+    train = tf.data.Dataset.from_tensor_slices(pair())
+    return train, train.batch(7)
+
+
+@pytest.fixture(autouse=True)
+def own_call():
+    own_data.call.cache_clear()
+
+
+def load(function, backend="jax", **options):
+    name = f"{__name__}:{function}"
+    return batches.load(name, 2, 0, None, backend=backend, **options)
+
+
+def labels(batches):
+    return np.concatenate([labels for _, labels in batches])
+
+
+@both_backends
+@pytest.mark.parametrize(
+    ("function", "counts"),
+    [
+        ("pair", (24, 0, 6)),
+        ("two_pairs", (30, 0, 10)),
+        ("dictionary", (30, 0, 10)),
+        ("datasets", (30, 0, 30)),
+    ],
+)
+def test_what_a_function_may_return(function, counts, backend):
+    loaded = load(function, backend)
+    columns = ("train_images", "validation_images", "test_images")
+    assert tuple(loaded.plan.counts.get(name, 0) for name in columns) == counts
+    assert (loaded.image_shape, loaded.classes) == ((4, 4, 1), 3)
+    for split in (loaded.train, loaded.test):
+        for images, labels in split:
+            first = np.asarray(images)[:, 0, 0, 0]
+            np.testing.assert_allclose(first, np.asarray(labels) / 2, atol=1 / 255)
+    assert len(load("dictionary", backend, validation=0.1).validation) == 15
+
+
+@both_backends
+def test_what_is_held_out_of_arrays_sorted_by_class(backend):
+    loaded = load("two_pairs", backend, validation=0.2)
+    assert np.bincount(labels(loaded.validation)).tolist() == [2] * 3
+    assert np.bincount(labels(loaded.train)).tolist() == [8] * 3
+
+
+def test_other_arrays_are_other_data(monkeypatch):
+    before = fingerprint(load("pair").plan.source)
+    own_data.call.cache_clear()
+    assert fingerprint(load("pair").plan.source) == before
+    own_data.call.cache_clear()
+    monkeypatch.setitem(globals(), "LABELS", LABELS[::-1].copy())
+    assert fingerprint(load("pair").plan.source) != before
+
+
+@both_backends
+def test_arrays_are_brought_to_a_size(backend):
+    images, _ = next(iter(load("pair", backend, image_size=8).test))
+    assert images.shape == (2, 8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "largest", "taken_for"),
+    [
+        (np.uint8, 255, None),
+        (np.float32, 1, "from 0 to 1"),
+        (np.float64, 255, "from 0 to 255"),
+        (np.int64, 255, "from 0 to 255"),
+        (np.uint16, 65535, "of 16 bits"),
+    ],
+)
+def test_what_pixels_are_is_told_and_said(dtype, largest, taken_for):
+    found = own_data.arrays("own", (pictures(dtype, largest), LABELS))
+    images, _ = found.splits["train"]
+    scale = 255 if images.dtype == np.uint8 else 1
+    np.testing.assert_allclose(images.max(), scale)
+    np.testing.assert_allclose(images[:, 0, 0, 0] / scale, LABELS / 2, atol=1 / 255)
+    assert [taken_for in note for note in found.notes] == [True] * (taken_for is not None)
+
+
+def test_what_pixels_are_is_decided_of_all_splits_together():
+    dark = pictures(np.float32, 1), LABELS
+    found = own_data.arrays("own", ((pictures(np.float32, 255), LABELS), dark))
+    assert found.splits["test"][0].max() == pytest.approx(1 / 255)
+
+
+def test_labels_of_one_1_a_row():
+    found = own_data.arrays("own", (pictures(), np.eye(3)[LABELS]))
+    np.testing.assert_array_equal(found.splits["train"][1], LABELS)
+
+
+def not_a_number():
+    images = pictures(np.float32, 1)
+    images[7, 2, 2] = np.nan
+    return images
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (None, "returned NoneType; it returns"),
+        ({"training": None}, r"a dictionary with \['training'\]"),
+        ((pictures(), LABELS[:-1]), "train has 30 images and 29 labels"),
+        ((pictures()[:0], LABELS[:0]), "train has no images"),
+        ((pictures(), LABELS - 1), "train has the label -1"),
+        ((pictures(), LABELS + 0.5), r"train has the label 0\.5"),
+        ((pictures(), LABELS * np.nan), "train has the label nan"),
+        ((pictures(), np.array(["a"] * 30)), "labels of shape .* and type <U1"),
+        ((pictures(), LABELS + 1), "no image to train on has the label 0"),
+        ((pictures(), LABELS * 2), "no image to train on has the label 1"),
+        (((pictures(), LABELS), (pictures(), LABELS + 1)), "test has the label 3; .* end at 2"),
+        ((not_a_number(), LABELS), "train has NaN or infinity in image 7"),
+        ((pictures(np.float32, 2) - 1, LABELS), "numbers from -.* to 1; right is 0 to 1"),
+        ((pictures(np.float32, 300), LABELS), "numbers from 0 to 300; right is"),
+        ((pictures()[..., 0, 0], LABELS), r"images of shape \(30, 4\)"),
+        ((np.zeros((30, 2, 4, 4)), LABELS), None),
+        ((np.zeros((30, 3, 4, 5)), LABELS), r"images of shape \(30, 3, 4, 5\)"),
+        (((pictures(), LABELS), (np.zeros((30, 8, 8, 1)), LABELS)), "unlike shapes"),
+    ],
+)
+def test_bad_data_are_named(returned, message):
+    if message is None:
+        own_data.arrays("own", returned)
+        return
+    with pytest.raises(InputError, match=rf"dataset 'own': .*{message}") as error:
+        own_data.arrays("own", returned)
+    assert "\n" not in str(error.value)
+
+
+def test_data_that_never_end_are_refused():
+    endless = tf.data.Dataset.from_tensor_slices(pair()).repeat()
+    with pytest.raises(InputError, match="train never ends"):
+        own_data.arrays("own", endless)
+
+
+def fails():
+    raise OSError("no such disk")
+
+
+def test_a_function_that_fails_or_is_not_there_is_named():
+    with pytest.raises(InputError, match=r"fails': OSError: no such disk"):
+        load("fails")
+    with pytest.raises(InputError, match="has no attribute 'nothing'"):
+        load("nothing")
+
+
+WITHOUT_TENSORFLOW = """
+import os
+os.environ["KERAS_BACKEND"] = "jax"
+from benchmarks import tensorflow_module
+tensorflow_module.hide()
+from benchmarks.data import batches
+for name in ("pair", "datasets"):
+    loaded = batches.load("own:" + name, 2, 0, None, backend="jax")
+    assert len(list(loaded.train)) == loaded.steps_per_epoch
+"""
+
+
+def test_a_function_that_needs_tensorflow_has_it_on_jax(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "import numpy as np\n"
+        "def pair(): return np.zeros((8, 2, 2, 1), np.uint8), np.repeat([0, 1], 4)\n"
+        "def datasets():\n"
+        "    import tensorflow as tf\n"
+        "    return tf.data.Dataset.from_tensor_slices(pair())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW],
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{ROOT}:{tmp_path}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@both_backends
+def test_a_set_that_lies_in_the_folder_of_data(data_dir, tmp_path, backend):
+    """As one lies there that a script of the user's has prepared: its class is not here."""
+    for path in (data_dir / "digits" / "1.0.0").iterdir():
+        new = tmp_path / "figures" / "1.0.0" / path.name.replace("digits", "figures")
+        new.parent.mkdir(parents=True, exist_ok=True)
+        content = path.read_bytes()
+        new.write_bytes(content.replace(b"digits", b"figures") if "json" in path.name else content)
+    for name in ("figures", "figures:1.0.0"):
+        (prepared,) = on_disk.choose(on_disk.find(tmp_path), [name])
+        assert preparation.prepare(name, tmp_path, None, backend) == prepared.folder
+        loaded = batches.load(name, 32, 0, tmp_path, backend=backend, validation=0.1)
+        assert loaded.plan.counts["train_images"] == 1294
+        assert len(labels(loaded.test)) == 360
+        assert fingerprint(loaded.plan.source).startswith("1437+360 images of 10 classes")
+    with pytest.raises(InputError, match="not a TFDS data set; "):
+        builders.find("figure", tmp_path)
+
+
+class Shapes(tfds.core.GeneratorBasedBuilder):
+    """Of the user's own, by its import path."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(shape=(4, 4, 1)),
+            "label": tfds.features.ClassLabel(num_classes=3),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(features),
+            supervised_keys=("image", "label"),
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for number, (image, label) in enumerate(zip(*pair(), strict=True)):
+            yield number, {"image": image, "label": int(label)}
+
+
+@both_backends
+def test_a_builder_by_its_import_path(tmp_path, backend):
+    name = f"{__name__}:Shapes"
+    assert preparation.prepare(name, tmp_path, None, backend) == tmp_path / "shapes" / "1.0.0"
+    loaded = batches.load(name, 2, 0, tmp_path, backend=backend)
+    assert np.bincount(labels(loaded.train)).tolist() == [8] * 3
