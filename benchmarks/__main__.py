@@ -1,10 +1,13 @@
 """The command line: `python -m benchmarks COMMAND`."""
 
+import contextlib
 import platform
+import signal
 import sys
 
 import click
 
+from benchmarks import signals
 from benchmarks.commands import compare, data, program, report, train, tune, update, versions
 from benchmarks.commands.options import option
 from benchmarks.errors import InputError
@@ -59,7 +62,8 @@ for command in (
 def main() -> int:
     """Run the command line; every error of the user's is one line on stderr."""
     try:
-        return int(cli(standalone_mode=False) or 0)
+        with signals.as_interrupts():
+            return int(cli(standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
@@ -72,9 +76,13 @@ def main() -> int:
     except BrokenPipeError:  # the reader of the output has left, as `head` does
         leave_pipe()
         return BROKEN_PIPE
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
-        return 130
+    except (click.Abort, KeyboardInterrupt) as error:
+        ended = error if isinstance(error, KeyboardInterrupt) else error.__cause__
+        number = ended.number if isinstance(ended, signals.EndedError) else signal.SIGINT
+        name = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            click.echo(f"Interrupted{name}.", err=True)
+        return 128 + number
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from benchmarks.device import gpu_names
 
 PEERS = ("torch", "jax", "optax", "tf-keras")
 """What the extra `peers` of pyproject.toml brings."""
+
+READERS = ("tensorflow-datasets", "numpy", "grain", "pillow")
+"""What reads the data."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +63,16 @@ def versions(backend: str) -> dict[str, str | None]:
 
 def peer_versions() -> dict[str, str]:
     """Return the versions of those packages that are here only to be compared with."""
-    found = {package: version(package) for package in PEERS}
+    return _versions(PEERS)
+
+
+def reader_versions() -> dict[str, str]:
+    """Return the versions of the packages that read the data."""
+    return _versions(READERS)
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    found = {package: version(package) for package in packages}
     return {package: text for package, text in found.items() if text is not None}
 
 

@@ -6,6 +6,7 @@ that of the process limits it, too.
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,21 @@ def free_memory_bytes(root: Path = ROOT) -> int:
     """Return how much memory is free for the process now."""
     free = [limit - used for limit, used in _memory(root)]
     return max(0, min([psutil.virtual_memory().available, *free]))
+
+
+def oom_kills(root: Path = ROOT) -> int:
+    """Return how many processes Linux has killed so far because the memory was used up.
+
+    In the control group of this process, or where that does not count, on the whole machine; 0
+    where nothing counts.
+    """
+    for group in _groups("memory", root):
+        for name in ("memory.events", "memory.oom_control"):
+            found = re.search(r"^oom_kill (\d+)$", _read(group / name) or "", re.MULTILINE)
+            if found:
+                return int(found[1])
+    found = re.search(r"^oom_kill (\d+)$", _read(root / "proc/vmstat") or "", re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def _memory(root: Path) -> Iterator[tuple[int, int]]:

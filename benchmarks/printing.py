@@ -14,9 +14,12 @@ UNBOUNDED = 100_000
 """Columns: no line is that long."""
 
 
-def console() -> Console:
-    """Return what to print on. A file or a pipe has no width: its lines are left whole."""
-    return _Console(width=None if sys.stdout.isatty() else UNBOUNDED)
+def console(quiet: bool = False) -> Console:
+    """Return what to print on. A file or a pipe has no width: its lines are left whole.
+
+    If it is quiet, what is printed on it is not seen.
+    """
+    return _Console(width=None if sys.stdout.isatty() else UNBOUNDED, quiet=quiet)
 
 
 class _Console(Console):

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,11 @@ MOST_LINES = 100
 @click.option(
     "--json", "as_json", is_flag=True, help="Print a JSON list, an object each comparison."
 )
+@click.option(
+    "--merge",
+    is_flag=True,
+    help="Take the FOLDERS, two or more, for one report: their optimizers and seeds together.",
+)
 def compare(
     folders: tuple[Path, ...],
     baseline: str | None = None,
@@ -66,6 +72,7 @@ def compare(
     any_environment: bool = False,
     max_regression: str | None = None,
     as_json: bool = False,
+    merge: bool = False,
 ) -> int:
     """Compare the optimizers in one results FOLDER, or two FOLDERS: before and after a change.
 
@@ -74,8 +81,35 @@ def compare(
     interval; p of the paired t-test; a verdict, corrected for the number of comparisons.
     Of programs, which are counted and not measured, the change is exact.
     """
+    if merge and len(folders) > 1:
+        from benchmarks.store.merge import merge as put_together
+
+        with tempfile.TemporaryDirectory() as name:
+            merged = Path(name) / "merged"
+            put_together(folders, merged)
+            return compare_one_or_two(
+                (merged,), baseline, subjects, metrics, any_environment, max_regression, as_json
+            )
     if len(folders) > 2:
-        raise InputError(f"{len(folders)} folders given: compare takes one or two")
+        raise InputError(
+            f"{len(folders)} folders given: compare takes one or two, before and after; or any "
+            "number as one report, with --merge"
+        )
+    return compare_one_or_two(
+        folders, baseline, subjects, metrics, any_environment, max_regression, as_json
+    )
+
+
+def compare_one_or_two(
+    folders: tuple[Path, ...],
+    baseline: str | None,
+    subjects: tuple[str, ...],
+    metrics: tuple[str, ...],
+    any_environment: bool,
+    max_regression: str | None,
+    as_json: bool,
+) -> int:
+    """Compare within a folder, or two; see `compare`."""
     if len(folders) == 2 and baseline is not None:
         raise InputError(
             "only with one folder; with two, the first is the baseline", baseline=baseline

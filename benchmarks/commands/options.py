@@ -178,6 +178,11 @@ SHARED = (
         "again; one that was interrupted goes on from its last backup, of an epoch's end.",
     ),
     click.option(
+        "--quiet",
+        is_flag=True,
+        help="Print only where the reports are, warnings and errors.",
+    ),
+    click.option(
         "--accept-changes",
         is_flag=True,
         help="With --resume: go on although the data, or the code of a model or an optimizer, are "

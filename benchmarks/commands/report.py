@@ -4,16 +4,31 @@ from pathlib import Path
 
 import click
 
+from benchmarks.errors import InputError
+
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-def report(folder: Path) -> None:
-    """Write a page about the results in FOLDER, into it.
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the page. Default: FOLDER; of several it must be given, and gets their rows "
+    "together, too.",
+)
+def report(folders: tuple[Path, ...], output: Path | None) -> None:
+    """Write a page about the results in FOLDER, or in several FOLDERS as one report.
 
     report.html is one file that needs no other and no network; report.md says
     the same with the plots in PNG files beside it.
     """
     from benchmarks.reports import contents
+    from benchmarks.store.merge import merge
 
-    for path in contents.write(folder):
+    folder = folders[0]
+    if len(folders) > 1:
+        if output is None:
+            raise InputError(f"{len(folders)} folders given: name one for the page with --output")
+        merge(folders, output)
+        folder = output
+    for path in contents.write(folder, output):
         print(path)

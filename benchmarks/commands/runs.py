@@ -158,12 +158,15 @@ class Sweep:
 
     def train(self, configs: Sequence[RunConfig]) -> "pd.DataFrame":
         """Do the runs that have no result in the folder; return the rows of all."""
-        from benchmarks.environment import peer_versions
+        from benchmarks.environment import peer_versions, reader_versions
         from benchmarks.store.folder import open_folder
         from benchmarks.sweeps import results, sweep
         from benchmarks.sweeps.display import Display
 
-        environment = self.checked.environment | {"peers": peer_versions()}
+        environment = self.checked.environment | {
+            "readers": reader_versions(),
+            "peers": peer_versions(),
+        }
         if not self.accept_changes:
             results.check_unchanged(configs, self.folder)
         open_folder(self.folder, checks.command_line(), environment)

@@ -1,6 +1,7 @@
 """`train`: every model on every data set with every optimizer, over several seeds."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from click.core import ParameterSource
 from benchmarks import optimizers
 from benchmarks.commands import runs as common
 from benchmarks.commands.options import reports_folder, shared
+from benchmarks.commands.seeds import SEEDS
 from benchmarks.errors import InputError
 from benchmarks.run import parse_optimizer
 
@@ -26,10 +28,10 @@ from benchmarks.run import parse_optimizer
 )
 @click.option(
     "--seeds",
-    type=click.IntRange(min=1),
-    default=3,
-    help="How many runs of each kind: seeds 0, 1, ... The seed sets the initial weights "
-    "and the order of the images.",
+    type=SEEDS,
+    default="3",
+    help="How many runs of each kind (3 is seeds 0, 1 and 2), or which: 3-7, or 0,4,9. The seed "
+    "sets the initial weights and the order of the images.",
 )
 @click.option(
     "--learning-rate",
@@ -73,12 +75,13 @@ def train(
     datasets: tuple[str, ...],
     models: tuple[str, ...],
     optimizer_texts: tuple[str, ...],
-    seeds: int,
+    seeds: Sequence[int],
     learning_rate: float | None,
     backend: str,
     output: Path | None,
     resume: bool,
     where: dict[str, Any],
+    quiet: bool,
     save_weights: bool,
     from_tune: Path | None,
     **fixed: Any,
@@ -130,7 +133,7 @@ def train(
         for config in configs:
             options = {name: getattr(config, name) for name in fixed}
             _check_options(save_weights, **options)
-    console = printing.console()
+    console = printing.console(quiet)
     request = dataclasses.replace(request, devices=configs[0].devices)
     with common.sweep(request, configs, folder, console) as sweep:
         runs = sweep.train([sweep.as_found(config) for config in configs])

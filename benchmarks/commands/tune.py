@@ -64,6 +64,7 @@ def tune(
     output: Path | None,
     resume: bool,
     where: dict[str, Any],
+    quiet: bool,
     finalists: int,
     finalist_seeds: int,
     **fixed: Any,
@@ -111,7 +112,7 @@ def tune(
         for dataset, model in itertools.product(datasets, models)
     ]
     planned = plan.plan(specs, learning_rates, trials, problems)
-    console = printing.console()
+    console = printing.console(quiet)
     first = [trial.config for trial in planned if trial.number == 0]
     with common.sweep(request, first, folder, console) as sweep:
         planned = [

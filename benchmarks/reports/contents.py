@@ -34,8 +34,10 @@ MOST_LINES = 50
 """Of failures and warnings: more are counted."""
 
 
-def write(folder: Path) -> list[Path]:
+def write(folder: Path, output: Path | None = None) -> list[Path]:
     """Write report.html, report.md and the plots of the results in `folder`; return the files.
+
+    They are put into `output`, or into `folder`.
 
     Raises:
         InputError: there is no report there, or a file cannot be written.
@@ -46,14 +48,16 @@ def write(folder: Path) -> list[Path]:
         "report.md": to_markdown(page),
         **{block.file: block.svg for block in page if isinstance(block, Plot)},
     }
+    output = output or folder
     try:
+        output.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            new = folder / f".{name}.new"
+            new = output / f".{name}.new"
             new.write_text(content)
-            new.replace(folder / name)
+            new.replace(output / name)
     except OSError as error:
-        raise InputError(f"{folder}: {error.strerror}") from error
-    return [folder / name for name in files]
+        raise InputError(f"{output}: {error.strerror}") from error
+    return [output / name for name in files]
 
 
 def blocks(folder: Path) -> Iterator[Block]:

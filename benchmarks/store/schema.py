@@ -68,6 +68,8 @@ RUNS: Schema = {
     "step_ms_p99": "Float64",
     "compile_seconds": "Float64",
     "train_seconds": "Float64",
+    "evaluation_seconds": "Float64",
+    "wall_seconds": "Float64",
     "data_wait_fraction": "Float64",
     "inference_ms_p50": "Float64",
     "peak_memory_mb": "Float64",
@@ -94,7 +96,7 @@ LATER: Mapping[str, Any] = {
         if field.name not in _FIRST
     },
     **dict.fromkeys(("optimizer_state_mb", "runs_on_host", "host", "os", "memory_gb", "xla_flags")),
-    **dict.fromkeys(("tf32", "deterministic")),
+    **dict.fromkeys(("tf32", "deterministic", "evaluation_seconds", "wall_seconds")),
     **dict.fromkeys(("train_images", "validation_images", "test_images", "classes")),
 }
 """The columns that a report of an older version may lack, and what stood for them then."""
@@ -110,6 +112,7 @@ EPOCHS: Schema = {
     "test_loss": "Float64",
     "test_accuracy": "Float64",
     "seconds": "Float64",
+    "evaluation_seconds": "Float64",
     "images_per_second": "Float64",
     "learning_rate": "Float64",
 }

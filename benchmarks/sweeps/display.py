@@ -79,7 +79,9 @@ class Display:
             self._progress(config, message)
             return
         row = message.row
-        if "train_loss" in row:
+        if message.restored:
+            self._print(config, f"epoch {row['epoch']}/{config.epochs} was trained before")
+        elif "train_loss" in row:
             self._print(
                 config,
                 f"epoch {row['epoch']}/{config.epochs}, loss {row['train_loss']:.4f}, "
@@ -98,7 +100,8 @@ class Display:
             self._print(
                 config,
                 f"ok, test accuracy {run['test_accuracy']:.4f}"
-                + (f", {speed:,.0f} images/s" if speed else ""),
+                + (f", {speed:,.0f} images/s" if speed else "")
+                + (f". {run['error']}" if run.get("error") else ""),
             )
         else:
             self._print(config, f"{run['status']}: {run['error']}")

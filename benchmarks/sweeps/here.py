@@ -1,6 +1,7 @@
 """Runs on this machine, one after the other, each in a process of its own."""
 
 import contextlib
+import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def run(
         request: what the user asked for.
         environment: the environment columns.
     """
-    started_at = now()
+    started_at, began = now(), time.monotonic()
     yield Begun(config)
     files = folder / config.run_id
     log = files.with_suffix(".log")
@@ -92,13 +93,14 @@ def run(
             match message:
                 case Progress():
                     yield Heard(config, message)
-                case Epoch(row):
+                case Epoch(row=row):
                     epochs.append({"run_id": config.run_id, **row})
                     yield Heard(config, message)
                 case Finished(row):
                     measured = row
                 case worker.Failure(status, error):
                     measured = {"status": status, "error": error}
+    measured["wall_seconds"] = time.monotonic() - began
     if measured["status"] in schema.RESULTS:
         log.unlink(missing_ok=True)  # what the libraries printed only serves to explain a failure
     yield Done(RunResult(config, started_at, measured, epochs, environment))

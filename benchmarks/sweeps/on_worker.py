@@ -71,7 +71,7 @@ def run(config: RunConfig, request: SweepRequest, topic: str) -> RunResult:
             if not is_wanted or worker.status in (Status.closing, Status.closed, Status.failed):
                 raise InterruptedError("nobody waits for this run any more")
             match event:
-                case Heard(_, Epoch(row)):
+                case Heard(_, Epoch(row=row)):
                     worker.log_event(topic, [config.run_id, row])
                 case Done(result):
                     pass

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from benchmarks.run import RunConfig
 
@@ -11,7 +11,7 @@ def configurations(
     datasets: Iterable[str],
     models: Iterable[str],
     optimizers: Iterable[tuple[str, float]],
-    seeds: int,
+    seeds: int | Sequence[int],
     **fixed: object,
 ) -> list[RunConfig]:
     """Every combination, one seed after the other.
@@ -24,7 +24,7 @@ def configurations(
         datasets: names.
         models: names.
         optimizers: spelling and learning rate of each.
-        seeds: how many; they count from 0.
+        seeds: which; or how many, counted from 0.
         **fixed: the other fields of `RunConfig`, the same for all.
     """
     there = list(optimizers)
@@ -37,16 +37,22 @@ def configurations(
             seed=seed,
             **fixed,  # type: ignore[arg-type]
         )
-        for dataset, model, seed in itertools.product(datasets, models, range(seeds))
-        for optimizer, learning_rate in (reversed(there) if seed % 2 else there)
+        for dataset, model, (turn, seed) in itertools.product(datasets, models, _turns(seeds))
+        for optimizer, learning_rate in (reversed(there) if turn % 2 else there)
     ]
 
 
-def again(configs: Iterable[RunConfig], seeds: int, **changed: object) -> list[RunConfig]:
+def again(
+    configs: Iterable[RunConfig], seeds: int | Sequence[int], **changed: object
+) -> list[RunConfig]:
     """Return runs that there were with other seeds, and what is changed: there and back."""
     there = list(configs)
     return [
         dataclasses.replace(config, seed=seed, **changed)  # type: ignore[arg-type]
-        for seed in range(seeds)
-        for config in (reversed(there) if seed % 2 else there)
+        for turn, seed in _turns(seeds)
+        for config in (reversed(there) if turn % 2 else there)
     ]
+
+
+def _turns(seeds: int | Sequence[int]) -> list[tuple[int, int]]:
+    return list(enumerate(range(seeds) if isinstance(seeds, int) else seeds))

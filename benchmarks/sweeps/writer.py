@@ -38,10 +38,21 @@ class Writer:
             for path in (self._runs, self._epochs):
                 csv_file.remove(path, [run_id])
             self._before.remove(run_id)
+        backup = self._folder / f"{run_id}.backup"
+        try:
+            self._append(result)
+        except InputError:
+            if result.status not in schema.RESULTS or not backup.exists():
+                raise
+            shutil.rmtree(backup, ignore_errors=True)  # the disk may be full: here is room
+            csv_file.remove(self._epochs, [run_id])
+            self._append(result)
+        if result.status in schema.RESULTS:
+            shutil.rmtree(backup, ignore_errors=True)
+
+    def _append(self, result: RunResult) -> None:
         csv_file.append(self._epochs, schema.EPOCHS, result.epochs)
         csv_file.append(self._runs, schema.RUNS, [result.row()])
-        if result.status in schema.RESULTS:
-            shutil.rmtree(self._folder / f"{run_id}.backup", ignore_errors=True)
 
     def _save(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Put the files of a run that was done elsewhere in place of those from before."""

@@ -1,14 +1,13 @@
 """What lets a run that was interrupted go on from an epoch's end."""
 
 import json
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from benchmarks.training import processes
+from benchmarks.training import disk, processes
 from benchmarks.training.monitor import Monitor
 
 SECONDS = 10.0
@@ -39,6 +38,8 @@ class Backup(keras.callbacks.BackupAndRestore):
         self._plateau = plateau
         self._epochs = epochs
         self._together = together
+        self.problem = ""
+        """In words, if the last backup could not be written."""
         self._last = time.monotonic()
         file = folder / STATE
         self._found = json.loads(file.read_text()) if file.exists() else None
@@ -65,21 +66,19 @@ class Backup(keras.callbacks.BackupAndRestore):
             self._last = time.monotonic()
 
     def _write(self, epoch: int) -> None:
-        new, old = (self._folder.with_suffix(f".{word}") for word in ("new", "old"))
-        for left in (new, old):
-            shutil.rmtree(left, ignore_errors=True)
-        new.mkdir(parents=True)
         plateau = {} if self._plateau is None else vars(self._plateau)
         kept = ("best", "wait", "cooldown_counter")
         state = {
             "epochs": self._monitor.rows,
             "plateau": {name: float(plateau[name]) for name in kept if name in plateau},
         }
-        (new / STATE).write_text(json.dumps(state))
-        writer = keras.callbacks.BackupAndRestore(str(new))
-        writer.set_model(self.model)
-        writer.on_epoch_end(epoch)
-        if self._folder.exists():
-            self._folder.rename(old)
-        new.rename(self._folder)
-        shutil.rmtree(old, ignore_errors=True)
+
+        def write_to(folder: Path) -> None:
+            folder.mkdir(parents=True)
+            (folder / STATE).write_text(json.dumps(state))
+            writer = keras.callbacks.BackupAndRestore(str(folder))
+            writer.set_model(self.model)
+            writer.on_epoch_end(epoch)
+
+        variables = [*self.model.variables, *self.model.optimizer.variables]
+        self.problem = disk.write(self._folder, variables, write_to)

@@ -24,6 +24,8 @@ class Epoch:
 
     row: Row
     """Of `epochs.csv`."""
+    restored: bool = False
+    """Whether it was trained before the run was interrupted, and comes from a backup."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ from benchmarks.data.batches import Data
 from benchmarks.device import synchronize
 from benchmarks.run import RunConfig
 from benchmarks.store.csv_file import Row
+from benchmarks.training import disk
 from benchmarks.training.clock import TrainingClock
 from benchmarks.training.evaluation import evaluate
 from benchmarks.training.messages import Epoch, Progress
@@ -42,6 +43,8 @@ class Monitor(keras.callbacks.Callback):
         """Of `epochs.csv`, those of the epochs so far."""
         self.divergence = ""
         """In words, if the loss has become infinite or NaN."""
+        self.problem = ""
+        """In words, if the best weights could not be written."""
         self._config = config
         self._images = images
         self._best_weights = best_weights
@@ -60,7 +63,7 @@ class Monitor(keras.callbacks.Callback):
         """
         for row in rows:
             iter(self._images.train)
-            self._end_epoch(row)
+            self._end_epoch(row, restored=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the clock of the epoch."""
@@ -114,12 +117,14 @@ class Monitor(keras.callbacks.Callback):
         }
         if not self.divergence and not math.isfinite(logs["loss"]):
             self._diverged(logs["loss"], steps)
+        began = time.perf_counter()
         if not self.divergence:
             if self._images.validation is not None:
                 row |= self._evaluate(self._images.validation, "val")
                 logs["val_loss"] = row["val_loss"]
                 self._keep_best(row["val_accuracy"])
             row |= self._evaluate(self._images.test, "test")
+            row["evaluation_seconds"] = time.perf_counter() - began
             row |= {
                 "train_loss": logs["loss"],
                 "train_accuracy": logs["accuracy"],
@@ -142,10 +147,10 @@ class Monitor(keras.callbacks.Callback):
                 }
         return {}
 
-    def _end_epoch(self, row: Row) -> None:
+    def _end_epoch(self, row: Row, restored: bool = False) -> None:
         self.rows.append(row)
         self._trained_steps += row["steps"]
-        self._send(Epoch(row))
+        self._send(Epoch(row, restored))
 
     def _evaluate(self, images: Any, split: str) -> dict[str, float]:
         measured = evaluate(self.model, images, self._config)
@@ -155,9 +160,8 @@ class Monitor(keras.callbacks.Callback):
         best = max((row["val_accuracy"] for row in self.rows), default=-math.inf)
         if self._best_weights is None or accuracy <= best:
             return
-        new = self._best_weights.with_name(f".new-{self._best_weights.name}")
-        self.model.save_weights(new)
-        new.replace(self._best_weights)  # the old one is whole until the new one is
+        variables = [*self.model.variables, *self.model.optimizer.variables]
+        self.problem = disk.write(self._best_weights, variables, self.model.save_weights)
 
     def _diverged(self, loss: float, step: int) -> None:
         if not self.divergence:

@@ -28,6 +28,9 @@ TIMES_THE_LOSS_OF_GUESSING = 10.0
 lose by 1e29 for ever and never reach infinity."""
 
 
+LEAST_RATE = 1e-4
+"""A part of the rate that a run begins with; below it, no plateau makes the rate smaller."""
+
 PLATEAU = {"monitor": "val_loss", "factor": 0.2, "patience": 3}
 """Of Keras's ReduceLROnPlateau: after three epochs without a better loss, a fifth of the rate."""
 
@@ -171,8 +174,11 @@ def _train(
     callbacks = [monitor]
     plateau = None
     if config.schedule == "reduce-on-plateau":
-        plateau = keras.callbacks.ReduceLROnPlateau(**PLATEAU)
+        plateau = keras.callbacks.ReduceLROnPlateau(
+            **PLATEAU, min_lr=LEAST_RATE * config.learning_rate
+        )
         callbacks.append(plateau)
+    keeper = None
     if backup is not None:
         keeper = Backup(backup, monitor, plateau, config.epochs, together=config.processes > 1)
         keeper.restore_epochs()
@@ -206,10 +212,23 @@ def _train(
         row |= monitor.clock.measurements(config.batch_size)
         row |= monitor.target()
         row["train_seconds"] = sum(row["seconds"] for row in monitor.rows)
+        # An epoch of a backup of an older version lacks it.
+        row["evaluation_seconds"] = sum(row.get("evaluation_seconds", 0) for row in monitor.rows)
         row["test_accuracy"] = monitor.rows[-1]["test_accuracy"]
+        problems = [monitor.problem, keeper.problem if keeper else "", *_unmeasured(row, config)]
+        row["error"] = "; ".join(filter(None, problems)) or None
         if config.processes == 1:  # it is for one; together they would have to do it as often
             row["inference_ms_p50"] = _inference_ms(model, images)
     send(Finished(row))
+
+
+def _unmeasured(row: Row, config: RunConfig) -> list[str]:
+    """Say why there is no throughput, if there is none."""
+    if "images_per_second" in row:
+        return []
+    if config.steps_per_execution > 1:
+        return ["no throughput: the first call, of all steps, is warm-up; see steps_per_execution"]
+    return ["no throughput: the only step is warm-up"]
 
 
 def _divergence(last: Row, classes: int) -> str:

@@ -18,6 +18,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.errors import one_line
 from benchmarks.worker import start
 from benchmarks.worker.messages import Failure, Returned, Setting, Started
@@ -94,6 +95,7 @@ def _messages(
     deadline = None if timeout is None else time.monotonic() + timeout
     exit_code: int | OSError | None = None
     has_returned = False
+    oom_kills = machine.oom_kills()
     _send(process, setting)
     waited_for = [connection, process.ended]
     while waited_for:
@@ -124,7 +126,7 @@ def _messages(
             if answer is not None:
                 _send(process, answer)
     if exit_code or not has_returned:
-        yield _death(exit_code)
+        yield _death(exit_code, was_for_memory=machine.oom_kills() > oom_kills)
 
 
 def _send(process: start.Process, value: Any) -> None:
@@ -132,14 +134,14 @@ def _send(process: start.Process, value: Any) -> None:
         process.connection.send(value)
 
 
-def _death(exit_code: int | OSError | None) -> Failure:
+def _death(exit_code: int | OSError | None, was_for_memory: bool = False) -> Failure:
     if exit_code is None:
         return Failure("error", "ended together with the process that starts all others")
     if isinstance(exit_code, OSError):
         no_memory = exit_code.errno == errno.ENOMEM
         return Failure("oom" if no_memory else "error", f"did not start: {one_line(exit_code)}")
-    if exit_code == -signal.SIGKILL:
-        return Failure("oom", "killed by SIGKILL, as Linux does when the memory is used up")
+    if exit_code == -signal.SIGKILL and was_for_memory:
+        return Failure("oom", "killed by SIGKILL: Linux says that the memory was used up")
     if exit_code < 0:
         return Failure("error", f"killed by {signal.Signals(-exit_code).name}")
     return Failure("error", f"ended with exit code {exit_code}")

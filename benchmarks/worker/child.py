@@ -5,14 +5,13 @@ import logging
 import os
 import pickle
 import queue
-import signal
 import sys
 import threading
 import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks import tensorflow_module
+from benchmarks import signals, tensorflow_module
 from benchmarks.errors import InputError, one_line
 from benchmarks.worker.messages import Failure, Returned, Setting, Started
 
@@ -22,7 +21,7 @@ OUT_OF_MEMORY = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED", "MemoryError", 
 
 def enter(connection: Connection) -> None:
     """Do what the parent says on `connection`, and send what comes of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which decides
+    signals.leave_to_parent()
 
     def send(message: Any) -> None:
         try:

@@ -13,7 +13,7 @@ import sys
 import warnings
 from multiprocessing.connection import Connection, wait
 
-from benchmarks import tensorflow_module
+from benchmarks import signals, tensorflow_module
 from benchmarks.worker import pages
 
 
@@ -28,7 +28,7 @@ def serve(handle: int) -> Connection:
     Returns:
         The connection of the worker with the parent.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which decides
+    signals.leave_to_parent()
     parent = socket.socket(fileno=handle)
     _import()
     resident = pages.resident()

@@ -74,3 +74,13 @@ def test_a_quota_of_minus_one_is_none(root):
         }
     )
     assert machine.usable_cores(found) == 64
+
+
+def test_kills_for_want_of_memory_are_counted(root):
+    assert machine.oom_kills(root({"proc/self/cgroup": "0::/"})) == 0
+    whole = {"proc/self/cgroup": "0::/a", "proc/vmstat": "pgfault 3\noom_kill 7\n"}
+    assert machine.oom_kills(root(whole)) == 7
+    events = "low 0\noom 3\noom_kill 2\noom_group_kill 9\n"
+    assert machine.oom_kills(root({**whole, "sys/fs/cgroup/a/memory.events": events})) == 2
+    old = {"proc/self/cgroup": "4:memory:/a", "sys/fs/cgroup/memory/a/memory.oom_control": events}
+    assert machine.oom_kills(root({**whole, **old})) == 2

@@ -15,7 +15,8 @@ RUNS = (
     "stop_at_target data_digest model_digest optimizer_digest "
     "train_images validation_images test_images classes "
     "params images_per_second step_ms_p50 step_ms_p90 step_ms_p99 "
-    "compile_seconds train_seconds data_wait_fraction inference_ms_p50 peak_memory_mb "
+    "compile_seconds train_seconds evaluation_seconds wall_seconds data_wait_fraction "
+    "inference_ms_p50 peak_memory_mb "
     "optimizer_state_mb "
     "test_accuracy best_test_accuracy target_accuracy steps_to_target seconds_to_target "
     "runs_on_host "
@@ -25,7 +26,7 @@ RUNS = (
 )
 EPOCHS = (
     "run_id epoch steps train_loss train_accuracy val_loss val_accuracy test_loss test_accuracy "
-    "seconds images_per_second learning_rate"
+    "seconds evaluation_seconds images_per_second learning_rate"
 )
 TRIALS = "run_id dataset model optimizer trial seed parameters status val_accuracy test_accuracy"
 

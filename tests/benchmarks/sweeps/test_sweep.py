@@ -219,6 +219,22 @@ def test_runs_of_a_version_without_digests_are_not_done_again(tmp_path, monkeypa
     assert results.unfinished(found, tmp_path) == found[1:]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_it_is_taken_like_ctrl_c(tmp_path, number):
+    """Slurm, Docker and a closed terminal left no line with the command to go on."""
+    folder = tmp_path / "report"
+    with subprocess.Popen(
+        command_line(folder), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while "[1/12]" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(number)
+        _, words = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert f"The results so far are in {folder}. To go on: python -m benchmarks" in words
+    assert words.endswith(f"Interrupted by {number.name}.\n")
+
+
 def test_ctrl_c_leaves_a_folder_that_can_be_read_and_resumed(data_dir, tmp_path):
     folder = tmp_path / "report"
     command_line = [

@@ -81,8 +81,14 @@ def test_want_of_memory_has_its_own_status(error, status):
 def test_death_arrives_after_the_last_words(tmp_path):
     words, failure = run(die, signal.SIGKILL, log=tmp_path / "log")
     assert words == "last words"
-    assert failure.status == "oom"
-    assert "SIGKILL" in failure.error
+    assert failure == worker.Failure("error", "killed by SIGKILL")
+
+
+def test_only_a_kill_that_linux_counts_is_for_want_of_memory(tmp_path, monkeypatch):
+    """`kill -9` by hand was "oom"."""
+    counts = iter([3, 4])
+    monkeypatch.setattr(worker.machine, "oom_kills", lambda: next(counts))
+    assert run(die, signal.SIGKILL, log=tmp_path / "log")[-1].status == "oom"
 
 
 def test_the_reason_is_kept_when_the_end_of_the_process_fails(tmp_path):

@@ -1,0 +1,45 @@
+"""Signals that end a program, taken as Ctrl-C is: what is at work is ended in good order."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+"""From `kill`, Docker and Slurm; from a terminal that was closed."""
+
+
+class EndedError(KeyboardInterrupt):
+    """A signal has come that ends the program."""
+
+    def __init__(self, number: int) -> None:
+        """Take the number of the signal."""
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def as_interrupts() -> Iterator[None]:
+    """Raise an `EndedError` where the program is when a signal of `ENDING` comes.
+
+    One that is ignored, as by `nohup`, stays so.
+    """
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise EndedError(number)
+
+    before = {one: signal.getsignal(one) for one in ENDING}
+    taken = {one: old for one, old in before.items() if old is signal.SIG_DFL}
+    for one in taken:
+        signal.signal(one, end)
+    try:
+        yield
+    finally:
+        for one, old in taken.items():
+            signal.signal(one, old)
+
+
+def leave_to_parent() -> None:
+    """Ignore Ctrl-C and what is taken like it: it reaches the parent too, which decides."""
+    for one in (signal.SIGINT, *ENDING):
+        signal.signal(one, signal.SIG_IGN)
