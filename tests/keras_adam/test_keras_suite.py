@@ -13,6 +13,14 @@ MODULES = ["adam_test", "adamw_test", "optimizer_sparse_test", "loss_scale_optim
 SLOW_ON_JAX = ["optimizer_test", "multi_optimizer_test"]
 
 
+# To enable or to merge LoRA changes which variables are trained.
+OF_LAYERS = [
+    "layers.core.dense_test",
+    "layers.core.embedding_test",
+    "layers.core.einsum_dense_test",
+]
+
+
 @pytest.mark.skipif(
     find_spec("keras.src.optimizers.adam_test") is None, reason="this Keras ships no tests"
 )
@@ -28,12 +36,27 @@ SLOW_ON_JAX = ["optimizer_test", "multi_optimizer_test"]
     ],
 )
 def test_keras_own_tests_pass(backend, modules, passed, tmp_path):
+    modules = [f"optimizers.{module}" for module in modules]
+    output = run(backend, "keras_suite_plugin", modules, passed, tmp_path)
+    assert "keras_adam took the place of keras.optimizers.Adam" in output
+
+
+@pytest.mark.skipif(
+    find_spec("keras.src.layers.core.dense_test") is None, reason="this Keras ships no tests"
+)
+def test_keras_own_tests_of_lora_pass_with_our_adam_behind_the_names(tmp_path):
+    output = run("tensorflow", "keras_names_plugin", OF_LAYERS, 29, tmp_path, "-k", "lora")
+    assert "keras_adam.optimizer is behind the names of optimizers" in output
+
+
+def run(backend, plugin, modules, passed, folder, *options):
+    """Run modules of Keras's tests in a process of their own, and return what it prints."""
     repository = Path(__file__).parents[2]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-        + ["-p", "tests.keras_adam.keras_suite_plugin", "--pyargs"]
-        + [f"keras.src.optimizers.{module}" for module in modules],
-        cwd=tmp_path,
+        + ["-p", f"tests.keras_adam.{plugin}", *options, "--pyargs"]
+        + [f"keras.src.{module}" for module in modules],
+        cwd=folder,
         env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(repository)},
         capture_output=True,
         text=True,
@@ -41,4 +64,4 @@ def test_keras_own_tests_pass(backend, modules, passed, tmp_path):
     )
     assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
     assert int(re.search(r"(\d+) passed", run.stdout)[1]) > 0.8 * passed
-    assert "keras_adam took the place of keras.optimizers.Adam" in run.stdout
+    return run.stdout
