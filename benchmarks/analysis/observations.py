@@ -31,6 +31,9 @@ DIGEST_OF = {"data_digest": "dataset", "model_digest": "model"}
 NEVER_BLANK = ("run_id", "status", "dataset", "model", "optimizer", "seed")
 """In a row of runs.csv."""
 
+FILES = ("runs.csv", "updates.csv", "steps.csv", "grid.csv", "overhead.csv")
+"""Those that hold observations."""
+
 MOST_IMAGES = 100_000
 FEWEST_IMAGES = 300
 """In a test split, when their number is guessed from the accuracies; that of the digits is 360."""
@@ -51,13 +54,9 @@ def read(folder: Path) -> pd.DataFrame:
         raise InputError(f"{folder}: no such folder")
     frames = list(_read(folder))
     if not frames:
-        raise InputError(
-            f"{folder}: holds no report: no runs.csv, updates.csv, steps.csv, grid.csv, "
-            "overhead.csv or programs.csv"
-        )
-    frames = [frame for frame in frames if len(frame)]
-    if not frames:
-        raise InputError(f"{folder}: its report holds no row yet")
+        if any((folder / name).exists() for name in FILES):
+            raise InputError(f"{folder}: its report holds no row yet")
+        raise InputError(f"{folder}: holds no report: no {', '.join(FILES)} or programs.csv")
     found = pd.concat(frames, ignore_index=True)
     if not (found["status"] == "ok").any():
         raise InputError(f"{folder}: holds no run with status ok")
@@ -65,25 +64,28 @@ def read(folder: Path) -> pd.DataFrame:
 
 
 def _read(folder: Path) -> Iterator[pd.DataFrame]:
-    if (folder / "runs.csv").exists():
-        runs = csv_file.read(folder / "runs.csv", schema.RUNS)
-        epochs = csv_file.read_if_there(folder / "epochs.csv", schema.EPOCHS)
-        runs["steps"] = runs["run_id"].map(epochs.groupby("run_id")["steps"].sum())
-        if len(runs):
-            yield from_search(folder, runs) if trials.is_search(folder) else from_runs(runs)
-    raw = folder / "updates_raw.csv"
-    rounds = medians_of_rounds(csv_file.read(raw, schema.UPDATES_RAW)) if raw.exists() else None
+    runs = csv_file.read_if_there(folder / "runs.csv", schema.RUNS)
+    epochs = csv_file.read_if_there(folder / "epochs.csv", schema.EPOCHS)
+    runs["steps"] = runs["run_id"].map(epochs.groupby("run_id")["steps"].sum())
+    if len(runs):
+        yield from_search(folder, runs) if trials.is_search(folder) else from_runs(runs)
+    raw = csv_file.read_if_there(folder / "updates_raw.csv", schema.UPDATES_RAW)
+    rounds = medians_of_rounds(raw) if len(raw) else None
     for name, its_schema, shapes, metric in (
         ("updates.csv", schema.UPDATES, "shapes", "update_ms_p50"),
         ("steps.csv", schema.STEPS, "model", "step_ms_p50"),
     ):
-        if (folder / name).exists():
-            rows = csv_file.read(folder / name, its_schema).rename(columns={shapes: "shapes"})
-            yield from_race(rows, rounds, metric)
-    if (folder / "grid.csv").exists():
-        yield from_grid(csv_file.read(folder / "grid.csv", schema.GRID))
-    if (folder / "overhead.csv").exists():
-        rows = csv_file.read(folder / "overhead.csv", schema.OVERHEAD)
+        rows = csv_file.read_if_there(folder / name, its_schema)
+        csv_file.check_not_blank(rows, name, (shapes, "optimizer", "mode", "device"))
+        if len(rows):
+            yield from_race(rows.rename(columns={shapes: "shapes"}), rounds, metric)
+    rows = csv_file.read_if_there(folder / "grid.csv", schema.GRID)
+    csv_file.check_not_blank(rows, "grid.csv", ("variables", "params_each", "mode", "optimizer"))
+    if len(rows):
+        yield from_grid(rows)
+    rows = csv_file.read_if_there(folder / "overhead.csv", schema.OVERHEAD)
+    csv_file.check_not_blank(rows, "overhead.csv", ("round", "way"))
+    if len(rows):
         yield rows.rename(columns={"way": "subject", "round": "pair"}).assign(
             problem="what measuring costs", optimizer=rows["way"], status="ok"
         )
@@ -95,9 +97,7 @@ def from_runs(runs: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: a row does not say what it is a run of.
     """
-    for column in NEVER_BLANK:
-        if runs[column].isna().any():
-            raise InputError(f"runs.csv: row {runs[column].isna().argmax() + 1} has no {column}")
+    csv_file.check_not_blank(runs, "runs.csv", NEVER_BLANK)
     runs = runs.assign(jit_compile=_compilation(runs))
     runs["problem"] = _problems(runs)
     several = runs.groupby("optimizer")["learning_rate"].transform("nunique") > 1

@@ -128,6 +128,7 @@ def read(folder: Path) -> pd.DataFrame:
     rows = csv_file.read(folder / FILE, schema.PROGRAMS)
     if rows.empty:
         raise InputError(f"{folder / FILE}: holds no program")
+    csv_file.check_not_blank(rows, FILE, ("optimizer", "target", "model", "scope"))
     rows["problem"] = [_words(row) for row in rows.to_dict("records")]
     twice = rows[rows.duplicated(["problem", "optimizer"])]
     if len(twice):
@@ -165,8 +166,9 @@ def _changes(
                 f"the programs are of unlike compilers: {column} {' and '.join(values)}; "
                 "compare them all the same with --any-environment"
             )
-    before = old.set_index(["problem", "optimizer"])
-    after = new.set_index(["problem", "optimizer"])
+    as_floats = dict.fromkeys(METRICS, float)
+    before = old.astype(as_floats).set_index(["problem", "optimizer"])
+    after = new.astype(as_floats).set_index(["problem", "optimizer"])
     changes = [
         Change(problem, baseline + where[0], subject + where[1], metric, *values)
         for problem in dict.fromkeys(old["problem"])
@@ -179,6 +181,7 @@ def _changes(
                 float(after.loc[(problem, subject), metric]),
             )
         )
+        and not any(map(math.isnan, values))
     ]
     if not changes:
         raise InputError("no two programs here are of the same kind: there is nothing to compare")

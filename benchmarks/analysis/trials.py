@@ -44,7 +44,9 @@ def read(folder: Path) -> pd.DataFrame:
     runs = csv_file.read(folder / "runs.csv", schema.RUNS)
     epochs = csv_file.read_if_there(folder / "epochs.csv", schema.EPOCHS)
     if (folder / "trials.csv").exists():
-        return with_results(csv_file.read(folder / "trials.csv", schema.TRIALS), runs, epochs)
+        planned = csv_file.read(folder / "trials.csv", schema.TRIALS)
+        csv_file.check_not_blank(planned, "trials.csv", ("run_id", *SEARCH, "trial", "parameters"))
+        return with_results(planned, runs, epochs)
     return with_results(_from_runs(runs), runs, epochs)
 
 

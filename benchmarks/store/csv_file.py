@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -115,6 +115,22 @@ def read_if_there(path: Path, schema: Schema) -> pd.DataFrame:
     if path.exists():
         return read(path, schema)
     return pd.DataFrame(columns=list(schema)).astype(dict(schema))
+
+
+def check_not_blank(rows: pd.DataFrame, name: str, columns: Sequence[str]) -> None:
+    """Check that every row says what it is of.
+
+    Args:
+        rows: of a CSV file.
+        name: of the file.
+        columns: that must not be blank.
+
+    Raises:
+        InputError: one is.
+    """
+    for column in columns:
+        if rows[column].isna().any():
+            raise InputError(f"{name}: row {rows[column].isna().argmax() + 1} has no {column}")
 
 
 def _frame(path: Path, schema: Schema, rows: Iterable[Row]) -> pd.DataFrame:
