@@ -84,5 +84,7 @@ def optimizer_name(store: Any) -> str | None:
 def is_of_another_class(name: str | None) -> bool:
     """Say whether an optimizer's name is the default one of a class of Keras other than Adam."""
     plain = re.sub(r"(_\d+)?$", "", name or "").replace("_", "")
-    others = {other.lower() for other in dir(keras.optimizers)} - {"adam", "adamw"}
+    base = keras.optimizers.Optimizer
+    classes = [c for c in vars(keras.optimizers).values() if isinstance(c, type) and c is not base]
+    others = {c.__name__.lower() for c in classes if issubclass(c, base)} - {"adam", "adamw"}
     return plain in others

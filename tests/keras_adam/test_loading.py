@@ -200,6 +200,13 @@ def test_other_state_is_not_taken_and_one_warning_says_so(name, prepare, path):
     assert_same(state(again.optimizer), state(model.optimizer))
 
 
+def test_any_name_may_be_given(path):
+    trained(name="optimizer").save_weights(path)
+    model = trained(1)
+    model.load_weights(path)
+    assert int(model.optimizer.iterations.numpy()) == 3
+
+
 def test_the_warning_says_what_differs(prepare, path):
     trained().save_weights(path)
     model = prepare(make_model(keras_adam.Adam(RATE, amsgrad=True, name="mine")))
