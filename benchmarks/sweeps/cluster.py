@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import logging
+import pickle
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -93,9 +95,17 @@ class Cluster:
         return found
 
     def submit(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Let one worker, and no other, call a function; return Dask's future."""
+        """Let one worker, and no other, call a function; return Dask's future.
+
+        Through the scheduler, which need not have this project, only bytes pass.
+        """
         return self.client.submit(
-            function, *arguments, workers=[address], allow_other_workers=False, pure=False
+            pickle.loads,
+            pickle.dumps(on_worker.Call(function, arguments)),
+            key=f"{function.__name__}-{uuid.uuid4()}",
+            workers=[address],
+            allow_other_workers=False,
+            pure=False,
         )
 
     def submit_check(self, address: str) -> Any:
@@ -136,14 +146,18 @@ class Cluster:
             LostError: its worker or the scheduler was lost before, or on the way here.
         """
         try:
-            return future.result(timeout=TAKE_SECONDS)
-        except (distributed.KilledWorker, InterruptedError) as error:
-            # The worker died and came back at the same address, or it is about to end.
-            raise LostError from error
-        except Exception as error:
+            result, error = pickle.loads(future.result(timeout=TAKE_SECONDS))
+        except distributed.KilledWorker as died:  # and came back at the same address
+            raise LostError from died
+        except Exception as lost:
             if future.status == "error":
                 raise
+            raise LostError from lost
+        if isinstance(error, InterruptedError):  # the worker is about to end
             raise LostError from error
+        if error is not None:
+            raise error
+        return result
 
     def check(self, configs: Sequence[RunConfig], request: SweepRequest) -> Checked:
         """Check every worker that is there; wait for one if there is none yet.
@@ -152,12 +166,6 @@ class Cluster:
             InputError: a worker would fail in every run, or two have unlike devices.
             ConnectionError: the scheduler is gone.
         """
-        try:
-            found = self.client.run_on_scheduler(find_spec, "benchmarks")
-        except OSError as error:
-            raise ConnectionError(GONE) from error
-        if found is None:
-            raise InputError(f"the scheduler {CLONE}")
         versions = environment.versions(configs[0].backend)
         expected = {**versions, "commit": environment.git_state()["commit"]}
         self._check = expected, list(configs), request

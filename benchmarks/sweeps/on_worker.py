@@ -1,16 +1,20 @@
 """What a Dask worker does for a sweep: the check, and one run after the other.
 
-The scheduler and the workers import this module, so they run in a clone of the project.
+The workers import this module, so they run in a clone of the project.
 """
 
 import contextlib
 import dataclasses
 import multiprocessing
+import os
+import pickle
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import dask
 import distributed
 from distributed.core import Status
 
@@ -22,9 +26,32 @@ from benchmarks.sweeps.here import Here
 from benchmarks.sweeps.place import Done, Heard, RunResult
 from benchmarks.sweeps.request import SweepRequest
 from benchmarks.training.messages import Epoch
+from benchmarks.worker import start
 
 _ONE_RUN = threading.Lock()
 """A run whose sweep was interrupted is not over at once: the next one waits for its end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A function call that is made by being unpickled, to (result, None) or (None, exception).
+
+    That outcome is pickled, too: what lies between the sweep and the worker passes bytes on.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have it called where it is unpickled."""
+        return _outcome, (self.function, self.arguments)
+
+
+def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:
+    try:
+        return pickle.dumps((function(*arguments), None))
+    except Exception as error:
+        return pickle.dumps((None, error))
 
 
 def check(
@@ -40,10 +67,12 @@ def check(
     Raises:
         InputError: something would.
     """
-    if multiprocessing.current_process().daemon:
+    if multiprocessing.current_process().daemon and not start.CAN_FORK:
         raise InputError(
-            "Dask's nanny lets it start no process; start it with `dask worker --no-nanny`"
+            "on this platform Dask's nanny lets it start no process; start it with "
+            "`dask worker --no-nanny`"
         )
+    _give_threads_back()
     found = {**environment.versions(configs[0].backend), **environment.git_state()}
     others = [
         f"{name} {found[name] or 'missing'} instead of {version}"
@@ -77,3 +106,10 @@ def run(config: RunConfig, request: SweepRequest, topic: str) -> RunResult:
                     pass
         files = {path.name: path.read_bytes() for path in Path(name).iterdir() if path.is_file()}
     return dataclasses.replace(result, files=files)
+
+
+def _give_threads_back() -> None:
+    """Undo that Dask's nanny lets NumPy have one thread: a run has the worker for itself."""
+    for name, value in dask.config.get("distributed.nanny.pre-spawn-environ", {}).items():
+        if os.environ.get(name) == str(value):
+            del os.environ[name]

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from distributed import Client
 
+from benchmarks.sweeps import on_worker
 from benchmarks.sweeps.cluster import TICK_SECONDS, LostError, at
 from tests.benchmarks.conftest import ROOT, run_command
 
@@ -34,6 +35,7 @@ class Dask:
         self.scheduler = self._start(
             *("scheduler", "--host", "127.0.0.1", "--port", 0, "--no-dashboard"),
             *("--scheduler-file", file),
+            path=(),  # it need not have the project
         )
         # A sweep waits for a scheduler no longer than five seconds.
         with Client(scheduler_file=str(file), timeout=120, set_as_default=False) as client:
@@ -43,7 +45,6 @@ class Dask:
         return Client(self.address, timeout=120, set_as_default=False)
 
     def worker(self, *options, path=(ROOT,)):
-        options = options or ("--no-nanny",)
         return self._start(
             "worker",
             self.address,
@@ -197,15 +198,14 @@ def test_an_address_where_nothing_answers(command, tmp_path):
 
 
 def test_workers_that_are_not_fit_are_named(dask, command, tmp_path):
-    """One after the other: other versions, a nanny, no clone."""
+    """One after the other: other versions, no clone."""
     other = tmp_path / "packages"
     (other / "keras-0.1.dist-info").mkdir(parents=True)
     (other / "keras-0.1.dist-info" / "METADATA").write_text("Name: keras\nVersion: 0.1\n")
     arguments = (*TRAIN, "--cluster", dask.address, "--output", tmp_path / "report")
     for options, path, problem in (
         ((), (other, ROOT), "has keras 0.1 instead of"),
-        (("--nanny",), (ROOT,), "start it with `dask worker --no-nanny`"),
-        (("--no-nanny",), (), "finds no benchmarks; start it with PYTHONPATH=."),
+        ((), (), "finds no benchmarks; start it with PYTHONPATH=."),
     ):
         worker = dask.worker(*options, path=path)
         done = command(*arguments)
@@ -214,6 +214,14 @@ def test_workers_that_are_not_fit_are_named(dask, command, tmp_path):
         worker.terminate()
         worker.wait()
     assert not (tmp_path / "report").exists()
+
+
+def test_what_the_nanny_takes_from_numpy_a_run_has_again(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as Dask's nanny does
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")  # the user's
+    on_worker._give_threads_back()
+    assert "OMP_NUM_THREADS" not in os.environ
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "2"
 
 
 def test_dask_is_loaded_only_when_it_is_asked_for():
