@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import worker
 from benchmarks.run import RunConfig
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -33,11 +34,15 @@ def command() -> Command:
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the digits prepared for both backends, by the command line."""
+    """A folder with the digits prepared for both backends, as `data prepare` does it."""
     folder = tmp_path_factory.mktemp("tfds")
-    prepare = ("data", "prepare", "--backend", "jax", "--dataset", "digits")
-    done = run_command(*prepare, "--data-dir", folder)
-    assert done.returncode == 0, done.stderr
+    # Not by the command line, which would begin with a server of its own.
+    prepared = worker.run(
+        *("benchmarks.data.preparation:prepare_all", ["digits"], folder, None, "jax"),
+        backend="tensorflow",
+        device="cpu",
+    )
+    assert [name for name, _ in prepared] == ["digits"]
     return folder
 
 
