@@ -60,6 +60,25 @@ def test_the_seed_sets_the_order_and_every_epoch_has_its_own(data_dir, backend):
     assert (one[1] != other[0]).any()
 
 
+@both_backends
+@pytest.mark.parametrize("name", ["digits", "folder"])
+def test_the_images_that_fill_no_batch_are_others_in_each_epoch(
+    data_dir, image_folder, backend, name
+):
+    count, batch_size = (1437, 1000) if name == "digits" else (10, 7)
+    if name == "folder":
+        name = f"image_folder:{image_folder}"
+    loaded = batches.load(name, batch_size, 0, data_dir, image_size=8, backend=backend)
+    (note,) = loaded.plan.notes
+    assert note.startswith(f"{count - batch_size} of {count} training images are left out")
+    epochs = [different_images(loaded.train) for _ in range(12)]
+    # Images of the folder are alike in both classes but for their size.
+    assert len(set.union(*epochs)) == (count if name == "digits" else 5)
+    if name == "digits":
+        assert {len(epoch) for epoch in epochs} == {batch_size}
+        assert epochs[0] != epochs[1]
+
+
 def test_shapes_are_static(data_dir):
     digits = batches.load("digits", 32, 0, data_dir)
     assert digits.train.element_spec[0] == tf.TensorSpec((32, 8, 8, 1), tf.float32)
