@@ -2,22 +2,41 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench bench-gpu docs evidence lint clean results test test-with
+.PHONY: bench bench-gpu docs evidence lint clean results test test-torch test-with
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks train
 
 # On a machine with an NVIDIA GPU: measures for some twenty minutes, leaves an archive that
-# can be sent. make bench-gpu BACKEND=jax takes the other backend.
+# can be sent. make bench-gpu BACKEND=jax or BACKEND=torch takes another backend.
 BACKEND ?= tensorflow
-GPU_PACKAGE := $(if $(filter jax,$(BACKEND)),jax[cuda12],tensorflow[and-cuda])
+GPU_PACKAGE_tensorflow := tensorflow[and-cuda]
+GPU_PACKAGE_jax := jax[cuda12]
+GPU_PACKAGE_torch := torch
 
 bench-gpu: .venv/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check '$(GPU_PACKAGE)'
+	$(BIN)/pip install --quiet --disable-pip-version-check '$(GPU_PACKAGE_$(BACKEND))'
 	$(BIN)/python -m benchmarks.publish.gpu_evidence --backend $(BACKEND)
 
 test: .venv/.installed
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+# The optimizer's tests and those of the harness that are about Keras's PyTorch backend, in an
+# environment of their own: torch brings 2 to 3 GB of CUDA on Linux. Without that:
+# make test-torch TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
+# One thread each: two processes with two threads each wait for each other's on two cores.
+TORCH ?= torch
+TORCH_TESTS := tests/keras_adam tests/benchmarks/training/test_torch_backend.py
+
+test-torch: .venv-torch/.installed
+	KERAS_BACKEND=torch OMP_NUM_THREADS=1 .venv-torch/bin/pytest --numprocesses auto --dist loadfile \
+		$(TORCH_TESTS)
+
+.venv-torch/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-torch
+	.venv-torch/bin/pip install --quiet --disable-pip-version-check $(TORCH)
+	.venv-torch/bin/pip install --quiet --disable-pip-version-check -e '.[benchmarks,test]'
+	touch $@
 
 # The optimizer's tests with other versions: make test-with KERAS=3.8.0 TENSORFLOW=2.18.1
 test-with:
@@ -53,4 +72,4 @@ lint: .venv/.installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-with .venv-docs site
+	rm -rf .venv .venv-with .venv-docs .venv-torch site

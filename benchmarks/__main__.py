@@ -21,7 +21,7 @@ def versions_in_use() -> str:
     """Return what a report of a bug should say."""
     from benchmarks import environment
 
-    packages = ("keras_adam", "keras", "tensorflow", "jax")
+    packages = ("keras_adam", "keras", "tensorflow", "jax", "torch")
     found = {package: environment.version(package) or "not installed" for package in packages}
     found["python"] = platform.python_version()
     return ", ".join(f"{name} {version}" for name, version in found.items())

@@ -8,7 +8,11 @@ from benchmarks.errors import InputError
 
 
 def gpu_names(backend: str) -> list[str]:
-    """Name the GPUs of this machine that `backend` ("tensorflow" or "jax") can use."""
+    """Name the GPUs of this machine that `backend` ("tensorflow", "jax" or "torch") can use."""
+    if backend == "torch":
+        import torch
+
+        return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     if backend == "jax":
         import jax
 
@@ -41,6 +45,11 @@ def synchronize(variables: Iterable[Any]) -> None:
         import tensorflow as tf
 
         tf.test.experimental.sync_devices()
+    elif keras.backend.backend() == "torch":
+        import torch
+
+        if torch.cuda.is_available():  # a CPU never runs ahead
+            torch.cuda.synchronize()
     else:
         import jax
 
@@ -58,6 +67,10 @@ def peak_memory_mb(backend: str, device: str) -> float | None:
             import jax
 
             return float(jax.local_devices()[0].memory_stats()["peak_bytes_in_use"]) / 1e6
+        if backend == "torch":
+            import torch
+
+            return torch.cuda.max_memory_allocated() / 1e6
         import tensorflow as tf
 
         return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 1e6
@@ -77,6 +90,8 @@ def megabytes_on_one(variables: Iterable[Any]) -> float:
         arrays = [variable.value.addressable_shards[0].data for variable in variables]
         return sum(array.nbytes for array in arrays) / 1e6
     tensors = [variable.value for variable in variables]
+    if keras.backend.backend() == "torch":
+        return sum(tensor.nbytes for tensor in tensors) / 1e6
     return sum(tensor.dtype.size * tensor.shape.num_elements() for tensor in tensors) / 1e6
 
 

@@ -91,6 +91,10 @@ def _gpu_habits(backend: str) -> dict[str, bool]:
 
         precision = getattr(jax.config, "jax_default_matmul_precision", None)
         tf32 = precision in (None, "default", "tensorfloat32", "fastest")
+    elif backend == "torch":
+        import torch
+
+        tf32 = torch.backends.cuda.matmul.allow_tf32
     else:
         import tensorflow as tf
 
@@ -98,8 +102,15 @@ def _gpu_habits(backend: str) -> dict[str, bool]:
     return {
         "tf32": tf32,
         "deterministic": "--xla_gpu_deterministic_ops" in os.environ.get("XLA_FLAGS", "")
-        or os.environ.get("TF_DETERMINISTIC_OPS", "0").lower() in ("1", "true"),
+        or os.environ.get("TF_DETERMINISTIC_OPS", "0").lower() in ("1", "true")
+        or (backend == "torch" and _torch_is_deterministic()),
     }
+
+
+def _torch_is_deterministic() -> bool:
+    import torch
+
+    return bool(torch.are_deterministic_algorithms_enabled())
 
 
 def _cpu_name() -> str:

@@ -7,6 +7,9 @@ from typing import Any
 
 from benchmarks.errors import InputError, one_line
 
+BACKENDS = ("tensorflow", "jax", "torch")
+"""Of Keras, on which a run can be done."""
+
 MOST_NAMES = 30
 """In one line; TFDS has hundreds."""
 

@@ -75,7 +75,7 @@ class RunConfig:
     seed: int
     """Of the initial weights and of the order of the training images."""
     backend: str
-    """"tensorflow" or "jax"."""
+    """"tensorflow", "jax" or "torch"."""
     device: str
     """"cpu" or "gpu"."""
     jit_compile: str

@@ -17,7 +17,8 @@ class _Hidden(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: Any) -> None:
         raise ModuleNotFoundError(
-            "Keras's backend is JAX here, and such a process has no TensorFlow", name="tensorflow"
+            "Keras's backend is another here, and such a process has no TensorFlow",
+            name="tensorflow",
         )
 
 

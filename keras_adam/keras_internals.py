@@ -52,8 +52,16 @@ def overridden_hooks(optimizer: Any, base: type) -> list[str]:
     return [
         hook
         for hook in KERAS_HOOKS
-        if getattr(getattr(optimizer, hook), "__func__", None) is not getattr(base, hook)
+        if _function_of(getattr(optimizer, hook)) != getattr(base, hook)
     ]
+
+
+def _function_of(method: Any) -> Any:
+    # Not by `getattr` with a default: that is what `torch.compile` then finds in its trace.
+    try:
+        return method.__func__
+    except AttributeError:  # a function that was set on the object
+        return None
 
 
 def skips_mismatch() -> bool:

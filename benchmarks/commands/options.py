@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from benchmarks.models import MODELS
+from benchmarks.names import BACKENDS
 
 DATA_DIR = click.option(
     "--data-dir",
@@ -48,7 +49,7 @@ DEVICE = click.option(
 )
 BACKEND = click.option(
     "--backend",
-    type=click.Choice(["tensorflow", "jax"]),
+    type=click.Choice(BACKENDS),
     default="tensorflow",
     help="Keras backend.",
 )
@@ -111,8 +112,8 @@ SHARED = (
         "--jit-compile",
         type=click.Choice(["auto", "true", "false"]),
         default="auto",
-        help="Whether XLA compiles the training step; auto leaves it to Keras. "
-        "The report says what it came to.",
+        help="Whether XLA compiles the training step, or torch.compile on torch; auto leaves it to "
+        "Keras. The report says what it came to.",
     ),
     click.option(
         "--schedule",
@@ -166,7 +167,7 @@ SHARED = (
     click.option(
         "--data-workers",
         type=click.IntRange(min=1),
-        help="Threads that read and decode the data. Default: tf.data decides; on jax, "
+        help="Threads that read and decode the data. Default: tf.data decides; on jax and torch, "
         "one each core, and at most 16.",
     ),
     DATA_DIR,

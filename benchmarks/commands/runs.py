@@ -94,8 +94,8 @@ def process_group(
         raise InputError("not without the others", see=missing, **{name: given[name]})
     if backend != "jax":
         raise InputError(
-            "several processes train together on jax only: Keras's fit does not run under "
-            "TensorFlow's MultiWorkerMirroredStrategy",
+            "several processes train together on jax only: Keras's fit runs neither under "
+            "TensorFlow's MultiWorkerMirroredStrategy nor on several processes of torch",
             backend=backend,
         )
     for name, value in elsewhere.items():

@@ -10,6 +10,9 @@ from benchmarks.errors import InputError
 from benchmarks.run import parse_optimizer
 from benchmarks.updates import peers, shapes, training_step
 
+DEFAULT_MODES = {"tensorflow": ("eager", "graph"), "jax": ("eager", "xla"), "torch": ("eager",)}
+DEFAULT_PEERS = {"tensorflow": ("resource_apply_adam",), "jax": (), "torch": ("torch_fused",)}
+
 
 @click.command()
 @click.option(
@@ -25,9 +28,10 @@ from benchmarks.updates import peers, shapes, training_step
     "--optimizer",
     "optimizer_texts",
     multiple=True,
-    default=["keras_adam", "adam", "resource_apply_adam"],
+    default=None,
     help="One that `train` takes, or one of these implementations of Adam elsewhere: "
-    f"{', '.join(peers.PEERS)}. Repeatable.",
+    f"{', '.join(peers.PEERS)}. Repeatable. Default: keras_adam, adam, and the kernel that the "
+    "backend has of its own.",
 )
 @click.option(
     "--mode",
@@ -37,7 +41,7 @@ from benchmarks.updates import peers, shapes, training_step
     help="eager: called from Python; graph: in a tf.function; xla: in a step that XLA compiles; "
     "fit, fit_xla: the whole training step of the model, by default or with jit_compile=True, on a "
     f"batch of {training_step.BATCH_SIZE} images. "
-    "Repeatable. Default: eager and graph, on JAX eager and xla.",
+    "Repeatable. Default: eager and graph; on JAX eager and xla, on PyTorch eager.",
 )
 @click.option(
     "--rounds",
@@ -84,6 +88,7 @@ def update(
                 f"{', '.join(training_step.IMAGE_SHAPES)} have",
                 shapes=name,
             )
+    optimizer_texts = optimizer_texts or ("keras_adam", "adam", *DEFAULT_PEERS[backend])
     specs = [str(parse_optimizer(text)) for text in optimizer_texts]
     checks.given_once(shapes=shape_names, optimizer=specs, mode=modes)
     checks.installed(backend)
@@ -97,14 +102,14 @@ def update(
     from benchmarks.updates import competitors, race
 
     if not modes:
-        modes = ("eager", "graph" if backend == "tensorflow" else "xla")
+        modes = DEFAULT_MODES[backend]
     found, left_out = competitors.combine(specs, modes, backend)
     console = printing.console()
     for line in left_out:
         print(f"Left out: {line}.")
     console.print("Checking the device and the optimizers ...")
     checked, shapes_by_name = race.check(specs, shape_names, backend, device)
-    plan = race.Plan(found, rounds, repetitions, checked.device)
+    plan = race.Plan(found, rounds, repetitions, checked.device, backend)
     competitors.check_memory(shapes_by_name, len(found), checked.device)
     open_folder(folder, checks.command_line(), checked.environment | {"peers": peer_versions()})
     complete = race.run(shapes_by_name, plan, folder, checked.environment, console)

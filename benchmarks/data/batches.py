@@ -165,7 +165,7 @@ def load(
         seed: determines the order and the augmentation of the training images, on every machine.
             Each backend makes another order of it.
         data_dir: where prepared data sets lie.
-        backend: "tensorflow" reads with tf.data, "jax" with Grain, without TensorFlow.
+        backend: "tensorflow" reads with tf.data, the others with Grain, without TensorFlow.
         validation: share of the training images to hold out, always the same ones; if it is not
             0 and the data set has images to choose by, it is these.
         augment: flip and shift the training images at random.
@@ -204,7 +204,7 @@ def load(
         watch=watch,
         share=share,
     )
-    if backend == "jax":
+    if backend != "tensorflow":
         from benchmarks.data import grain_batches
 
         return grain_batches.read(plan)

@@ -78,7 +78,7 @@ class Tfds:
     def _records(self, split: str) -> Sequence[tuple[bytes, int]]:
         if not random_access.has(self.builder):
             raise InputError(
-                "prepared without the files that the jax backend reads; `python -m benchmarks data "
+                "prepared without the files that jax and torch read; `python -m benchmarks data "
                 "prepare --backend jax` adds them",
                 dataset=self.builder.name,
             )

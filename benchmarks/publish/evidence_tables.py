@@ -25,6 +25,9 @@ NAMES = {
     "adamw": "Keras's AdamW",
     "resource_apply_adam": "`ResourceApplyAdam`, a call a variable",
     "torch_fused": "PyTorch, `fused=True`",
+    "torch_foreach": "PyTorch, `foreach=True`",
+    "torch_loop": "PyTorch, `foreach=False`",
+    "torch_fused_adamw_clipped": "PyTorch, `clip_grad_norm_` and AdamW with `fused=True`",
     "optax_adam": "optax under `jax.jit`",
     "tf_keras_adam": "tf_keras (Keras 2)",
 }
@@ -344,6 +347,12 @@ def gains(folder: Path) -> str:
     for mode in ("eager", "graph"):
         for shapes in ("efficientnet_b0", "resnet50"):
             timed(f"CPU, own loop, {MODES[mode]}", folder.name, mode, shapes, "keras_adam")
+    if (results / "update_fit_torch").exists():
+        for shapes in ("mlp_1024", "2c2d", "mobilenet_v3_small"):
+            timed("PyTorch, CPU, `fit`", "update_fit_torch", "fit", shapes, "keras_adam")
+    if (results / "update_torch").exists():
+        for shapes in ("efficientnet_b0", "resnet50"):
+            timed("PyTorch, CPU, own loop", "update_torch", "eager", shapes, "keras_adam")
     lazy = "keras_adam(lazy=True)"
     timed("CPU, `lazy=True`, 1,024 rows", "update_embedding", "graph", "embedding", lazy)
     peak = "peak memory of a step, ResNet-50"

@@ -22,6 +22,19 @@ from benchmarks.errors import InputError
 
 SHAPES = ("efficientnet_b0", "resnet50")
 MODELS = ("mlp_1024", "2c2d", "mobilenet_v3_small")
+OTHERS = {
+    "tensorflow": ("resource_apply_adam",),
+    "jax": (),
+    "torch": (
+        *("torch_fused", "torch_foreach", "torch_fused_adamw_clipped"),
+        *("keras_adamw(global_clipnorm=0.001)", "adamw(global_clipnorm=0.001)"),
+    ),
+}
+MODES = {
+    "tensorflow": ("eager", "graph", "xla"),
+    "jax": ("eager", "xla"),
+    "torch": ("eager",),
+}
 PRECISIONS = ("float32", "mixed_bfloat16")
 TESTS = ("tests/keras_adam/test_parity.py", "tests/keras_adam/test_precision.py")
 
@@ -46,16 +59,15 @@ def parts(backend: str, device: str, folder: Path) -> Iterator[Part]:
         where = [f"--backend={backend}", f"--device={device}", f"--output={folder / name}"]
         return Part(name, ["-m", "benchmarks", command, *arguments, *where])
 
-    if backend == "tensorflow":
-        others = _each("optimizer", "resource_apply_adam")
-        modes = _each("mode", "eager", "graph", "xla")
-    else:
-        others = []
-        modes = _each("mode", "eager", "xla")
+    others = _each("optimizer", *OTHERS[backend])
+    modes = _each("mode", *MODES[backend])
     for shapes in SHAPES:
         arguments = [f"--shapes={shapes}", *adams, *others, *modes]
         yield part(f"update_{shapes}", "update", *arguments)
-    if backend == "tensorflow":  # what `update` has training steps on
+    if backend == "torch":
+        state_dtypes = ("keras_adam(state_dtype='bfloat16')", "keras_adam(state_dtype='int8')")
+        yield part("update_state_dtype", "update", *_each("optimizer", *state_dtypes), *modes)
+    if backend != "jax":  # what `update` has training steps on
         steps = [*_each("shapes", *MODELS), *_each("mode", "fit"), *adams]
         yield part("update_fit", "update", *steps, *_each("optimizer", "sgd"))
     for precision in PRECISIONS:

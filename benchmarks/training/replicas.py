@@ -15,6 +15,14 @@ def check(config: RunConfig, device: str) -> None:
         InputError: they cannot.
     """
     count = config.devices * config.processes
+    if config.backend == "torch":
+        for option in ("devices", "steps_per_execution"):
+            if getattr(config, option) > 1:
+                raise InputError(
+                    "Keras's fit on torch takes one step at a time, on one device; valid is: 1",
+                    see=["backend"],
+                    **{option: getattr(config, option)},
+                )
     if config.batch_size % count:
         raise InputError(
             f"{config.batch_size} images cannot be shared among {count} devices; a "

@@ -9,6 +9,7 @@ the program asks for would be too low.
 
 import concurrent.futures
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -96,7 +97,9 @@ def build(name: str, device: str) -> Update:
 
 
 def _build_on_gpu(name: str, kernel: Kernel) -> Update:
-    """Do the same with TensorFlow's kernels: its Adam is one that reads four and writes three."""
+    """Do the same with a library's kernels: its Adam is one that reads four and writes three."""
+    if os.environ.get("KERAS_BACKEND") == "torch":
+        return _build_on_gpu_with_torch(name, kernel)
     import tensorflow as tf
 
     from benchmarks.device import synchronize
@@ -123,5 +126,41 @@ def _build_on_gpu(name: str, kernel: Kernel) -> Update:
         start=start,
         wait=lambda: synchronize(()),
         weights=lambda: [variable.numpy() for variable in variables],
+        state=list,
+    )
+
+
+def _build_on_gpu_with_torch(name: str, kernel: Kernel) -> Update:
+    import torch
+
+    arrays = [torch.zeros(kernel.values, device="cuda") for _ in range(kernel.arrays - 1)]
+    last = torch.ones(kernel.values, device="cuda")
+
+    def start() -> object:
+        if name == "add":
+            return arrays[0].add_(last)
+        if name == "copy":
+            return arrays[0].copy_(last)
+        return torch.optim.adam.adam(
+            [arrays[0]],
+            [last],
+            [arrays[1]],
+            [arrays[2]],
+            [],
+            [torch.zeros((), device="cuda")],
+            fused=True,
+            amsgrad=False,
+            beta1=0.5,
+            beta2=0.5,
+            lr=0.5,
+            weight_decay=0.0,
+            eps=1e-7,
+            maximize=False,
+        )
+
+    return Update(
+        start=start,
+        wait=torch.cuda.synchronize,
+        weights=lambda: [array.cpu().numpy() for array in arrays],
         state=list,
     )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks import machine, optimizers, worker
@@ -20,6 +20,14 @@ PROCESS_BYTES = 700e6
 """A process besides: the libraries."""
 
 
+MODES: Mapping[str, Sequence[str]] = {
+    "tensorflow": (*peers.MODES, *training_step.MODES),
+    "jax": ("eager", "xla"),
+    "torch": ("eager", "fit"),
+}
+"""Of a Keras optimizer, on each backend."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Competitor:
     """An optimizer in a mode."""
@@ -29,13 +37,22 @@ class Competitor:
     mode: str
     backend: str
 
+    @property
+    def is_limit(self) -> bool:
+        """Whether it is no optimizer, but measures what the memory can do."""
+        return self.optimizer == BANDWIDTH
+
     def __str__(self) -> str:
         """Name it for a line of output."""
         return f"{self.optimizer} {self.mode}"
 
 
-LIMITS = tuple(Competitor(BANDWIDTH, kernel, "tensorflow") for kernel in bandwidth.KERNELS)
-"""What the memory can do takes its turns like an optimizer: each kernel in a process of its own."""
+def limits(backend: str) -> tuple[Competitor, ...]:
+    """Return what measures the memory, on a GPU by a backend.
+
+    It takes its turns like an optimizer: each kernel in a process of its own.
+    """
+    return tuple(Competitor(BANDWIDTH, kernel, backend) for kernel in bandwidth.KERNELS)
 
 
 def combine(
@@ -69,8 +86,7 @@ def _find(text: str, backend: str) -> tuple[OptimizerSpec, str, Sequence[str]]:
         if not (":" in spec.name or spec.name in optimizers.OPTIMIZERS):
             names = [*optimizers.OPTIMIZERS, *peers.PEERS]
             raise InputError(f"not an optimizer; {nearest(spec.name, names)}", optimizer=spec.name)
-        on_tensorflow = (*peers.MODES, *training_step.MODES)
-        return spec, backend, on_tensorflow if backend == "tensorflow" else ("eager", "xla")
+        return spec, backend, MODES[backend]
     if spec.arguments:
         raise InputError(f"{spec.name} takes no arguments here", optimizer=text)
     if importlib.util.find_spec(peer.package) is None:
@@ -92,8 +108,8 @@ def check_memory(shapes: dict[str, Shapes], competitors: int, device: str) -> No
     free = machine.free_memory_bytes()
     for name, its_shapes in shapes.items():
         one = PROCESS_BYTES + RESIDENT_BYTES * parameters(its_shapes)
-        limits = len(LIMITS) * (PROCESS_BYTES + bandwidth.WORKING_SET_BYTES)
-        needed = one * competitors + limits
+        memory = len(bandwidth.KERNELS) * (PROCESS_BYTES + bandwidth.WORKING_SET_BYTES)
+        needed = one * competitors + memory
         if needed > free:
             raise InputError(
                 f"{competitors} competitors need about {needed / 1e9:.0f} GB of memory, "
@@ -117,8 +133,7 @@ class Process:
             name,
             shapes,
             device,
-            # A peer brings its own library; Keras, which it does not use, needs a backend.
-            backend=competitor.backend if competitor.backend == "jax" else "tensorflow",
+            backend=competitor.backend,
             device=device,
             listens=True,
         )

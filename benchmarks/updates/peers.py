@@ -16,6 +16,10 @@ MODES = ("eager", "graph", "xla")
 # Keras's defaults: other libraries have others.
 LEARNING_RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-7
 
+WEIGHT_DECAY, CLIP_NORM = 0.004, 1e-3
+"""Of a peer that decays and clips. The gradients are in place of real ones: the bound is so low
+that each call clips them, also where they have been clipped in place before."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Update:
@@ -130,18 +134,38 @@ def _tf_keras_adam(mode: str, device: str, weights: list[Any], gradients: list[A
     )
 
 
-def _torch_fused(mode: str, device: str, weights: list[Any], gradients: list[Any]) -> Update:
+def _torch(
+    mode: str,
+    device: str,
+    weights: list[Any],
+    gradients: list[Any],
+    *,
+    clips: bool = False,
+    **implementation: bool,
+) -> Update:
+    """PyTorch's own Adam; with `clips`, its AdamW after its clipping of the gradients' norm."""
     import torch
 
     place = "cuda" if device == "gpu" else "cpu"
     parameters = [torch.nn.Parameter(torch.tensor(value, device=place)) for value in weights]
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = torch.tensor(gradient, device=place)
-    optimizer = torch.optim.Adam(
-        parameters, LEARNING_RATE, betas=(BETA_1, BETA_2), eps=EPSILON, fused=True
+    optimizer = (torch.optim.AdamW if clips else torch.optim.Adam)(
+        parameters,
+        LEARNING_RATE,
+        betas=(BETA_1, BETA_2),
+        eps=EPSILON,
+        weight_decay=WEIGHT_DECAY if clips else 0.0,
+        **implementation,
     )
+
+    def start() -> None:
+        if clips:
+            torch.nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
+        optimizer.step()
+
     return Update(
-        start=optimizer.step,
+        start=start,
         wait=torch.cuda.synchronize if device == "gpu" else lambda: None,  # a CPU never runs ahead
         weights=lambda: [parameter.detach().cpu().numpy() for parameter in parameters],
         state=lambda: (v for values in optimizer.state.values() for v in values.values()),
@@ -179,7 +203,12 @@ PEERS: Mapping[str, Peer] = {
     "resource_apply_adam": Peer(
         _resource_apply_adam, "tensorflow", "tensorflow", ("eager", "graph")
     ),
-    "torch_fused": Peer(_torch_fused, "torch", "torch", ("eager",)),
+    "torch_fused": Peer(functools.partial(_torch, fused=True), "torch", "torch", ("eager",)),
+    "torch_foreach": Peer(functools.partial(_torch, foreach=True), "torch", "torch", ("eager",)),
+    "torch_loop": Peer(functools.partial(_torch, foreach=False), "torch", "torch", ("eager",)),
+    "torch_fused_adamw_clipped": Peer(
+        functools.partial(_torch, fused=True, clips=True), "torch", "torch", ("eager",)
+    ),
     "optax_adam": Peer(_optax_adam, "jax", "optax", ("xla",)),
     "tf_keras_adam": Peer(_tf_keras_adam, "tensorflow", "tf_keras", MODES),
 }

@@ -20,7 +20,7 @@ from benchmarks.printing import say
 from benchmarks.store import csv_file, schema
 from benchmarks.store.csv_file import Row
 from benchmarks.updates import bandwidth, peers, training_step
-from benchmarks.updates.competitors import LIMITS, Competitor, FailedError, Process
+from benchmarks.updates.competitors import Competitor, FailedError, Process, limits
 from benchmarks.updates.shapes import Shapes, parameters
 
 LEAST_BYTES = 28
@@ -40,6 +40,8 @@ class Plan:
     repetitions: int
     """Updates of each competitor in each round."""
     device: str
+    backend: str = "tensorflow"
+    """That measures the memory of a GPU."""
 
 
 def check(
@@ -86,7 +88,7 @@ class Race:
         """
         plan = self._plan
         try:
-            for competitor in [*LIMITS, *plan.competitors]:
+            for competitor in [*limits(plan.backend), *plan.competitors]:
                 self._print(f"starting {competitor}")
                 with self._reported(competitor):
                     process = Process(competitor, self._name, self._shapes, plan.device)
@@ -104,7 +106,7 @@ class Race:
         finally:
             for process in self._processes.values():
                 process.close()
-        if not set(LIMITS) & set(self._processes):
+        if not any(competitor.is_limit for competitor in self._processes):
             raise InputError("the bandwidth could not be measured", shapes=self._name)
 
     def _round(self, number: int | None) -> None:
@@ -128,7 +130,7 @@ class Race:
         params = parameters(self._shapes)
         rows = []
         for competitor, process in self._processes.items():
-            if competitor in LIMITS:
+            if competitor.is_limit:
                 continue
             seconds = list(itertools.chain(*self.seconds[competitor]))
             p50, p90 = (float(q) for q in np.percentile(seconds, [50, 90]))
@@ -157,7 +159,7 @@ class Race:
         """Return the best rate that any kernel reached in any run, in bytes a second."""
         return max(
             bandwidth.KERNELS[limit.mode].moved_bytes / min(itertools.chain(*self.seconds[limit]))
-            for limit in LIMITS
+            for limit in limits(self._plan.backend)
             if limit in self._processes
         )
 

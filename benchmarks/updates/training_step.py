@@ -1,6 +1,7 @@
 """A whole training step of a model, as Keras's `fit` takes it, ready to be timed."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from benchmarks import models, optimizers
 from benchmarks.run import OptimizerSpec
@@ -25,8 +26,8 @@ def build(spec: OptimizerSpec, mode: str, model_name: str) -> peers.Update:
 
     The step is Keras's own `train_function`: forward, backward, update and metrics.
     """
+    import keras
     import numpy as np
-    import tensorflow as tf
 
     from benchmarks.device import synchronize
 
@@ -38,7 +39,11 @@ def build(spec: OptimizerSpec, mode: str, model_name: str) -> peers.Update:
     generator = np.random.default_rng(0)
     images = generator.random((BATCH_SIZE, *image_shape), np.float32)
     labels = generator.integers(0, 10, BATCH_SIZE, np.int32)
-    batches = iter(tf.data.Dataset.from_tensors((images, labels)).cache().repeat().prefetch(2))
+    batches = (
+        _on_torch(images, labels)
+        if keras.backend.backend() == "torch"
+        else _on_tensorflow(images, labels)
+    )
     model.make_train_function()
     return peers.Update(
         start=lambda: model.train_function(batches),
@@ -46,3 +51,16 @@ def build(spec: OptimizerSpec, mode: str, model_name: str) -> peers.Update:
         weights=lambda: [variable.numpy() for variable in model.trainable_variables],
         state=lambda: (variable.numpy() for variable in optimizer.variables),
     )
+
+
+def _on_tensorflow(images: Any, labels: Any) -> Any:
+    import tensorflow as tf
+
+    return iter(tf.data.Dataset.from_tensors((images, labels)).cache().repeat().prefetch(2))
+
+
+def _on_torch(images: Any, labels: Any) -> Any:
+    """Return what Keras's step takes there: a list of the batches of an execution."""
+    import keras
+
+    return [tuple(map(keras.ops.convert_to_tensor, (images, labels)))]

@@ -47,7 +47,7 @@ def run(
         function: "module:function". It is imported in the new process, once
             the backend is chosen there.
         *arguments: passed on; they must be picklable, as must what is sent.
-        backend: the Keras backend of the process, "tensorflow" or "jax".
+        backend: the Keras backend of the process, "tensorflow", "jax" or "torch".
         device: "cpu" hides the GPUs from the process.
         devices: how many devices XLA is to make of the CPU, if there is no GPU.
         log: file for what the process and the libraries in it print; None
@@ -82,6 +82,7 @@ def _variables(backend: str, device: str | None, devices: int) -> dict[str, str]
         variables[name] = os.environ.get(name, value)
     if device == "cpu":
         variables |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+        variables["KERAS_TORCH_DEVICE"] = "cpu"
     if devices > 1:
         flag = f"--xla_force_host_platform_device_count={devices}"
         variables["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()

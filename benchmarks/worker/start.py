@@ -42,8 +42,10 @@ class Process(Protocol):
 
 
 def process(backend: str) -> Process:
-    """Start a worker with a Keras backend, "tensorflow" or "jax"."""
+    """Start a worker with a Keras backend, "tensorflow", "jax" or "torch"."""
     global _has_said
+    if backend == "torch":  # Keras looks for a GPU when it is imported, and CUDA bears no fork then
+        return _Spawned()
     if CAN_FORK:
         return _forked(backend)
     if not _has_said:

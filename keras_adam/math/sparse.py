@@ -69,5 +69,7 @@ def square_sum(gradient: Array | Rows) -> Array:
     """Return the sum of squares of a gradient whose repeated rows are summed, a scalar."""
     if not isinstance(gradient, Rows):
         return ops.sum(ops.square(gradient))
-    row_sums = ops.sum(ops.square(gradient.values), axis=range(1, len(gradient.values.shape)))
+    row_sums = ops.sum(
+        ops.square(gradient.values), axis=tuple(range(1, len(gradient.values.shape)))
+    )
     return ops.sum(ops.where(first_mentions(gradient.indices), row_sums, 0))

@@ -68,7 +68,7 @@ def test_steps_below_the_spacing_add_up(master_weights, moves, mode):
 def test_random_rounding_of_weights_is_right_on_average():
     variable = keras.Variable(np.full(20000, 1.5), dtype="bfloat16")
     optimizer = keras_adam.Adam(1e-4, master_weights="stochastic", state_dtype="float32")
-    step = make_step(optimizer, [variable], "compiled")
+    step = make_step(optimizer, [variable], MODES[-1])
     generator = np.random.default_rng(0)
     for _ in range(200):
         gradient = 1 + 0.01 * generator.standard_normal(20000)

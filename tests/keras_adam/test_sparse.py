@@ -30,6 +30,13 @@ def sparse_gradient(indices, values):
         return tf.IndexedSlices(
             values, tf.constant(indices), tf.constant([ROWS, *values.shape[1:]])
         )
+    if BACKEND == "torch":
+        import torch
+
+        shape = (ROWS, *values.shape[1:])
+        return torch.sparse_coo_tensor(
+            torch.tensor([indices], dtype=torch.int64), values, shape, check_invariants=True
+        )
     from jax.experimental import sparse
 
     return sparse.BCOO((values, np.array(indices)[:, None]), shape=(ROWS, *values.shape[1:]))

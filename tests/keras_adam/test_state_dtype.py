@@ -174,7 +174,7 @@ def test_small_changes_count_on_average(state_dtype):
     """A velocity moves by a thousandth a step, which rounding to the nearest would never do."""
     variable = keras.Variable(np.zeros((64, 64)), dtype="float32")
     optimizer = keras_adam.Adam(0.0, state_dtype=state_dtype)
-    step = make_step(optimizer, [variable], "compiled")
+    step = make_step(optimizer, [variable], MODES[-1])
     gradient = np.full((64, 64), 2.0, "float32") * (1 + np.arange(64, dtype="float32") / 64)
     tensor = [keras.ops.convert_to_tensor(gradient)]
     for _ in range(1500):

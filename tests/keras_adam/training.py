@@ -14,7 +14,12 @@ from tests.reference import ReferenceAdam
 BACKEND = keras.backend.backend()
 # Called from Python; inside a graph (`fit` on CPU); inside a step that is itself
 # compiled (`fit(jit_compile=True)`, or any step on JAX), on PyTorch by `torch.compile`.
-MODES = ["eager", "graph", "compiled"] if BACKEND == "tensorflow" else ["eager", "compiled"]
+# There each program takes seconds, and only `test_torch.py` has it compiled.
+MODES = {
+    "tensorflow": ["eager", "graph", "compiled"],
+    "jax": ["eager", "compiled"],
+    "torch": ["eager"],
+}[BACKEND]
 
 
 def make_step(optimizer, variables, mode="eager"):

@@ -81,7 +81,8 @@ class Places:
                 group = group._replace(
                     positions=[i for i, _ in pairs], slots=[its for _, its in pairs]
                 )
-            kept.append(group)
+            if group.slots:
+                kept.append(group)
         return kept, others
 
 

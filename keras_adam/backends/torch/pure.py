@@ -29,6 +29,8 @@ def known_gradient(gradient: Any, variable: Any, options: Options) -> Any:
         return gradient.to_dense()
     rows = Rows(gradient._indices()[0], gradient._values())
     dtype = _compute_dtype(variable)
+    if options.lazy and not rows.indices.numel():  # of which Keras makes no sums
+        return rows._replace(values=rows.values.to(getattr(torch, dtype)))
     return sparse.densify_or_sum(rows, gradient.shape[0], options.lazy, dtype)
 
 

@@ -7,6 +7,7 @@ to do. So what depends on such a tensor stays a tensor.
 import math
 from typing import Any
 
+import keras
 import torch
 
 from keras_adam.math import adam
@@ -87,6 +88,8 @@ def scalars_of_step(
 
 def _keep(number: Any, device: torch.device) -> Any:
     """Return a number of the host as one, and a tensor in the best dtype of the device."""
+    if isinstance(number, keras.Variable):
+        number = number.value
     if not isinstance(number, torch.Tensor):
         return float(number)
     if number.device.type == "cpu" != device.type:

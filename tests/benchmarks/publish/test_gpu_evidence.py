@@ -13,7 +13,7 @@ from benchmarks.publish.gpu_evidence import Part
 from tests.benchmarks.conftest import ROOT
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_every_part_is_a_command_that_there_is(backend, tmp_path):
     found = list(gpu_evidence.parts(backend, "gpu", tmp_path))
     assert len({part.name for part in found}) == len(found) >= 5
