@@ -80,7 +80,7 @@ def test_bytes_of_an_update_on_a_cpu_are_those_of_its_program(file, loops, bytes
 
 
 def test_sizes_are_those_of_the_code():
-    from keras_adam.backends.tensorflow import plain_adam, routes
+    from keras_adam.backends.tensorflow import native, routes
     from keras_adam.math import blocks as in_blocks
 
     how, compact = PAGES["docs/how-it-works.md"], PAGES["docs/state-dtype.md"]
@@ -89,7 +89,7 @@ def test_sizes_are_those_of_the_code():
     assert f"any size below {least}" in how
     group = f"{routes.MAX_GROUP_VARIABLES} variables or {routes.MAX_GROUP_BYTES >> 20} MiB"
     assert f"at most {group}" in how
-    assert f"neither below {plain_adam.LEAST_BETA} nor" in how
+    assert f"plain numbers, below {native.LEAST_BETA}, or" in how
     assert f"each block of {in_blocks.BLOCK_SIZE} numbers" in compact
     assert f"fewer than {in_blocks.LEAST_QUANTIZED:,} numbers" in compact
     # Momentum and velocity have a code each, and their share of a float32 scale.

@@ -14,6 +14,10 @@ from keras import ops
 Array = Any
 
 
+LARGEST_BOUND = 3.4e38
+"""A clip bound beyond which there is no float32: one that clips nothing."""
+
+
 class Slots(NamedTuple):
     """One trainable variable and what the optimizer keeps for it.
 
@@ -122,7 +126,8 @@ def scalars(numbers: Numbers, updates: Array, functions: Any = ops) -> Scalars:
         numbers.one_minus_beta_2,
         numbers.epsilon,
         numbers.learning_rate * numbers.weight_decay,
-        numbers.clip_bound,
+        # A bound of zero clips nothing, be it a number or a tensor.
+        functions.where(numbers.clip_bound > 0, numbers.clip_bound, LARGEST_BOUND),
         numbers.loss_scale,
         numbers.accumulation_steps,
         one_minus_ema_momentum,

@@ -76,7 +76,12 @@ def restart(optimizer, variables, options):
 def test_random_play(game):
     generator = np.random.default_rng(game)
     options = draw_options(generator)
-    shapes = [(int(n), 3) for n in generator.integers(1, 6, generator.integers(2, 7))]
+    # On TensorFlow, these are of every route.
+    count = generator.integers(2, 7)
+    widths = generator.choice([3, 20, 6000], count)
+    shapes = [
+        (int(n), int(w)) for n, w in zip(generator.integers(1, 6, count), widths, strict=True)
+    ]
     dtype = str(generator.choice(["float32", "bfloat16"]))
     initial = [generator.normal(size=shape).astype("float32") for shape in shapes]
     variables = [keras.Variable(value) for value in initial]

@@ -276,3 +276,17 @@ def test_stateless_apply_leaves_its_arguments_alone():
     for _ in range(2):
         optimizer.stateless_apply(state, [keras.ops.ones(4)], [variable.value])
     assert not any(value.is_deleted() for value in state)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("option", ["clipnorm", "clipvalue", "global_clipnorm"])
+def test_a_bound_of_zero_in_a_tensor_clips_nothing(option, mode):
+    """As the number zero does; a zero that scales would end in NaN where a gradient is zero."""
+    ours = [*variables(), keras.Variable(np.ones(20000, "float32"))]
+    theirs = reference(ours, learning_rate=0.01)
+    step = make_step(keras_adam.Adam(0.01, **{option: keras.Variable(0.0)}), ours, mode)
+    for i in range(3):
+        last = np.ones(20000, "float32") if i else np.zeros(20000, "float32")
+        step([*gradients(i), keras.ops.convert_to_tensor(last)])
+        theirs.apply([*gradients(i), last])
+    assert_same(ours, theirs)

@@ -1,10 +1,9 @@
 """The update on TensorFlow, in place.
 
-A call goes one way: `Updater` sums the gradients over replicas and finds the
-`CompiledStep` for the options in force; the step lets each variable be updated by
-the route that `routes` chose for it: `plain_adam` (TensorFlow's own), a `Group` of neighbours that
-share an XLA program, or `lazy_rows`. Called from Python, a step goes through a
-`Launcher`, which makes one graph of it.
+A gradient goes one way: `Updater` sums it over replicas and finds the `Step` for the options in
+force; `routes.plan` says once for each pattern of gradients what updates which variable; the
+`Step` runs that plan from top to bottom, by `native` operations and by `programs` of XLA. Called
+from Python, all of it is one graph of `eager_graph`.
 """
 
 from keras_adam.backends.tensorflow.updater import Updater

@@ -1,66 +1,113 @@
-"""The XLA programs of a step: what is computed for some variables with one set of options."""
+"""The XLA programs of a step: what is computed for a group of variables with one set of options."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import tensorflow as tf
 
-from keras_adam.math import sparse, step, storage
-from keras_adam.math.adam import Scalars, Slots
+from keras_adam.backends.interface import Assign, TrackedVariable
+from keras_adam.math import adam, sparse, step, storage
+from keras_adam.math.adam import Array, Scalars, Slots
 from keras_adam.math.options import Options
+
+# The positions of some variables of one device and one compute dtype.
+Group = Sequence[int]
+# The gradients of all variables, of which those of the group are dense or `None`.
+Gradients = Sequence[Any]
+# A vector of `Scalars` in each compute dtype: one argument of a program in place of eleven.
+Packed = Mapping[str, Array]
 
 
 class Programs:
-    """Functions of the slots of some variables and their dense gradients, compiled by XLA.
+    """Takes steps of groups of variables, one program each.
 
-    The variables are arguments, so that one program serves all variables of a shape.
-    `vector` holds `adam.Scalars` in the compute dtype, which is one for all of a call.
+    The variables are arguments of the programs, so that one program serves all of a shape.
+    `clip_scale` and `finite` are scalar tensors, or `None` if not needed.
     """
 
-    def __init__(self, options: Options, assign: Callable[[Any, Any], None]) -> None:
+    def __init__(
+        self, tracked: Sequence[TrackedVariable], options: Options, assign: Assign
+    ) -> None:
         """Prepare; trace and compile nothing yet. `assign` sets a variable."""
+        self._tracked = tracked
         self._options = options
         self._assign = assign
         self._step = self._compiled(self._take_step)
         self._moments = self._compiled(self._update_moments)
         self._weights = self._compiled(self._update_weights)
-        self.accumulate = self._compiled(self._accumulate)
-        self.square_sum = self._compiled(self._square_sum)
-        self.all_finite = self._compiled(self._all_finite)
+        self._accumulators = self._compiled(self._update_accumulators)
+        self._square_sum = self._compiled(self._sum_squares)
+        self._is_finite = self._compiled(step.all_finite)
 
-    def _compiled(self, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if not self._options.jit_compile:
-            return method
-        return tf.function(method, autograph=False, jit_compile=True)
+            return function
+        return tf.function(function, autograph=False, jit_compile=True)
+
+    def pack(self, scalars: Scalars) -> Packed:
+        """Return scalars of float64 as the programs take them."""
+        vector = tf.stack(scalars)
+        dtypes = {_compute_dtype(each) for each in self._tracked}
+        return {dtype: tf.cast(vector, dtype) for dtype in dtypes}
 
     def update(
         self,
-        variables: Sequence[Slots],
-        gradients: Sequence[Any],
-        decays: Sequence[bool],
-        vector: Any,
-        clip_scale: Any | None,
-        finite: Any | None,
+        group: Group,
+        gradients: Gradients,
+        packed: Packed,
+        clip_scale: Array | None,
+        finite: Array | None,
     ) -> None:
         """Take a step."""
-        on_gpu = "GPU" in variables[0].variable.device
-        if on_gpu or not self._options.moves_by_stored:
-            self._step(variables, gradients, decays, vector, clip_scale, finite)
-            return
-        # In one program XLA on a CPU would compute momentum and velocity once more for the
-        # variable, from copies of the old ones.
-        self._moments(variables, gradients, vector, clip_scale, finite)
-        moves = tuple(gradient is not None for gradient in gradients)
-        self._weights(variables, moves, decays, vector, finite)
+        slots, own, vector = self._arguments(group, gradients, packed)
+        decays = tuple(self._tracked[i].decays for i in group)
+        with self._device(group):
+            on_gpu = "GPU" in slots[0].variable.device
+            if on_gpu or not self._options.moves_by_stored:
+                self._step(slots, own, decays, vector, clip_scale, finite)
+                return
+            # In one program XLA on a CPU would compute momentum and velocity once more for the
+            # variable, from copies of the old ones.
+            self._moments(slots, own, vector, clip_scale, finite)
+            moves = tuple(gradient is not None for gradient in own)
+            self._weights(slots, moves, decays, vector, finite)
+
+    def accumulate(
+        self, group: Group, gradients: Gradients, packed: Packed, finite: Array | None
+    ) -> None:
+        """Add the gradients to the accumulators."""
+        with self._device(group):
+            self._accumulators(*self._arguments(group, gradients, packed), finite)
+
+    def square_sum(self, group: Group, gradients: Gradients, packed: Packed) -> Array:
+        """Return the square sum of the mean gradients, a scalar of the compute dtype."""
+        with self._device(group):
+            return self._square_sum(*self._arguments(group, gradients, packed))
+
+    def all_finite(self, group: Group, gradients: Gradients) -> Array:
+        """Say in a boolean scalar whether all gradients are finite; there must be one."""
+        with self._device(group):
+            return self._is_finite([gradients[i] for i in group if gradients[i] is not None])
+
+    def _arguments(
+        self, group: Group, gradients: Gradients, packed: Packed
+    ) -> tuple[list[Slots], list[Array | None], Array]:
+        slots = [self._tracked[i].slots for i in group]
+        vector = packed[_compute_dtype(self._tracked[group[0]])]
+        return slots, [gradients[i] for i in group], vector
+
+    def _device(self, group: Group) -> AbstractContextManager[None]:
+        return tf.device(self._tracked[group[0]].slots.variable.device)
 
     def _take_step(
         self,
         variables: Sequence[Slots],
-        gradients: Sequence[Any],
+        gradients: Gradients,
         decays: Sequence[bool],
-        vector: Any,
-        clip_scale: Any | None,
-        finite: Any | None,
+        vector: Array,
+        clip_scale: Array | None,
+        finite: Array | None,
     ) -> None:
         scalars = Scalars(*tf.unstack(vector))
         for each, gradient, decay in zip(variables, gradients, decays, strict=True):
@@ -72,10 +119,10 @@ class Programs:
     def _update_moments(
         self,
         variables: Sequence[Slots],
-        gradients: Sequence[Any],
-        vector: Any,
-        clip_scale: Any | None,
-        finite: Any | None,
+        gradients: Gradients,
+        vector: Array,
+        clip_scale: Array | None,
+        finite: Array | None,
     ) -> None:
         scalars = Scalars(*tf.unstack(vector))
         for each, gradient in zip(variables, gradients, strict=True):
@@ -90,8 +137,8 @@ class Programs:
         variables: Sequence[Slots],
         moves: Sequence[bool],
         decays: Sequence[bool],
-        vector: Any,
-        finite: Any | None,
+        vector: Array,
+        finite: Array | None,
     ) -> None:
         scalars = Scalars(*tf.unstack(vector))
         for each, move, decay in zip(variables, moves, decays, strict=True):
@@ -100,21 +147,20 @@ class Programs:
             storage.map_arrays(self._assign, rest(each), rest(new))
 
     def _clipped_mean(
-        self, gradient: Any, slots: Slots, scalars: Scalars, clip_scale: Any | None
-    ) -> Any:
+        self, gradient: Array | None, slots: Slots, scalars: Scalars, clip_scale: Array | None
+    ) -> Array | None:
         if gradient is None:
             return None
         mean = step.mean_gradient(gradient, slots, scalars, self._options)
         return step.clip(mean, scalars, self._options, clip_scale)
 
-    def _accumulate(
+    def _update_accumulators(
         self,
         variables: Sequence[Slots],
-        gradients: Sequence[Any],
-        vector: Any,
-        finite: Any | None,
+        gradients: Gradients,
+        vector: Array,
+        finite: Array | None,
     ) -> None:
-        """Add the gradients to the accumulators."""
         scalars = Scalars(*tf.unstack(vector))
         for each, gradient in zip(variables, gradients, strict=True):
             if gradient is not None:
@@ -122,8 +168,9 @@ class Programs:
                 new = step.next_accumulator(slots, gradient, scalars, self._options, finite)
                 self._assign(each.accumulator, new)
 
-    def _square_sum(self, variables: Sequence[Slots], gradients: Sequence[Any], vector: Any) -> Any:
-        """Return the square sum of the mean gradients, a scalar of the compute dtype."""
+    def _sum_squares(
+        self, variables: Sequence[Slots], gradients: Gradients, vector: Array
+    ) -> Array:
         scalars = Scalars(*tf.unstack(vector))
         means = [
             step.mean_gradient(gradient, _read(each), scalars, self._options)
@@ -132,9 +179,9 @@ class Programs:
         ]
         return sum(map(sparse.square_sum, means), tf.zeros((), vector.dtype))
 
-    def _all_finite(self, gradients: Sequence[Any]) -> Any:
-        """Say in a boolean scalar tensor whether all elements of the gradients are finite."""
-        return step.all_finite([gradient for gradient in gradients if gradient is not None])
+
+def _compute_dtype(tracked: TrackedVariable) -> str:
+    return adam.compute_dtype(tracked.slots.variable.dtype.name)
 
 
 def _read(slots: Slots) -> Slots:

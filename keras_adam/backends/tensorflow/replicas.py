@@ -55,10 +55,10 @@ def local_replicas(variable: Any) -> Sequence[int]:
     return (int(tf.get_static_value(context.replica_id_in_sync_group)) % copies,)
 
 
-def local_entry(entry: TrackedVariable, replica: int) -> TrackedVariable:
-    """Return the entry with the `tf.Variable`s of one replica of this process."""
-    slots = storage.map_arrays(lambda variable: _copy_of(variable, replica), entry.slots)
-    return entry._replace(slots=slots)
+def local_variable(tracked: TrackedVariable, replica: int) -> TrackedVariable:
+    """Return the tracked variable with the `tf.Variable`s of one replica of this process."""
+    slots = storage.map_arrays(lambda variable: _copy_of(variable, replica), tracked.slots)
+    return tracked._replace(slots=slots)
 
 
 def _native(variable: Any) -> Any:

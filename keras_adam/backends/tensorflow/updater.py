@@ -1,83 +1,68 @@
-"""From gradients to the step that takes them."""
+"""From gradients to the step that takes them: replicas, and calls from Python or in a trace."""
 
 import functools
-import numbers as python_numbers
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 
-from keras_adam.backends.interface import TrackedVariable
-from keras_adam.backends.tensorflow import plain_adam
-from keras_adam.backends.tensorflow.compiled_step import CompiledStep
+from keras_adam.backends import interface
+from keras_adam.backends.interface import Assign, Gradient, TrackedVariable
+from keras_adam.backends.tensorflow import native
+from keras_adam.backends.tensorflow.eager_graph import EagerGraphs
 from keras_adam.backends.tensorflow.replicas import (
-    local_entry,
     local_replicas,
+    local_variable,
     sum_over_replicas,
 )
-from keras_adam.math.adam import Numbers
+from keras_adam.backends.tensorflow.step import Step
+from keras_adam.math.adam import Array, Numbers
 from keras_adam.math.options import Options
 
 
-class Updater:
+class Updater(interface.Updater):
     """Applies steps to the variables that an optimizer was built with."""
 
-    # Where a variable is set once although a graph is being traced.
-    outside_of_graphs = staticmethod(tf.init_scope)
-    # A gradient of some rows, which has its values in `values`.
     sparse_gradient = tf.IndexedSlices
+    outside_of_graphs = staticmethod(tf.init_scope)
 
-    def __init__(
-        self, entries: Sequence[TrackedVariable], assign: Callable[[Any, Any], None]
-    ) -> None:
-        """Prepare for `entries`, whose variables `assign` sets; trace and compile nothing yet."""
-        self.entries = list(entries)
+    def __init__(self, tracked: Sequence[TrackedVariable], assign: Assign) -> None:
+        """Prepare for the variables `tracked`; trace and compile nothing yet."""
+        self._tracked = list(tracked)
         self._assign = assign
-        # More than a few options in turn are a mistake; whoever makes it pays with time only.
+        # More than a few options in turn are a mistake, which costs time only.
         self._step = functools.lru_cache(maxsize=8)(self._make_step)
-        self._packed: tuple[Any, Any] = None, None
 
     def __call__(
-        self, gradients: Sequence[Any], numbers: Numbers, iterations: Any, options: Options
-    ) -> Any:
-        """Take a step with one gradient, or `None`, for each entry.
+        self, gradients: Sequence[Gradient], numbers: Numbers, iterations: Array, options: Options
+    ) -> Array | None:
+        """Take a step, see `interface.Updater`.
 
-        `iterations` is the number of calls that came before. Under a distribution
-        strategy, gradients are summed over the replicas first, and every replica
-        updates its own copy.
-
-        Returns a boolean scalar tensor: whether the gradients were finite, or
-        `None` where that was not asked for.
+        Under a distribution strategy, gradients are summed over the replicas first, and every
+        replica updates its own copy.
         """
         gradients = [_without_shape(g) for g in sum_over_replicas(gradients)]
-        packed = self._pack(numbers)
-        learning_rate = tf.convert_to_tensor(numbers.learning_rate)
         iterations = tf.convert_to_tensor(iterations)
-        plain_is_exact = plain_adam.is_exact(numbers)
+        learning_rate = tf.convert_to_tensor(numbers.learning_rate)
+        numbers = numbers._replace(learning_rate=learning_rate)
+        betas_fit = native.betas_fit(numbers)
         finite = None
-        for replica in local_replicas(self.entries[0].slots.variable):
-            step = self._step(options, plain_is_exact, replica)
-            finite = step.take(gradients, packed, learning_rate, iterations)
+        for replica in local_replicas(self._tracked[0].slots.variable):
+            step, graphs = self._step(options, betas_fit, replica)
+            plan = step.plan(gradients)
+            calls_graph = tf.executing_eagerly() and plan.shares_programs and options.jit_compile
+            run = graphs.run if calls_graph else step.run
+            finite = run(plan, gradients, numbers, iterations)
         return finite
 
-    def _make_step(self, options: Options, plain_is_exact: bool, replica: int) -> CompiledStep:
-        entries = [local_entry(entry, replica) for entry in self.entries]
-        return CompiledStep(entries, options, plain_is_exact, self._assign)
-
-    def _pack(self, numbers: Numbers) -> Any:
-        """Return all numbers but the learning rate as one float64 tensor."""
-        rest = numbers[1:]
-        if not all(isinstance(number, python_numbers.Real) for number in rest):
-            return tf.stack([tf.cast(number, tf.float64) for number in rest])
-        if not tf.executing_eagerly():
-            return tf.constant(np.array(rest, np.float64))
-        if self._packed[0] != rest:  # the same at almost every step
-            self._packed = rest, tf.constant(np.array(rest, np.float64))
-        return self._packed[1]
+    def _make_step(
+        self, options: Options, betas_fit: bool, replica: int
+    ) -> tuple[Step, EagerGraphs]:
+        tracked = [local_variable(each, replica) for each in self._tracked]
+        step = Step(tracked, options, betas_fit, self._assign)
+        return step, EagerGraphs(step.run, [each.slots.variable.shape for each in tracked])
 
 
-def _without_shape(gradient: Any) -> Any:
+def _without_shape(gradient: Gradient) -> Gradient:
     """Drop a sparse gradient's shape, which is its variable's, and make tensors of the rest."""
     if isinstance(gradient, tf.IndexedSlices):
         values = tf.convert_to_tensor(gradient.values)

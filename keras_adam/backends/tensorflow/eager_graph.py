@@ -1,0 +1,90 @@
+"""Calls a step from Python as one graph."""
+
+import functools
+import numbers as python_numbers
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_adam.backends.interface import Gradient
+from keras_adam.backends.tensorflow.routes import StepPlan
+from keras_adam.math.adam import Array, Numbers
+
+Run = Callable[[StepPlan, Sequence[Gradient], Numbers, Array], Array | None]
+
+
+class EagerGraphs:
+    """Traces a step once for each plan and kind of gradients, and then calls the graph.
+
+    Of a call of a `tf.function` from Python, a third would be spent on looking at each
+    argument. Here the shapes are the variables', and the kinds tell the graphs apart:
+    missing, dense of a dtype, or sparse of a dtype and any number of rows.
+    """
+
+    def __init__(self, run: Run, shapes: Sequence[tf.TensorShape]) -> None:
+        """Prepare to call `run` with gradients of these shapes."""
+        self._run = run
+        self._shapes = shapes
+        self._graph = functools.lru_cache(maxsize=16)(self._trace)
+        self._packed: tuple[tuple[float, ...], Array] | None = None
+
+    def run(
+        self, plan: StepPlan, gradients: Sequence[Gradient], numbers: Numbers, iterations: Array
+    ) -> Array | None:
+        """Run the step; return what it returns."""
+        kinds: list[Any] = []
+        arguments: list[Array] = []
+        for gradient in gradients:
+            if gradient is None:
+                kinds.append(None)
+            elif isinstance(gradient, tf.IndexedSlices):
+                kinds.append((gradient.values.dtype, gradient.indices.dtype))
+                arguments += [gradient.values, gradient.indices]
+            else:
+                kinds.append(gradient.dtype)
+                arguments.append(gradient)
+        learning_rate, *rest = numbers
+        graph = self._graph(plan, tuple(kinds), learning_rate.dtype, iterations.dtype)
+        arguments += [learning_rate, self._pack(tuple(rest)), iterations]
+        # Calling `graph` would check each argument again.
+        outputs = tf.raw_ops.StatefulPartitionedCall(
+            args=[*arguments, *graph.captured_inputs],
+            Tout=[output.dtype for output in graph.outputs],
+            f=graph,
+        )
+        return outputs[0] if outputs else None
+
+    def _trace(
+        self, plan: StepPlan, kinds: tuple[Any, ...], rate_dtype: Any, iterations_dtype: Any
+    ) -> Any:
+        gradients: list[Any] = []
+        for shape, kind in zip(self._shapes, kinds, strict=True):
+            if isinstance(kind, tuple):
+                values_dtype, indices_dtype = kind
+                spec = tf.IndexedSlicesSpec(shape, values_dtype, indices_dtype, None, [None])
+            else:
+                spec = None if kind is None else tf.TensorSpec(shape, kind)
+            gradients.append(spec)
+
+        def run(
+            gradients: Sequence[Gradient], learning_rate: Array, packed: Array, iterations: Array
+        ) -> Array | None:
+            numbers = Numbers(learning_rate, *tf.unstack(packed))
+            return self._run(plan, gradients, numbers, iterations)
+
+        return tf.function(run, autograph=False).get_concrete_function(
+            gradients,
+            tf.TensorSpec([], rate_dtype),
+            tf.TensorSpec([len(Numbers._fields) - 1], tf.float64),
+            tf.TensorSpec([], iterations_dtype),
+        )
+
+    def _pack(self, numbers: tuple[Any, ...]) -> Array:
+        """Return all numbers but the learning rate as one float64 tensor."""
+        if not all(isinstance(number, python_numbers.Real) for number in numbers):
+            return tf.stack([tf.cast(number, tf.float64) for number in numbers])
+        if self._packed is None or self._packed[0] != numbers:  # the same at almost every step
+            self._packed = numbers, tf.constant(np.array(numbers, np.float64))
+        return self._packed[1]

@@ -1,0 +1,172 @@
+"""Updates by TensorFlow's own operations, which need no compilation.
+
+`ResourceApplyAdam` goes through a large variable in blocks, where XLA on a CPU makes three
+loops over all of it. For one of middling size, operations in place are faster. Inside a step that
+XLA compiles as a whole, XLA knows them too.
+"""
+
+import numbers as python_numbers
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_adam.backends.interface import Assign, TrackedVariable, Variable
+from keras_adam.math import adam, step, storage
+from keras_adam.math.adam import Array, Numbers, Scalars
+from keras_adam.math.options import Options
+from keras_adam.math.sparse import Rows
+
+# Both compute average + (value - average) * (1 - beta). With a small beta that
+# cancels where the value is much smaller than the average, and may end at zero.
+LEAST_BETA = 0.5
+
+# The kernel computes 1 - beta from beta in the variable's dtype, which cancels near 1: float32
+# has 1 - 0.999 to 1.3e-5, 1 - 0.9999 to 1.7e-4, and takes 0.99999999 for 1.
+LARGEST_ERROR = 2e-5
+
+
+def betas_fit(numbers: Numbers) -> bool:
+    """Say whether these operations compute well with these betas; of tensors it is not known."""
+    return all(map(_beta_fits, (numbers.one_minus_beta_1, numbers.one_minus_beta_2)))
+
+
+def _beta_fits(one_minus_beta: Any) -> bool:
+    if not isinstance(one_minus_beta, python_numbers.Real):
+        return False
+    one_minus_beta = float(one_minus_beta)
+    beta = 1 - one_minus_beta
+    error = abs((1 - float(np.float32(beta))) / one_minus_beta - 1)
+    return beta >= LEAST_BETA and error <= LARGEST_ERROR
+
+
+def scalars(numbers: Numbers, updates: Array, dtype: str) -> Scalars:
+    """Return the scalars, in `dtype`, of the step that follows `updates` earlier ones.
+
+    `numbers` and `updates` are float64 scalars. The bias correction is that of the betas as the
+    kernel sees them: rounded to `dtype`.
+    """
+    rounded = numbers._replace(
+        one_minus_beta_1=_as_seen(numbers.one_minus_beta_1, dtype),
+        one_minus_beta_2=_as_seen(numbers.one_minus_beta_2, dtype),
+    )
+    return Scalars(*(tf.cast(scalar, dtype) for scalar in adam.scalars(rounded, updates)))
+
+
+def _as_seen(one_minus_beta: Array, dtype: str) -> Array:
+    return 1 - tf.cast(tf.cast(1 - one_minus_beta, dtype), tf.float64)
+
+
+def by_kernel(
+    tracked: TrackedVariable, gradient: Array | None, scalars: Scalars, options: Options
+) -> None:
+    """Take a step with the clipped mean gradient, or without one, by TensorFlow's Adam kernel."""
+    slots = tracked.slots
+    if gradient is not None:
+        if tracked.decays:
+            slots.variable.assign_sub(slots.variable * scalars.decay)
+        zero = tf.zeros((), gradient.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=slots.variable.handle,
+            m=slots.momentum.handle,
+            v=slots.velocity.handle,
+            # Its own bias correction is switched off, by powers of zero: `math.adam` knows it
+            # without the cancellation.
+            beta1_power=zero,
+            beta2_power=zero,
+            lr=scalars.step_size,
+            beta1=1 - scalars.one_minus_beta_1,
+            beta2=1 - scalars.one_minus_beta_2,
+            epsilon=scalars.epsilon,
+            grad=gradient,
+        )
+    _end_step(tracked, scalars, options, None)
+
+
+def by_operations(
+    tracked: TrackedVariable,
+    gradient: Array | None,
+    scalars: Scalars,
+    options: Options,
+    finite: Array | None,
+) -> None:
+    """Take a step by operations that compute what the kernel does, in the same order.
+
+    Where `finite`, a boolean scalar, is false, everything stays as it was.
+    """
+    variable, momentum, velocity, velocity_hat = tracked.slots[:4]
+    if gradient is not None:
+        change = (gradient - momentum) * scalars.one_minus_beta_1
+        momentum = momentum.assign_add(_if(finite, change))
+        change = (tf.square(gradient) - velocity) * scalars.one_minus_beta_2
+        velocity = velocity.assign_add(_if(finite, change))
+        if velocity_hat is not None:
+            velocity = tf.maximum(velocity_hat, velocity)
+            velocity_hat.assign(velocity)
+        change = scalars.step_size * momentum / (tf.sqrt(velocity) + scalars.epsilon)
+        if tracked.decays:
+            change += variable * scalars.decay
+        variable.assign_sub(_if(finite, change))
+    _end_step(tracked, scalars, options, finite)
+
+
+def _end_step(
+    tracked: TrackedVariable, scalars: Scalars, options: Options, finite: Array | None
+) -> None:
+    """Move the average and empty the accumulator, where there are such."""
+    variable, *_, average, accumulator, _ = tracked.slots
+    if average is not None:
+        change = (variable - average) * scalars.one_minus_ema_momentum
+        average = average.assign_add(_if(finite, change))
+        if options.overwrites_with_average:
+            is_due = scalars.overwrite_with_average > 0
+            is_due = is_due if finite is None else tf.logical_and(is_due, finite)
+            variable.assign(tf.where(is_due, average, variable))
+    if accumulator is not None:
+        if finite is None:
+            accumulator.assign(tf.zeros_like(accumulator))
+        else:
+            keeps = tf.cast(tf.logical_not(finite), accumulator.dtype)
+            accumulator.assign(tf.math.multiply_no_nan(accumulator, keeps))
+
+
+def accumulate(
+    tracked: TrackedVariable,
+    gradient: Array,
+    scalars: Scalars,
+    options: Options,
+    finite: Array | None,
+) -> None:
+    """Add a gradient to the variable's accumulator."""
+    slots = tracked.slots._replace(accumulator=None)
+    mean = step.mean_gradient(gradient, slots, scalars, options)
+    tracked.slots.accumulator.assign_add(_if(finite, mean))
+
+
+def in_rows(
+    tracked: TrackedVariable,
+    gradient: Rows,
+    scalars: Scalars,
+    options: Options,
+    finite: Array | None,
+    assign: Assign,
+) -> None:
+    """Take a step with the rows of a clipped gradient alone; repeated ones carry their whole sum.
+
+    XLA would compile a program for each number of rows, which may be another at every step.
+    """
+    indices, values = gradient
+    slots = storage.map_arrays(lambda variable: tf.gather(variable, indices), tracked.slots)
+    new = step.next_slots(slots, values, tracked.decays, scalars, options, finite)
+
+    def write(variable: Variable, rows: Array) -> None:
+        assign(variable, tf.IndexedSlices(rows, indices))
+
+    storage.map_arrays(write, tracked.slots, new)
+
+
+def _if(finite: Array | None, change: Array) -> Array:
+    """Return the change, or zeros where `finite` is false, whatever the change is."""
+    if finite is None:
+        return change
+    return tf.math.multiply_no_nan(change, tf.cast(finite, change.dtype))

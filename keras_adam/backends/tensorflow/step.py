@@ -1,0 +1,167 @@
+"""A step over the variables of one replica with fixed options."""
+
+import functools
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from keras_adam.backends.interface import Assign, Gradient, SharedPatterns, TrackedVariable
+from keras_adam.backends.tensorflow import native, routes
+from keras_adam.backends.tensorflow.programs import Programs
+from keras_adam.backends.tensorflow.routes import StepPlan
+from keras_adam.math import adam, sparse
+from keras_adam.math import step as step_math
+from keras_adam.math.adam import Array, Numbers, Scalars
+from keras_adam.math.options import Options
+from keras_adam.math.sparse import Rows
+
+
+class Step:
+    """Plans once for each pattern of gradients, and runs plans with any gradients and numbers."""
+
+    def __init__(
+        self,
+        tracked: Sequence[TrackedVariable],
+        options: Options,
+        betas_fit: bool,
+        assign: Assign,
+    ) -> None:
+        """Prepare for the `tf.Variable`s `tracked`; `betas_fit` is that of `routes.plan`."""
+        self._tracked = [e._replace(decays=e.decays and options.weight_decay) for e in tracked]
+        self._options = options
+        self._assign = assign
+        self._dtypes = [adam.compute_dtype(e.slots.variable.dtype.name) for e in tracked]
+        self._programs = Programs(self._tracked, options, assign)
+        self._patterns = SharedPatterns()
+        self._plan = functools.lru_cache(maxsize=16)(
+            functools.partial(routes.plan, tuple(self._tracked), betas_fit=betas_fit)
+        )
+
+    def plan(self, gradients: Sequence[Gradient]) -> StepPlan:
+        """Return what updates which variable in a step with such gradients."""
+        kinds = routes.kinds(gradients, self._options)
+        missing = tuple(kind != "dense" for kind in kinds)
+        shares = self._patterns.may_share(missing, is_traced=not tf.executing_eagerly())
+        return self._plan(kinds, self._options, shares_programs=shares)
+
+    def run(
+        self, plan: StepPlan, gradients: Sequence[Gradient], numbers: Numbers, iterations: Array
+    ) -> Array | None:
+        """Take the step; return whether it was finite, or `None` where that was not asked for.
+
+        `gradients` has a tensor, `IndexedSlices` or `None` for each variable; `numbers` are
+        Python numbers or scalar tensors.
+        """
+        options = self._options
+        known = [self._known(i, gradient) for i, gradient in enumerate(gradients)]
+        finite = self._all_finite(plan, known) if options.skip_nonfinite else None
+        if not options.accumulation:
+            self._update(plan, known, numbers, iterations, finite)
+            return finite
+        steps = tf.cast(numbers.accumulation_steps, iterations.dtype)
+        tf.cond(
+            tf.equal((iterations + 1) % steps, 0),
+            # Python numbers are constants in the branches, of which nothing is left to compute.
+            lambda: self._update(plan, known, numbers, iterations // steps, finite),
+            lambda: self._accumulate(plan, known, numbers, finite),
+        )
+        return finite
+
+    def _known(self, i: int, gradient: Gradient) -> Array | Rows | None:
+        """Return a gradient as the pure functions know it: dense, or `Rows` if lazy."""
+        variable = self._tracked[i].slots.variable
+        if gradient is None:
+            return None
+        if isinstance(gradient, tf.Tensor):
+            # What a graph does not know of a shape would be another program.
+            is_known = gradient.shape.is_fully_defined()
+            return gradient if is_known else tf.ensure_shape(gradient, variable.shape)
+        rows = Rows(gradient.indices, gradient.values)
+        return sparse.densify_or_sum(rows, variable.shape[0], self._options.lazy, self._dtypes[i])
+
+    def _all_finite(self, plan: StepPlan, gradients: Sequence[Array | Rows | None]) -> Array:
+        present = {i for i, gradient in enumerate(gradients) if gradient is not None}
+        flags = [step_math.all_finite([gradients[i]]) for i in plan.in_place if i in present]
+        flags += [
+            self._programs.all_finite(group, gradients)
+            for group in plan.programs
+            if present.intersection(group)
+        ]
+        return tf.reduce_all(tf.stack(flags))
+
+    def _update(
+        self,
+        plan: StepPlan,
+        gradients: Sequence[Array | Rows | None],
+        numbers: Numbers,
+        updates: Array,
+        finite: Array | None,
+    ) -> None:
+        """Take the step that follows `updates` earlier ones."""
+        tracked, options, programs = self._tracked, self._options, self._programs
+        numbers = _in_float64(numbers)
+        updates = tf.cast(updates, tf.float64)
+        exact = adam.scalars(numbers, updates)
+        packed = programs.pack(exact)
+        scalars = self._scalars_in_place(plan, exact, numbers, updates)
+        means = {
+            i: step_math.mean_gradient(gradients[i], tracked[i].slots, scalars[i], options)
+            for i in plan.in_place
+            if gradients[i] is not None
+        }
+        clip_scale = None
+        if options.clip == "global_clipnorm":
+            square_sums = [sparse.square_sum(mean) for mean in means.values()]
+            square_sums += [
+                programs.square_sum(group, gradients, packed) for group in plan.programs
+            ]
+            square_sum = tf.add_n([tf.cast(each, tf.float64) for each in square_sums])
+            clip_scale = step_math.global_clip_scale(square_sum, exact.clip_bound)
+        clipped = {
+            i: step_math.clip(mean, scalars[i], options, clip_scale) for i, mean in means.items()
+        }
+        for i in plan.kernel:
+            native.by_kernel(tracked[i], clipped.get(i), scalars[i], options)
+        for i in plan.operations:
+            native.by_operations(tracked[i], clipped.get(i), scalars[i], options, finite)
+        for group in plan.programs:
+            programs.update(group, gradients, packed, clip_scale, finite)
+        for i in plan.rows:
+            native.in_rows(tracked[i], clipped[i], scalars[i], options, finite, self._assign)
+
+    def _accumulate(
+        self,
+        plan: StepPlan,
+        gradients: Sequence[Array | Rows | None],
+        numbers: Numbers,
+        finite: Array | None,
+    ) -> None:
+        """Add the gradients to the accumulators."""
+        numbers = _in_float64(numbers)
+        updates = tf.zeros((), tf.float64)
+        exact = adam.scalars(numbers, updates)
+        packed = self._programs.pack(exact)
+        scalars = self._scalars_in_place(plan, exact, numbers, updates)
+        for i in plan.in_place:
+            if gradients[i] is not None:
+                native.accumulate(self._tracked[i], gradients[i], scalars[i], self._options, finite)
+        for group in plan.programs:
+            self._programs.accumulate(group, gradients, packed, finite)
+
+    def _scalars_in_place(
+        self, plan: StepPlan, exact: Scalars, numbers: Numbers, updates: Array
+    ) -> dict[int, Scalars]:
+        """Return the scalars for each variable that no program updates, in its compute dtype."""
+        by_adam = {
+            dtype: native.scalars(numbers, updates, dtype)
+            for dtype in {self._dtypes[i] for i in (*plan.kernel, *plan.operations)}
+        }
+        in_rows = {
+            dtype: Scalars(*(tf.cast(scalar, dtype) for scalar in exact))
+            for dtype in {self._dtypes[i] for i in plan.rows}
+        }
+        return {i: (in_rows if i in plan.rows else by_adam)[self._dtypes[i]] for i in plan.in_place}
+
+
+def _in_float64(numbers: Numbers) -> Numbers:
+    return Numbers(*(tf.cast(number, tf.float64) for number in numbers))
