@@ -184,6 +184,21 @@ def grid(folder: Path) -> str:
     return table(header, lines)
 
 
+def options(folder: Path) -> str:
+    """Tabulate how many times as long Keras's update takes with each option."""
+    found = csv_file.read(folder / "grid.csv", schema.GRID)
+    sizes = sorted(found["params_each"].unique())
+    least = found.set_index(["optimizer", "variables", "params_each"])["update_ms_min"]
+    lines = []
+    for ours in found["optimizer"][found["optimizer"].str.startswith("keras_adam")].unique():
+        call = ours.removeprefix("keras_adam")
+        over = (least["adam" + call] / least[ours]).astype(float).unstack().reindex(columns=sizes)
+        for count, ratios in over.iterrows():
+            cells = ["" if np.isnan(value) else digits(value) for value in ratios]
+            lines.append([f"`{call[1:-1]}`" if call else "none", str(count), *cells])
+    return table(["options", "variables", *(f"of {size:,}" for size in sizes)], lines)
+
+
 def training(folder: Path) -> str:
     """Tabulate training runs: medians, with the range over seeds."""
     found = csv_file.read(folder / "runs.csv", schema.RUNS)
@@ -375,7 +390,7 @@ def gains(folder: Path) -> str:
 TABLES: dict[str, Callable[[Path], str]] = {
     table.__name__: table
     for table in (
-        *(updates, steps, comparisons, growth, grid),
+        *(updates, steps, comparisons, growth, grid, options),
         *(training, accuracies, overhead, programs, gains),
         *(devices, wire),
     )

@@ -1,15 +1,17 @@
 """An update of equal variables, many or few, large or small, beside Keras's.
 
 `python -m benchmarks.updates.grid FOLDER` writes FOLDER/grid.csv, of which `report` makes
-pictures. Adam and AdamW take the two routes of keras_adam, Keras's are the measure. All live in
-one process, since they share one library, and take turns there and back.
+pictures: of Adam and AdamW, which take different routes of keras_adam. With the word `options`
+after FOLDER, it is of Adam with one option after the other. Keras's optimizers are the measure.
+All of a cell live in one process, since they share one library, and take turns there and back.
 """
 
+import dataclasses
 import itertools
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import keras
@@ -28,14 +30,61 @@ SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
 MOST_PARAMETERS = 60_000_000
 """All competitors of a cell hold theirs at once."""
 
-PAIRS = {"keras_adam": "adam", "keras_adamw": "adamw"}
+Pairs = Mapping[str, str]
+"""An optimizer of ours and its counterpart of Keras's."""
+
+PAIRS: Pairs = {"keras_adam": "adam", "keras_adamw": "adamw"}
 MODES = ("graph", "eager")
+
+OPTIONS = (
+    "",
+    "clipnorm=1.0",
+    "global_clipnorm=1.0",
+    "clipvalue=0.5",
+    "amsgrad=True",
+    "use_ema=True",
+    "loss_scale_factor=128.0",
+    "gradient_accumulation_steps=2",
+    "weight_decay=0.01",
+    "weight_decay=0.01, global_clipnorm=1.0",
+    "weight_decay=0.01, global_clipnorm=1.0, amsgrad=True, use_ema=True",
+)
+OPTION_COUNTS, OPTION_SIZES = (2, 8, 40), (100, 1_000, 10_000, 100_000)
 ROUNDS, TURN_SECONDS, MOST_IN_TURN = 10, 0.03, 12
 """A turn lasts about so long, with so many updates at most, after one to warm up."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Optimizers that take turns with as many variables of one size."""
+
+    pairs: Pairs
+    mode: str
+    count: int
+    size: int
+
+
+def cells_of_sizes() -> Iterator[Cell]:
+    """Return the cells of Adam and AdamW, over all counts and sizes, in both modes."""
+    for mode, count, size in itertools.product(MODES, COUNTS, SIZES):
+        yield Cell(PAIRS, mode, count, size)
+
+
+def cells_of_options() -> Iterator[Cell]:
+    """Return the cells of each option, inside a graph."""
+    for count, size, options in itertools.product(OPTION_COUNTS, OPTION_SIZES, OPTIONS):
+        call = f"({options})" if options else ""
+        yield Cell({f"keras_adam{call}": f"adam{call}"}, "graph", count, size)
+
+
+GRIDS = {"sizes": cells_of_sizes, "options": cells_of_options}
+
+
 def build(text: str, mode: str, count: int, size: int) -> Callable[[], None]:
-    """Make `count` variables of `size` numbers, an optimizer and gradients; return its update."""
+    """Make `count` variables of `size` numbers, an optimizer and gradients; return its update.
+
+    With accumulation, it takes as many calls as make one update.
+    """
     optimizer = optimizers.build(parse_optimizer(text), peers.LEARNING_RATE)
     generator = np.random.default_rng(0)
     variables = [keras.Variable(generator.standard_normal(size, np.float32)) for _ in range(count)]
@@ -45,19 +94,21 @@ def build(text: str, mode: str, count: int, size: int) -> Callable[[], None]:
     ]
     optimizer.build(variables)
     start = peers.in_mode(lambda: optimizer.apply(gradients, variables), mode)
+    calls = optimizer.gradient_accumulation_steps or 1
 
     def update() -> None:
-        start()
+        for _ in range(calls):
+            start()
         synchronize(variables)
 
     return update
 
 
-def race(count: int, size: int, mode: str, rounds: int) -> Iterator[Row]:
+def race(cell: Cell, rounds: int) -> Iterator[Row]:
     """Let all optimizers take turns in one cell of the grid; yield a row for each."""
     updates = {
-        text: build(text, mode, count, size)
-        for text in itertools.chain.from_iterable(PAIRS.items())
+        text: build(text, cell.mode, cell.count, cell.size)
+        for text in itertools.chain.from_iterable(cell.pairs.items())
     }
     for update in updates.values():
         update()
@@ -70,9 +121,9 @@ def race(count: int, size: int, mode: str, rounds: int) -> Iterator[Row]:
             seconds[text] += turn[1:]
     for text, measured in seconds.items():
         yield {
-            "variables": count,
-            "params_each": size,
-            "mode": mode,
+            "variables": cell.count,
+            "params_each": cell.size,
+            "mode": cell.mode,
             "optimizer": text,
             "update_ms_min": min(measured) * 1e3,
             "update_ms_p50": float(np.median(measured)) * 1e3,
@@ -86,23 +137,25 @@ def _seconds(update: Callable[[], None]) -> float:
     return time.perf_counter() - begin
 
 
-def main(folder: Path, rounds: int = ROUNDS) -> None:
+def main(folder: Path, name: str = "sizes", rounds: int = ROUNDS) -> None:
     """Measure every cell that fits into the memory; write the rows."""
     if (folder / "grid.csv").exists():
         raise SystemExit(f"{folder}: holds a report already; name a new folder")
     command = shlex.join(["python", "-m", "benchmarks.updates.grid", *sys.argv[1:]])
     open_folder(folder, command, environment.environment("tensorflow"))
-    for mode, count, size in itertools.product(MODES, COUNTS, SIZES):
-        if count * size <= MOST_PARAMETERS:
-            rows = list(race(count, size, mode, rounds))
+    for cell in GRIDS[name]():
+        if cell.count * cell.size <= MOST_PARAMETERS:
+            rows = list(race(cell, rounds))
             csv_file.append(folder / "grid.csv", schema.GRID, rows)
             ms = {row["optimizer"]: row["update_ms_min"] for row in rows}
-            ratios = [f"{b} / {a} {ms[b] / ms[a]:.2f}" for a, b in PAIRS.items()]
-            print(f"{mode} {count} x {size:,}, least: {', '.join(ratios)}", flush=True)
+            ratios = [f"{b} / {a} {ms[b] / ms[a]:.2f}" for a, b in cell.pairs.items()]
+            print(
+                f"{cell.mode} {cell.count} x {cell.size:,}, least: {', '.join(ratios)}", flush=True
+            )
             keras.utils.clear_session(free_memory=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python -m benchmarks.updates.grid FOLDER")
-    main(Path(sys.argv[1]))
+    if len(sys.argv) not in (2, 3) or not {*sys.argv[2:]} <= GRIDS.keys():
+        raise SystemExit(f"usage: python -m benchmarks.updates.grid FOLDER [{'|'.join(GRIDS)}]")
+    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "sizes")

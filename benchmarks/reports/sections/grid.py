@@ -1,5 +1,6 @@
 """Updates of equal variables, many or few, large or small: a picture each mode and optimizer."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,10 +35,15 @@ def sections(folder: Path) -> Iterator[Block]:
     )
     for (mode, ours, theirs), table in tables.items():
         yield Plot(
-            f"grid-{mode}-{ours}.svg",
+            f"grid-{mode}-{_slug(ours)}.svg",
             plots.ratios(table, "numbers in each variable", "variables"),
             f"{theirs} / {ours}, {mode}: blue where {ours} is faster, red where it is slower.",
         )
+
+
+def _slug(name: str) -> str:
+    """Return a name without what a file name had better not have."""
+    return re.sub(r"\W+", "-", name).strip("-")
 
 
 def pairs(rows: pd.DataFrame) -> list[tuple[str, str]]:

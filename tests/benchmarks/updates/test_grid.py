@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from benchmarks.publish import evidence_tables
 from benchmarks.reports import contents
 from benchmarks.store import schema
 from benchmarks.updates import grid
@@ -22,3 +23,21 @@ def test_every_cell_that_fits_has_a_row_of_each_optimizer(tmp_path, capsys, monk
     files = {path.name for path in contents.write(tmp_path / "report")}
     assert {f"grid-{m}-{o}.svg" for m in grid.MODES for o in grid.PAIRS} < files
     assert "graph 2 x 10, least: adam / keras_adam " in capsys.readouterr().out
+
+
+def test_each_option_has_a_cell(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(grid, "OPTION_COUNTS", (2,))
+    monkeypatch.setattr(grid, "OPTION_SIZES", (10,))
+    monkeypatch.setattr(grid, "OPTIONS", ("", "gradient_accumulation_steps=2, clipnorm=1.0"))
+    grid.main(tmp_path / "report", "options", rounds=1)
+    rows = pd.read_csv(tmp_path / "report" / "grid.csv")
+    call = "(gradient_accumulation_steps=2, clipnorm=1.0)"
+    names = ["keras_adam", "adam", f"keras_adam{call}", f"adam{call}"]
+    assert list(rows["optimizer"]) == names
+    assert set(rows["mode"]) == {"graph"}
+    files = {path.name for path in contents.write(tmp_path / "report")}
+    assert "grid-graph-keras_adam-gradient_accumulation_steps-2-clipnorm-1-0.svg" in files
+    assert f"adam{call} / keras_adam{call} " in capsys.readouterr().out
+    table = evidence_tables.options(tmp_path / "report")
+    assert "| none | 2 |" in table
+    assert f"| `{call[1:-1]}` | 2 |" in table
