@@ -105,8 +105,8 @@ class Updater:
         common: tuple[Numbers, Any],
         options: Options,
     ) -> tuple[Any, Any] | None:
-        """Return what `_total` does for all parts together, or `None` if nobody needs it."""
-        if options.clip != "global_clipnorm" and not options.skip_nonfinite:
+        """Return what `_total` does for all parts together, or `None` if the step needs none."""
+        if not _needs_total(options):
             return None
         total = self._total if options.jit_compile else _total
         square_sums, finite = zip(
@@ -183,9 +183,8 @@ def _total(
     gradients = _known(gradients, slots, options)
     scalars = _scalars(slots, numbers, iterations, options)
     means: list[Any] = _means(slots, gradients, scalars, options)
-    widest = "float64" if "float64" in scalars else "float32"
     square_sums = [sparse.square_sum(mean) for mean in means if mean is not None]
-    square_sum = jnp.sum(jnp.stack([s.astype(widest) for s in square_sums]))
+    square_sum = jnp.sum(jnp.stack([s.astype(_widest(scalars)) for s in square_sums]))
     return square_sum, step.all_finite([g for g in gradients if g is not None])
 
 
@@ -202,9 +201,11 @@ def _take_step(
 ) -> tuple[list[Any], State, Any]:
     """Return the weights and the state after a step, in the order in which they came.
 
-    `totals` are of all gradients; `None` where these are all.
+    `totals` covers the gradients of all parts; `None` if there is one part.
     """
-    if totals is None and any(g is not None for g in gradients):
+    if options.state_dtype in ("bfloat16", "int8"):
+        gradients = _in_row_major_order(gradients)
+    if totals is None and _needs_total(options) and any(g is not None for g in gradients):
         totals = _total(weights, state, gradients, numbers, iterations, options=options)
     slots = _slots(weights, state)
     gradients = _known(gradients, slots, options)
@@ -218,7 +219,7 @@ def _take_step(
     def update() -> list[Slots]:
         clip_scale = None
         if options.clip == "global_clipnorm":
-            bound = jnp.asarray(numbers.clip_bound, square_sum.dtype)
+            bound = scalars[_widest(scalars)].clip_bound
             clip_scale = step.global_clip_scale(square_sum, bound)
         means = _means(slots, gradients, scalars, options)
         return [
@@ -242,6 +243,39 @@ def _take_step(
     else:
         new = update()
     return [each.variable for each in new], [tuple(each[1:]) for each in new], finite
+
+
+def _in_row_major_order(gradients: list[Any]) -> list[Any]:
+    """Return the gradients so that XLA for a GPU keeps their layout out of the update.
+
+    A convolution's gradient comes in the layout that the convolution likes. XLA would let the
+    update take it, which writes compact states by two transposing kernels a variable; so it
+    transposes the gradient alone.
+    """
+
+    def settle(*flat: Any) -> Any:
+        return jax.lax.optimization_barrier(flat)
+
+    def leave(*flat: Any) -> Any:
+        return flat
+
+    dense = [i for i, g in enumerate(gradients) if g is not None and not _is_sparse(g)]
+    if not dense:
+        return gradients
+    flat = [gradients[i].reshape(-1) for i in dense]
+    flat = jax.lax.platform_dependent(*flat, cuda=settle, rocm=settle, default=leave)
+    result = list(gradients)
+    for i, values in zip(dense, flat, strict=True):
+        result[i] = values.reshape(gradients[i].shape)
+    return result
+
+
+def _is_sparse(gradient: Any) -> bool:
+    return isinstance(gradient, jax_sparse.BCOO)
+
+
+def _needs_total(options: Options) -> bool:
+    return options.clip == "global_clipnorm" or options.skip_nonfinite
 
 
 def _slots(weights: list[Any], state: State) -> list[Slots]:
@@ -270,6 +304,10 @@ def _scalars(
     exact = adam.scalars(numbers, iterations.astype(numbers.learning_rate.dtype))
     dtypes = {adam.compute_dtype(str(each.variable.dtype)) for each in slots}
     return {dtype: Scalars(*(scalar.astype(dtype) for scalar in exact)) for dtype in dtypes}
+
+
+def _widest(scalars: dict[str, Scalars]) -> str:
+    return "float64" if "float64" in scalars else "float32"
 
 
 def _of(slots: Slots, scalars: dict[str, Scalars]) -> Scalars:
