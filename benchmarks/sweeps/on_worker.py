@@ -67,9 +67,10 @@ def check(
     Raises:
         InputError: something would.
     """
-    if multiprocessing.current_process().daemon and not start.CAN_FORK:
+    spawns = not start.CAN_FORK or configs[0].backend == "torch"
+    if spawns and multiprocessing.current_process().daemon:
         raise InputError(
-            "on this platform Dask's nanny lets it start no process; start it with "
+            "under Dask's nanny it can only fork, which is not possible here; start it with "
             "`dask worker --no-nanny`"
         )
     _give_threads_back()
