@@ -12,6 +12,7 @@ import click
 import pytest
 from rich.console import Console
 
+from benchmarks import printing
 from benchmarks.__main__ import cli
 from benchmarks.commands import terminal
 from benchmarks.programs import hlo
@@ -56,7 +57,7 @@ def test_the_picture_has_the_numbers_of_the_race():
 def test_what_train_prints_is_what_it_prints_of_the_results():
     found = csv_file.read(ROOT / "results" / "train_fashion_mnist" / "runs.csv", schema.RUNS)
     console = Console(width=120, file=io.StringIO())
-    console.print(terminal.summary(found))
+    printing.table(console, *terminal.summary(found), names=3)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
     (printed,) = blocks(PAGES["README.md"], "text")
     assert printed.splitlines() == [line for line in lines if line]
