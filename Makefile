@@ -24,8 +24,9 @@ test: .venv/.installed
 # The optimizer's tests and those of the harness that are about Keras's PyTorch backend, in an
 # environment of their own: torch brings 2 to 3 GB of CUDA on Linux. Without that:
 # make test-torch TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
+# The version is the one that was tested, so that a new release breaks no build unasked.
 # One thread each: two processes with two threads each wait for each other's on two cores.
-TORCH ?= torch
+TORCH ?= torch==2.13.0
 TORCH_TESTS := tests/keras_adam tests/benchmarks/training/test_torch_backend.py
 
 test-torch: .venv-torch/.installed
