@@ -27,7 +27,8 @@ test: .venv/.installed
 # The version is the one that was tested, so that a new release breaks no build unasked.
 # One thread each: two processes with two threads each wait for each other's on two cores.
 TORCH ?= torch==2.13.0
-TORCH_TESTS := tests/keras_adam tests/benchmarks/training/test_torch_backend.py
+TORCH_TESTS := tests/benchmarks/training/test_torch_backend.py $(addprefix tests/keras_adam/test_, \
+	$(addsuffix .py, bad_input exclusion loading options parity sparse torch))
 
 test-torch: .venv-torch/.installed
 	KERAS_BACKEND=torch OMP_NUM_THREADS=1 .venv-torch/bin/pytest --numprocesses auto --dist loadfile \

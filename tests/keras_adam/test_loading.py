@@ -27,7 +27,7 @@ def make_model(optimizer=None, classes=2):
 def train(model, steps=1):
     """Take steps with the gradient one, without a trace."""
     for _ in range(steps):
-        gradients = [np.ones(v.shape, "float32") for v in model.trainable_variables]
+        gradients = [keras.ops.ones(v.shape) for v in model.trainable_variables]
         model.optimizer.apply(gradients, model.trainable_variables)
     return model
 

@@ -53,7 +53,10 @@ def test_a_hundred_steps(option, jit_compile, mode):
     optimizer, reference, variables = train_both(
         options, SHAPES, mode, steps=100, jit_compile=jit_compile
     )
-    assert_same_training(optimizer, reference, variables)
+    # torch's kernel rounds the factor 1 - decay to float32, alike in each of the hundred steps:
+    # of weights near 4 it is off by up to 4 * 100 * 3e-8.
+    atol = 1.2e-5 if (BACKEND, option) == ("torch", "weight_decay") else 5e-6
+    assert_same_training(optimizer, reference, variables, atol)
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
