@@ -12,6 +12,7 @@ from benchmarks.search import plan
 from benchmarks.store import csv_file, schema
 from tests.benchmarks.conftest import ROOT
 
+
 def cuts(content):
     """Cut in the header and in rows, with and without an end of the line."""
     lines = content.splitlines(keepends=True)
