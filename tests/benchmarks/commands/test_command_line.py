@@ -94,9 +94,9 @@ def test_a_run_that_fails_is_a_row_and_the_sweep_goes_on(command, data_dir, tmp_
     assert done.returncode == 1
     runs = pd.read_csv(folder / "runs.csv")
     assert list(runs["status"]) == ["error", "error"]
-    assert runs["error"].str.startswith("DataLossError").all()
+    assert runs["error"].str.contains(f"{shard}: damaged after record").all()
+    assert runs["error"].str.contains("data verify").all()
     assert "Traceback" not in done.stdout + done.stderr
-    assert "Traceback" in (folder / f"{runs['run_id'][0]}.log").read_text()
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ def test_a_run_that_fails_is_a_row_and_the_sweep_goes_on(command, data_dir, tmp_
         ("train --weights /nowhere", "'--weights': File '/nowhere' does not exist"),
         ("train --augment", "--augment: digits has no colour images"),
         ("train --timeout 0", "'--timeout': 0.0 is not in the range x>0"),
-        ("train --seeds 0", "'--seeds': 0 is not in the range"),
+        ("train --seeds 0", "'--seeds': '0': expected how many (5), a range (3-7) or a list"),
         ("train --device tpu", "'--device': 'tpu' is not one of cpu, gpu, gpu:0"),
-        ("train --backend torch", "'--backend': 'torch' is not one of 'tensorflow', 'jax'"),
+        ("train --backend numpy", "'--backend': 'numpy' is not one of 'tensorflow', 'jax', 'torch'"),
         ("train --manual-dir /nowhere", "'--manual-dir': Directory '/nowhere' does not exist"),
         ("data prepare", "Missing option '--dataset'"),
         # These need TensorFlow to find out:
