@@ -39,7 +39,8 @@ def enter(connection: Connection) -> None:
     try:
         _settle(setting)
         tensorflow_module.choose()
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        for library in ("absl", "tensorflow"):  # which warn of each other
+            logging.getLogger(library).setLevel(logging.ERROR)
         function, arguments, listens = pickle.loads(setting.call)
         module, _, name = function.partition(":")
         ears = (heard.get,) if listens else ()
