@@ -63,7 +63,7 @@ def test_learning_rate_schedule_and_step_compile_nothing(mode, tmp_path):
     counts = counts_of(SCRIPT, tmp_path, mode)
     assert len(counts) == 4
     # The last one needs nothing but Adam, and XLA has nothing to do but in a step that it compiles.
-    programs = (1, 1, 1, 1) if mode == "compiled" else (2, 1, 1, 0)
+    programs = (1, 1, 1, 1) if mode == "compiled" else (1, 1, 1, 0)
     if keras.backend.backend() == "jax":
         programs = (1, 1, 1, 1)
     for (first, afterwards), expected in zip(counts, programs, strict=True):

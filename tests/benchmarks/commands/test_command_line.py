@@ -131,7 +131,10 @@ def test_a_run_that_fails_is_a_row_and_the_sweep_goes_on(command, data_dir, tmp_
         ("train --timeout 0", "'--timeout': 0.0 is not in the range x>0"),
         ("train --seeds 0", "'--seeds': '0': expected how many (5), a range (3-7) or a list"),
         ("train --device tpu", "'--device': 'tpu' is not one of cpu, gpu, gpu:0"),
-        ("train --backend numpy", "'--backend': 'numpy' is not one of 'tensorflow', 'jax', 'torch'"),
+        (
+            "train --backend numpy",
+            "'--backend': 'numpy' is not one of 'tensorflow', 'jax', 'torch'",
+        ),
         ("train --manual-dir /nowhere", "'--manual-dir': Directory '/nowhere' does not exist"),
         ("data prepare", "Missing option '--dataset'"),
         # These need TensorFlow to find out:
