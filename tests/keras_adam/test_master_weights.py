@@ -40,8 +40,9 @@ def test_master_weights_train_as_float32_variables_do(options, dtype, mode):
         step_half([keras.ops.convert_to_tensor(g) for g in gradients])
     for master, other, variable in zip(masters(optimizer), wide, half, strict=True):
         assert master.dtype == "float32"
-        # A step is 1e-4; the two differ by float32 roundings of other programs.
-        np.testing.assert_allclose(master.numpy(), other.numpy(), rtol=0, atol=2e-6)
+        # A step is 1e-4. The two are computed by other operations: in each of twelve steps, both
+        # round weights of up to 4 once or twice, by at most 1.2e-7 each time.
+        np.testing.assert_allclose(master.numpy(), other.numpy(), rtol=0, atol=4e-6)
         np.testing.assert_array_equal(variable.numpy(), master.numpy().astype(DTYPES[dtype]))
     for variable in optimizer.variables:
         if variable.name.endswith(("_average", "_gradient_accumulator")):
