@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks import machine
 from benchmarks.data import augmentation
-from benchmarks.data.batches import Data, Plan
 from benchmarks.data.image_reader import Batch, normalise
+from benchmarks.data.plan import Data, Plan
 from benchmarks.data.splits import Part
 
 MOST_THREADS = 16
@@ -101,8 +101,8 @@ def read(plan: Plan) -> Data:
     Raises:
         InputError: the images cannot be read in any order.
     """
-    source = plan.source
-    threads = plan.workers or min(machine.usable_cores(), MOST_THREADS)
+    source, config = plan.source, plan.config
+    threads = config.data_workers or min(machine.usable_cores(), MOST_THREADS)
     parts = plan.parts
     stored = {
         split: source.place.reader(split, plan.image_shape, threads) for split in parts.splits
@@ -111,15 +111,15 @@ def read(plan: Plan) -> Data:
 
     @functools.lru_cache(maxsize=2)  # batches of the next epoch are read before this one ends
     def order(epoch: int) -> np.ndarray:
-        return trained_on[_random(plan.seed, 0, epoch).permutation(plan.images)]
+        return trained_on[_random(config.seed, 0, epoch).permutation(plan.images)]
 
     def read_train(index: int) -> Batch:
         epoch, step = divmod(index, plan.steps)
         processes, process = plan.share
-        numbers = order(epoch)[step * plan.batch_size :][: plan.batch_size]
+        numbers = order(epoch)[step * config.batch_size :][: config.batch_size]
         found, labels = train[numbers[process::processes]]
-        if plan.augment:
-            moves = augmentation.draw(_random(plan.seed, 1, index), plan.batch_size, plan.size)
+        if config.augment:
+            moves = augmentation.draw(_random(config.seed, 1, index), config.batch_size, plan.size)
             found = augmentation.move(found, moves[process::processes])
         return normalise(found), labels
 
@@ -127,11 +127,11 @@ def read(plan: Plan) -> Data:
         numbers = part.each
 
         def read_next(index: int) -> Batch:
-            wanted = numbers[index * plan.batch_size :][: plan.batch_size]
+            wanted = numbers[index * config.batch_size :][: config.batch_size]
             found, labels = stored[part.split][wanted]
             return normalise(found), labels
 
-        steps = math.ceil(part.count / plan.batch_size)
+        steps = math.ceil(part.count / config.batch_size)
         return Batches(read_next, steps, threads, steps)
 
     batches = Batches(read_train, plan.steps, threads)
@@ -142,7 +142,7 @@ def read(plan: Plan) -> Data:
         test=in_order(parts.test),
         caches=tuple(one.keep for one in stored.values()) if plan.in_memory else (),
         begin_epoch=batches.begin_epoch,
-        waited=batches.waited if plan.watch else None,
+        waited=batches.waited if config.data_wait else None,
     )
 
 

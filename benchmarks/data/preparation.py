@@ -27,7 +27,7 @@ def prepare(
         name: as for `sources.find`.
         data_dir: where prepared data sets lie; None is TFDS's default.
         manual_dir: folder with the original files; None downloads them.
-        backend: "jax" and "torch" add files that can be read in any order, without TensorFlow.
+        backend: what it needs is added: files that can be read in any order, or none.
 
     Raises:
         InputError: the name is unknown, the files are missing or wrong, or the
@@ -40,7 +40,9 @@ def prepare(
     builder = builders.find(name, data_dir)
 
     def is_prepared() -> bool:
-        return builder.is_prepared() and (backend == "tensorflow" or random_access.has(builder))
+        return builder.is_prepared() and (
+            random_access.has(builder) or not random_access.needed(backend)
+        )
 
     if is_prepared():
         return Path(builder.data_dir)

@@ -15,6 +15,11 @@ from tensorflow_datasets.core import dataset_info, file_adapters
 FORMAT = file_adapters.FileFormat.ARRAY_RECORD
 
 
+def needed(backend: str) -> bool:
+    """Say whether a backend's data are read by number: all but TensorFlow's own, by Grain."""
+    return backend != "tensorflow"
+
+
 def has(builder: Any) -> bool:
     """Say whether the data set of a `tfds.core.DatasetBuilder` has such files."""
     # The list of formats that `info` itself has is not restored from the disk.

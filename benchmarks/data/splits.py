@@ -55,7 +55,7 @@ def divide(source: Source, validation: float, backend: str) -> Parts:
     Args:
         source: the data set.
         validation: share of the training images to hold out to choose by; 0 chooses by none.
-        backend: "tensorflow" or "jax".
+        backend: which reads the labels.
 
     Raises:
         InputError: there are too few images.

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 
 from benchmarks import machine
 from benchmarks.data import augmentation
-from benchmarks.data.batches import Data, Plan
+from benchmarks.data.plan import Data, Plan
 from benchmarks.data.sources import Source
 from benchmarks.data.splits import Part
 from benchmarks.data.tfds_set import Tfds
@@ -25,18 +25,20 @@ large one. The same on every machine, for the same order."""
 
 def read(plan: Plan) -> Data:
     """Return what `plan` says as `tf.data.Dataset`s."""
+    config = plan.config
     splits = _tfds(plan) if isinstance(plan.source.place, Tfds) else _by_number(plan)
 
     def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
         # After batching, for one operation a batch, and after the cache, which holds bytes.
         dataset = dataset.map(_normalise, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
         options = tf.data.Options()
-        if plan.workers is not None:
-            options.threading.private_threadpool_size = plan.workers
+        if config.data_workers is not None:
+            options.threading.private_threadpool_size = config.data_workers
         return dataset.with_options(options)
 
-    train = finish(augmentation.augment(splits.train, plan.seed) if plan.augment else splits.train)
-    waiting = Waiting() if plan.watch else None
+    train = augmentation.augment(splits.train, config.seed) if config.augment else splits.train
+    train = finish(train)
+    waiting = Waiting() if config.data_wait else None
     return Data(
         plan=plan,
         train=train if waiting is None else waiting.measure(train),
@@ -61,8 +63,8 @@ class _Splits:
 
 def _by_number(plan: Plan) -> _Splits:
     """Let Python's threads read, by number, what is no data set of TFDS."""
-    place, parts = plan.source.place, plan.parts
-    threads = plan.workers or machine.usable_cores()
+    config, place, parts = plan.config, plan.source.place, plan.parts
+    threads = config.data_workers or machine.usable_cores()
     readers = {split: place.reader(split, plan.image_shape, threads) for split in parts.splits}
 
     def batches(part: Part, shuffle: bool = False) -> tf.data.Dataset:
@@ -78,9 +80,9 @@ def _by_number(plan: Plan) -> _Splits:
 
         numbers = tf.data.Dataset.from_tensor_slices(part.each)
         if shuffle:
-            numbers = numbers.shuffle(part.count, seed=plan.seed)
+            numbers = numbers.shuffle(part.count, seed=config.seed)
         # A smaller batch would compile again.
-        return numbers.batch(plan.batch_size, drop_remainder=shuffle).map(read, tf.data.AUTOTUNE)
+        return numbers.batch(config.batch_size, drop_remainder=shuffle).map(read, tf.data.AUTOTUNE)
 
     def failure() -> InputError | None:
         return next((reader.failure for reader in readers.values() if reader.failure), None)
@@ -97,6 +99,7 @@ def _by_number(plan: Plan) -> _Splits:
 def _tfds(plan: Plan) -> _Splits:
     # Only of a set of one size is it known that every image has it.
     resize = plan.size != plan.source.image_shape[:2]
+    seed, batch_size = plan.config.seed, plan.config.batch_size
     kept: list[tf.data.Dataset] = []
 
     def images(part: Part) -> tf.data.Dataset:
@@ -110,14 +113,14 @@ def _tfds(plan: Plan) -> _Splits:
     # The memory of the machine says what is kept, but never in which order images come: a
     # shuffling of as many elements by the same seed is the same, whatever they are.
     buffer = min(plan.images, max(SHUFFLED_BYTES // plan.image_bytes, 1))
-    train = images(parts.train).shuffle(buffer, seed=plan.seed)
-    test = images(parts.test).batch(plan.batch_size)
+    train = images(parts.train).shuffle(buffer, seed=seed)
+    test = images(parts.test).batch(batch_size)
     validation = None
     if parts.validation is not None:
-        validation = images(parts.validation).batch(plan.batch_size)
+        validation = images(parts.validation).batch(batch_size)
     return _Splits(
         # A smaller batch would compile again.
-        train=train.batch(plan.batch_size, drop_remainder=True),
+        train=train.batch(batch_size, drop_remainder=True),
         validation=validation,
         test=test,
         caches=tuple(functools.partial(_fill, cache) for cache in kept),

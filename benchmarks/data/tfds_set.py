@@ -38,7 +38,7 @@ class Tfds:
             if labels.shape == (count,):
                 return labels
         labels = np.full(count, -1)
-        if backend != "tensorflow":
+        if random_access.needed(backend):
             records = self._records(split)
             for number in range(count):
                 labels[number] = records[number][1]
@@ -69,9 +69,9 @@ class Tfds:
         dtype, channels = np.dtype(self.builder.info.features["image"].np_dtype), image_shape[2]
         if dtype != np.uint8 or channels not in images.MODES:
             raise InputError(
-                f"{self.builder.name} has images of {channels} channels in {dtype}; read are those "
-                f"of {', '.join(map(str, images.MODES))} channels in uint8",
-                backend="jax",
+                f"has images of {channels} channels in {dtype}; jax and torch read those of "
+                f"{', '.join(map(str, images.MODES))} channels in uint8",
+                dataset=self.builder.name,
             )
         return ImageReader(self.builder.name, self._records(split), image_shape, threads)
 

@@ -14,7 +14,7 @@ def evaluate(model: Any, images: Any, config: RunConfig) -> dict[str, float]:
 
     Args:
         model: compiled Keras model.
-        images: batches (images, labels) of `benchmarks.data.batches.Data`, the last of which may
+        images: batches (images, labels) of `benchmarks.data.plan.Data`, the last of which may
             be smaller.
         config: the run.
     """

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from benchmarks.data.batches import Data
+from benchmarks.data.plan import Data
 from benchmarks.device import synchronize
 from benchmarks.run import RunConfig
 from benchmarks.store.csv_file import Row

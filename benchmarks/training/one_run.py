@@ -13,6 +13,7 @@ from benchmarks import device as devices
 from benchmarks import environment, models, optimizers, own_code, own_models
 from benchmarks.data import batches, builders, on_disk, preparation
 from benchmarks.data.fingerprint import fingerprint
+from benchmarks.data.plan import Data
 from benchmarks.errors import InputError, one_line
 from benchmarks.run import RunConfig, parse_optimizer
 from benchmarks.store.csv_file import Row
@@ -136,7 +137,7 @@ def _code_digests(config: RunConfig) -> dict[str, str]:
     return {name: digest for name, digest in found.items() if digest is not None}
 
 
-def _check_identity(config: RunConfig, images: batches.Data) -> None:
+def _check_identity(config: RunConfig, images: Data) -> None:
     """Raise an `InputError` if the names stand for something else than when the sweep began."""
     digests = {config.dataset: fingerprint(images.plan.source), **_code_digests(config)}
     for column, name in config.named().items():
@@ -150,7 +151,7 @@ def _check_identity(config: RunConfig, images: batches.Data) -> None:
 
 def _train(
     config: RunConfig,
-    images: batches.Data,
+    images: Data,
     scope: contextlib.AbstractContextManager[Any],
     best_weights: Path | None,
     backup: Path | None,
@@ -261,23 +262,11 @@ def _damage_named(config: RunConfig, data_dir: Path | None) -> Iterator[None]:
         ) from error
 
 
-def _images(config: RunConfig, data_dir: Path | None) -> batches.Data:
-    return batches.load(
-        config.dataset,
-        config.batch_size,
-        config.seed,
-        data_dir,
-        backend=config.backend,
-        validation=config.validation,
-        augment=config.augment,
-        image_size=config.image_size,
-        workers=config.data_workers,
-        watch=config.data_wait,
-        share=(config.processes, replicas.process_id(config)),
-    )
+def _images(config: RunConfig, data_dir: Path | None) -> Data:
+    return batches.load(config, data_dir, share=(config.processes, replicas.process_id(config)))
 
 
-def _model(config: RunConfig, images: batches.Data) -> Any:
+def _model(config: RunConfig, images: Data) -> Any:
     model = models.build(config.model, images.image_shape, images.classes, config.seed)
     if config.weights:
         try:
@@ -305,7 +294,7 @@ def _optimizer(config: RunConfig, steps: int) -> Any:
     return optimizers.build(parse_optimizer(config.optimizer), rate)
 
 
-def _inference_ms(model: Any, images: batches.Data) -> float:
+def _inference_ms(model: Any, images: Data) -> float:
     """Time the prediction for one image, from the image in memory to the logits in memory."""
     image = np.zeros((1, *images.image_shape), np.float32)
     return median_ms(lambda: model.predict_on_batch(image), INFERENCES, INFERENCE_SECONDS)

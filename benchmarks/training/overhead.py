@@ -59,7 +59,7 @@ def main(folder: Path, data_dir: Path | None = None, rounds: int = 24) -> None:
     if (folder / "overhead.csv").exists():
         raise SystemExit(f"{folder}: holds a report already; name a new folder")
     preparation.prepare(CONFIG.dataset, data_dir, None)
-    images = batches.load(CONFIG.dataset, CONFIG.batch_size, CONFIG.seed, data_dir)
+    images = batches.load(CONFIG, data_dir)
     images.fill_caches()
     model = models.build(CONFIG.model, images.image_shape, images.classes, CONFIG.seed)
     optimizer = optimizers.build(parse_optimizer(CONFIG.optimizer), CONFIG.learning_rate)

@@ -7,10 +7,11 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from benchmarks import machine
-from benchmarks.data import augmentation, batches, builders, preparation, tensorflow_batches
+from benchmarks.data import augmentation, builders, plan, preparation, tensorflow_batches
 from benchmarks.data import image_folder as folders
 from benchmarks.data.waiting import Waiting
 from benchmarks.errors import InputError
+from tests.benchmarks.data.loading import load
 
 both_backends = pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 
@@ -25,7 +26,7 @@ def different_images(dataset):
 
 @both_backends
 def test_the_digits_are_all_there(data_dir, backend):
-    digits = batches.load("digits", batch_size=32, seed=0, data_dir=data_dir, backend=backend)
+    digits = load("digits", batch_size=32, seed=0, data_dir=data_dir, backend=backend)
     train, test = listed(digits.train), listed(digits.test)
     assert (digits.image_shape, digits.classes, digits.steps_per_epoch) == ((8, 8, 1), 10, 44)
     assert len(train) == 44
@@ -40,7 +41,7 @@ def test_the_digits_are_all_there(data_dir, backend):
 
 @both_backends
 def test_no_training_image_is_a_test_image(data_dir, backend):
-    digits = batches.load("digits", 1, 0, data_dir, backend=backend)
+    digits = load("digits", 1, 0, data_dir, backend=backend)
     train, test = different_images(digits.train), different_images(digits.test)
     assert (len(train), len(test)) == (1437, 360)
     assert not train & test
@@ -49,7 +50,7 @@ def test_no_training_image_is_a_test_image(data_dir, backend):
 @both_backends
 def test_the_seed_sets_the_order_and_every_epoch_has_its_own(data_dir, backend):
     def first_epochs(seed):
-        digits = batches.load("digits", 32, seed, data_dir, backend=backend)
+        digits = load("digits", 32, seed, data_dir, backend=backend)
         digits.fill_caches()
         return [np.concatenate([labels for _, labels in listed(digits.train)]) for _ in range(2)]
 
@@ -68,7 +69,7 @@ def test_the_images_that_fill_no_batch_are_others_in_each_epoch(
     count, batch_size = (1437, 1000) if name == "digits" else (10, 7)
     if name == "folder":
         name = f"image_folder:{image_folder}"
-    loaded = batches.load(name, batch_size, 0, data_dir, image_size=8, backend=backend)
+    loaded = load(name, batch_size, 0, data_dir, image_size=8, backend=backend)
     (note,) = loaded.plan.notes
     assert note.startswith(f"{count - batch_size} of {count} training images are left out")
     epochs = [different_images(loaded.train) for _ in range(12)]
@@ -80,7 +81,7 @@ def test_the_images_that_fill_no_batch_are_others_in_each_epoch(
 
 
 def test_shapes_are_static(data_dir):
-    digits = batches.load("digits", 32, 0, data_dir)
+    digits = load("digits", 32, 0, data_dir)
     assert digits.train.element_spec[0] == tf.TensorSpec((32, 8, 8, 1), tf.float32)
 
 
@@ -89,8 +90,7 @@ def test_shapes_are_static(data_dir):
 def test_images_that_are_held_out_are_not_trained_on(data_dir, monkeypatch, backend, memory):
     monkeypatch.setattr(machine, "memory_bytes", lambda: memory)
     digits, other_seed = (
-        batches.load("digits", 1, seed, data_dir, validation=0.1, backend=backend)
-        for seed in (0, 1)
+        load("digits", 1, seed, data_dir, validation=0.1, backend=backend) for seed in (0, 1)
     )
     parts = [different_images(part) for part in (digits.train, digits.validation, digits.test)]
     assert different_images(other_seed.validation) == parts[1]
@@ -100,8 +100,8 @@ def test_images_that_are_held_out_are_not_trained_on(data_dir, monkeypatch, back
 
 @both_backends
 def test_waiting_is_measured(data_dir, backend):
-    assert batches.load("digits", 32, 0, data_dir, backend=backend).waited is None
-    digits = batches.load("digits", 32, 0, data_dir, watch=True, backend=backend)
+    assert load("digits", 32, 0, data_dir, backend=backend).waited is None
+    digits = load("digits", 32, 0, data_dir, data_wait=True, backend=backend)
     assert digits.waited() == 0
     assert len(listed(digits.train)) == 44
     assert 0 < digits.waited() < 5
@@ -122,7 +122,7 @@ def test_tf_data_waits_for_as_long_as_a_batch_takes():
 @both_backends
 def test_a_number_of_threads_reads_the_same(data_dir, backend):
     one, five = (
-        listed(batches.load("digits", 32, 0, data_dir, workers=workers, backend=backend).train)
+        listed(load("digits", 32, 0, data_dir, data_workers=workers, backend=backend).train)
         for workers in (1, 5)
     )
     assert len(one) == 44
@@ -166,7 +166,7 @@ def test_augmentation_flips_and_shifts_anew_in_every_epoch(augment):
 
 def test_a_set_without_colours_is_not_augmented(data_dir):
     with pytest.raises(InputError, match="augment: digits has no colour images"):
-        batches.load("digits", 32, 0, data_dir, augment=True)
+        load("digits", 32, 0, data_dir, augment=True)
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def image_folder(tmp_path):
 def test_a_folder_of_images(image_folder, backend):
     name = f"image_folder:{image_folder}"
     assert preparation.prepare(name, None, None) == image_folder
-    folder = batches.load(name, 2, 0, None, validation=0.2, backend=backend)
+    folder = load(name, 2, 0, None, validation=0.2, backend=backend)
     assert (folder.image_shape, folder.classes, folder.steps_per_epoch) == ((224, 224, 3), 2, 4)
     assert len(listed(folder.train)) == 4
     assert sorted(label for _, labels in listed(folder.test) for label in labels) == [0, 1]
@@ -203,7 +203,7 @@ def test_the_order_is_the_same_on_a_machine_with_less_memory(
     for memory in (2**40, 1):
         monkeypatch.setattr(machine, "memory_bytes", lambda memory=memory: memory)
         for name in ("digits", f"image_folder:{image_folder}"):
-            loaded = batches.load(name, 2, 3, data_dir, validation=0.2, backend=backend)
+            loaded = load(name, 2, 3, data_dir, validation=0.2, backend=backend)
             assert bool(loaded.caches) == (memory > 1)
             loaded.fill_caches()
             epochs[name, memory] = [
@@ -224,15 +224,15 @@ def test_images_of_one_size_keep_it_unless_another_is_asked_for(image_folder, ba
     for path in image_folder.glob("*/dog/*.png"):
         write_image(path, np.full((20, 20, 3), 9))
     name = f"image_folder:{image_folder}"
-    assert batches.load(name, 2, 0, None, backend=backend).image_shape == (20, 20, 3)
-    small = batches.load(name, 2, 0, None, image_size=8, backend=backend)
+    assert load(name, 2, 0, None, backend=backend).image_shape == (20, 20, 3)
+    small = load(name, 2, 0, None, image_size=8, backend=backend)
     assert small.image_shape == (8, 8, 3)
     assert {images.shape for images, _ in listed(small.train)} == {(2, 8, 8, 3)}
 
 
 @both_backends
 def test_any_set_is_brought_to_the_size_asked_for(data_dir, backend):
-    digits = batches.load("digits", 32, 0, data_dir, image_size=12, backend=backend)
+    digits = load("digits", 32, 0, data_dir, image_size=12, backend=backend)
     assert digits.image_shape == (12, 12, 1)
     assert next(iter(digits.train))[0].shape == (32, 12, 12, 1)
 
@@ -242,7 +242,7 @@ def test_grey_and_transparent_images_become_three_colours(image_folder, backend)
     write_image(image_folder / "train" / "cat" / "0.png", np.full((20, 20, 1), 7))
     write_image(image_folder / "train" / "cat" / "1.png", np.full((20, 20, 4), 8))
     name = f"image_folder:{image_folder}"
-    loaded = batches.load(name, 2, 0, None, image_size=20, backend=backend)
+    loaded = load(name, 2, 0, None, image_size=20, backend=backend)
     images = np.concatenate([images for images, _ in listed(loaded.train)])
     assert images.shape == (10, 20, 20, 3)
     verified = []
@@ -269,7 +269,7 @@ def test_a_damaged_image_is_named(image_folder, monkeypatch, backend, memory):
     monkeypatch.setattr(folders, "SIZED", 1)  # or it would be seen at once
     cut = image_folder / "train" / "dog" / "3.png"
     cut.write_bytes(cut.read_bytes()[:60])
-    loaded = batches.load(f"image_folder:{image_folder}", 2, 0, None, backend=backend)
+    loaded = load(f"image_folder:{image_folder}", 2, 0, None, backend=backend)
     assert loaded.failure() is None
     with pytest.raises((InputError, tf.errors.InvalidArgumentError), match=str(cut)):
         loaded.fill_caches() if loaded.caches else listed(loaded.train)
@@ -279,10 +279,10 @@ def test_a_damaged_image_is_named(image_folder, monkeypatch, backend, memory):
 
 @both_backends
 def test_a_set_too_large_for_the_memory_is_not_kept_there(data_dir, monkeypatch, backend):
-    in_memory = batches.load("digits", 32, 0, data_dir, backend=backend)
+    in_memory = load("digits", 32, 0, data_dir, backend=backend)
     room_for_1000_images = 1000 * 64 / machine.memory_bytes()
-    monkeypatch.setattr(batches, "LARGEST_SHARE_OF_MEMORY", room_for_1000_images)
-    from_disk = batches.load("digits", 32, 0, data_dir, backend=backend)
+    monkeypatch.setattr(plan, "LARGEST_SHARE_OF_MEMORY", room_for_1000_images)
+    from_disk = load("digits", 32, 0, data_dir, backend=backend)
     assert (len(in_memory.caches), len(from_disk.caches)) == (2, 0)
     assert len(listed(from_disk.train)) == 44
 
@@ -316,7 +316,7 @@ class SomeSizes(tfds.core.GeneratorBasedBuilder):
 @both_backends
 def test_images_of_any_size_are_resized_and_a_test_split_is_held_out(tmp_path, backend):
     preparation.prepare("some_sizes", tmp_path, None, backend)
-    loaded = batches.load("some_sizes", 2, 0, tmp_path, backend=backend)
+    loaded = load("some_sizes", 2, 0, tmp_path, backend=backend)
     train, test = listed(loaded.train), listed(loaded.test)
     assert loaded.image_shape == (224, 224, 3)
     assert {images.shape for images, _ in train + test} == {(2, 224, 224, 3)}
@@ -351,7 +351,7 @@ def test_the_split_that_is_reported_has_labels(name, splits, used):
 )
 def test_what_cannot_be_trained_on_is_refused(data_dir, name, batch_size, message):
     with pytest.raises(InputError, match=message):
-        batches.load(name, batch_size, 0, data_dir)
+        load(name, batch_size, 0, data_dir)
 
 
 def test_two_processes_prepare_one_data_set_once(tmp_path, monkeypatch):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.data import batches, image_folder, images
+from benchmarks.data import image_folder, images
 from benchmarks.errors import InputError
+from tests.benchmarks.data import loading
 
 both_backends = pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 
@@ -25,7 +26,7 @@ def pictures(tmp_path):
 
 
 def load(folder, backend="jax", batch_size=1, **options):
-    return batches.load(f"image_folder:{folder}", batch_size, 0, None, backend=backend, **options)
+    return loading.load(f"image_folder:{folder}", batch_size, 0, None, backend=backend, **options)
 
 
 def count(batches):

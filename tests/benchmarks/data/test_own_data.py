@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from benchmarks.data import batches, builders, on_disk, own_data, preparation
+from benchmarks.data import builders, on_disk, own_data, preparation
 from benchmarks.data.fingerprint import fingerprint
 from benchmarks.errors import InputError
 from tests.benchmarks.conftest import ROOT
+from tests.benchmarks.data import loading
 
 both_backends = pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 
@@ -52,7 +53,7 @@ def own_call():
 
 def load(function, backend="jax", **options):
     name = f"{__name__}:{function}"
-    return batches.load(name, 2, 0, None, backend=backend, **options)
+    return loading.load(name, 2, 0, None, backend=backend, **options)
 
 
 def labels(batches):
@@ -193,9 +194,9 @@ import os
 os.environ["KERAS_BACKEND"] = "jax"
 from benchmarks import tensorflow_module
 tensorflow_module.hide()
-from benchmarks.data import batches
+from tests.benchmarks.data import loading
 for name in ("pair", "datasets"):
-    loaded = batches.load("own:" + name, 2, 0, None, backend="jax")
+    loaded = loading.load("own:" + name, 2, 0, None, backend="jax")
     assert len(list(loaded.train)) == loaded.steps_per_epoch
 """
 
@@ -230,7 +231,7 @@ def test_a_set_that_lies_in_the_folder_of_data(data_dir, tmp_path, backend):
     for name in ("figures", "figures:1.0.0"):
         (prepared,) = on_disk.choose(on_disk.find(tmp_path), [name])
         assert preparation.prepare(name, tmp_path, None, backend) == prepared.folder
-        loaded = batches.load(name, 32, 0, tmp_path, backend=backend, validation=0.1)
+        loaded = loading.load(name, 32, 0, tmp_path, backend=backend, validation=0.1)
         assert loaded.plan.counts["train_images"] == 1294
         assert len(labels(loaded.test)) == 360
         assert fingerprint(loaded.plan.source).startswith("1437+360 images of 10 classes")
@@ -266,5 +267,5 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
 def test_a_builder_by_its_import_path(tmp_path, backend):
     name = f"{__name__}:Shapes"
     assert preparation.prepare(name, tmp_path, None, backend) == tmp_path / "shapes" / "1.0.0"
-    loaded = batches.load(name, 2, 0, tmp_path, backend=backend)
+    loaded = loading.load(name, 2, 0, tmp_path, backend=backend)
     assert np.bincount(labels(loaded.train)).tolist() == [8] * 3

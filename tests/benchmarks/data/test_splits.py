@@ -5,7 +5,8 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from benchmarks.data import batches, preparation, sources, splits
+from benchmarks.data import preparation, sources, splits
+from tests.benchmarks.data.loading import load
 
 both_backends = pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 
@@ -53,7 +54,7 @@ def test_what_is_held_out_is_not_the_first_of_a_class_nor_of_the_classes():
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_a_folder_sorted_by_class(tmp_path, backend, share):
     name = write_folder(tmp_path, {"train": 10, "test": 1})
-    loaded = batches.load(name, 2, 0, None, backend=backend, validation=share)
+    loaded = load(name, 2, 0, None, backend=backend, validation=share)
     each = int(10 * share)
     assert np.bincount(labels(loaded.validation)).tolist() == [each] * 10
     assert np.bincount(labels(loaded.train)).tolist() == [10 - each] * 10
@@ -100,7 +101,7 @@ def test_both_backends_hold_out_the_same_images(tmp_path, by_class, set_or_folde
     if set_or_folder == "folder":
         name = write_folder(tmp_path, {"train": 15, "test": 3}, classes=4)
     one, other = (
-        batches.load(name, 1, 0, by_class, backend=backend, validation=0.25)
+        load(name, 1, 0, by_class, backend=backend, validation=0.25)
         for backend in ("tensorflow", "jax")
     )
     for split in ("train", "validation", "test"):
@@ -112,7 +113,7 @@ def test_both_backends_hold_out_the_same_images(tmp_path, by_class, set_or_folde
 
 
 def test_a_set_without_images_to_test_on_is_tested_on_each_class(by_class):
-    loaded = batches.load("by_class", 1, 0, by_class)
+    loaded = load("by_class", 1, 0, by_class)
     assert np.bincount(labels(loaded.test)).tolist() == [3] * 4
     assert np.bincount(labels(loaded.train)).tolist() == [12] * 4
     assert loaded.validation is None
@@ -131,7 +132,7 @@ def test_labels_are_read_once(by_class, monkeypatch):
 @pytest.mark.parametrize("name", ["validation", "valid", "val"])
 def test_images_to_choose_by_are_used_where_there_are_some(tmp_path, backend, name):
     folder = write_folder(tmp_path, {"train": 3, name: 2, "test": 1}, classes=2)
-    chosen_by = batches.load(folder, 1, 0, None, backend=backend, validation=0.1)
+    chosen_by = load(folder, 1, 0, None, backend=backend, validation=0.1)
     assert (len(pixels(chosen_by.train)), len(pixels(chosen_by.validation))) == (6, 4)
     assert len(pixels(chosen_by.test)) == 2
-    assert batches.load(folder, 1, 0, None, backend=backend).validation is None
+    assert load(folder, 1, 0, None, backend=backend).validation is None

@@ -75,7 +75,7 @@ def test_the_weights_with_the_best_validation_accuracy_are_kept(config, data_dir
     best = tmp_path / "best.weights.h5"
     config = dataclasses.replace(config, epochs=3, validation=0.1)
     epochs, _ = epochs_and_end(config, data_dir, best)
-    digits = batches.load("digits", 32, 0, data_dir, validation=0.1)
+    digits = batches.load(config, data_dir)
     model = models.build("mlp", (8, 8, 1), 10, seed=1)
     model.load_weights(best)
     model.compile(metrics=["accuracy"], loss="sparse_categorical_crossentropy")
@@ -237,7 +237,7 @@ def test_the_check_prepares_the_data_and_says_where_it_runs(config, tmp_path):
     assert isinstance(checked, Checked)
     assert checked.device == "cpu"
     assert set(checked.environment) == set(schema.ENVIRONMENT) - {"started_at"}
-    assert batches.load("digits", 32, 0, tmp_path).classes == 10
+    assert batches.load(config, tmp_path).classes == 10
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from benchmarks import device, worker
-from benchmarks.data import batches
 from benchmarks.environment import Checked, environment
 from benchmarks.errors import InputError
 from benchmarks.run import RunConfig
 from benchmarks.training import replicas
 from benchmarks.training.messages import Epoch, Finished
 from benchmarks.updates import competitors, one_update, peers
+from tests.benchmarks.data.loading import load
 
 if keras.backend.backend() != "torch":
     pytest.skip("on PyTorch", allow_module_level=True)
@@ -58,7 +58,7 @@ def test_the_check_says_which_torch_there_is(torch_config, data_dir):
 
 def test_the_batches_are_those_of_jax(data_dir):
     first = [
-        next(iter(batches.load("digits", 32, 7, data_dir, backend=backend).train))
+        next(iter(load("digits", 32, 7, data_dir, backend=backend).train))
         for backend in ("jax", "torch")
     ]
     for one, other in zip(*first, strict=True):
