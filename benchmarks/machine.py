@@ -7,6 +7,7 @@ that of the process limits it, too.
 import math
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,11 @@ def free_memory_bytes(root: Path = ROOT) -> int:
     """Return how much memory is free for the process now."""
     free = [limit - used for limit, used in _memory(root)]
     return max(0, min([psutil.virtual_memory().available, *free]))
+
+
+def process_seconds() -> float:
+    """Return for how long this process has been there."""
+    return float(time.time() - psutil.Process().create_time())
 
 
 def oom_kills(root: Path = ROOT) -> int:

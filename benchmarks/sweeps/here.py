@@ -100,7 +100,7 @@ def run(
                     measured = row
                 case worker.Failure(status, error):
                     measured = {"status": status, "error": error}
-    measured["wall_seconds"] = time.monotonic() - began
+    measured["wall_seconds"] = measured.get("wall_seconds", 0) + time.monotonic() - began
     if measured["status"] in schema.RESULTS:
         log.unlink(missing_ok=True)  # what the libraries printed only serves to explain a failure
     yield Done(RunResult(config, started_at, measured, epochs, environment))

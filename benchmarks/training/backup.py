@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from benchmarks import machine
 from benchmarks.training import disk, processes
 from benchmarks.training.monitor import Monitor
 
@@ -43,6 +44,8 @@ class Backup(keras.callbacks.BackupAndRestore):
         self._last = time.monotonic()
         file = folder / STATE
         self._found = json.loads(file.read_text()) if file.exists() else None
+        self.earlier_seconds = float((self._found or {}).get("wall_seconds", 0))
+        """What the processes before this one took, until the backup; 0 if there is none."""
 
     def restore_epochs(self) -> None:
         """Give the monitor the epochs that were. Before `fit`, which begins to read the data."""
@@ -70,6 +73,7 @@ class Backup(keras.callbacks.BackupAndRestore):
         kept = ("best", "wait", "cooldown_counter")
         state = {
             "epochs": self._monitor.rows,
+            "wall_seconds": self.earlier_seconds + machine.process_seconds(),
             "plateau": {name: float(plateau[name]) for name in kept if name in plateau},
         }
 

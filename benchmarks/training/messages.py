@@ -33,7 +33,7 @@ class Finished:
     """A run has ended, in training to the end or in divergence."""
 
     row: Row
-    """The measured columns of `runs.csv`."""
+    """The measured columns of `runs.csv`; its `wall_seconds` are those of earlier processes."""
 
 
 @dataclasses.dataclass(frozen=True)

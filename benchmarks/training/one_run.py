@@ -203,6 +203,7 @@ def _train(
         "params": model.count_params(),
         "peak_memory_mb": devices.peak_memory_mb(config.backend, config.device),
         "optimizer_state_mb": devices.megabytes_on_one(model.optimizer.variables),
+        "wall_seconds": keeper.earlier_seconds if keeper else 0.0,  # the caller adds this process
         "best_test_accuracy": max(
             (row["test_accuracy"] for row in monitor.rows if "test_accuracy" in row), default=None
         ),

@@ -84,3 +84,8 @@ def test_kills_for_want_of_memory_are_counted(root):
     assert machine.oom_kills(root({**whole, "sys/fs/cgroup/a/memory.events": events})) == 2
     old = {"proc/self/cgroup": "4:memory:/a", "sys/fs/cgroup/memory/a/memory.oom_control": events}
     assert machine.oom_kills(root({**whole, **old})) == 2
+
+
+def test_how_long_this_process_has_been_there():
+    before = machine.process_seconds()
+    assert 0 < before <= machine.process_seconds() < 1e6

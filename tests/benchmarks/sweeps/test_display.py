@@ -131,6 +131,14 @@ def test_the_test_accuracy_of_each_epoch_is_printed(config):
     )
 
 
+def test_an_epoch_of_a_backup_is_not_printed_as_if_it_were_trained_again(config):
+    row = {"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.25, "test_accuracy": 0.75}
+    after = Epoch(row, restored=True)
+    _, printed = screen(config, 4, lambda shown: shown.tell(config, after))
+    assert "epoch 1/1 was trained before" in printed
+    assert "loss" not in printed
+
+
 def test_the_time_left():
     assert display.time_left(None) == ""
     assert display.time_left(3 * 3600 + 62.4) == "3:01:02 left"

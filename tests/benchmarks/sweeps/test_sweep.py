@@ -171,6 +171,16 @@ def test_a_sweep_reads_the_reports_once(tmp_path, monkeypatch):
     assert_every_row_is_there_once(tmp_path, [config.run_id for config in configurations(30)])
 
 
+def test_the_wall_time_of_a_resumed_run_is_that_of_all_its_processes(tmp_path, monkeypatch):
+    def resumed(function, *_, **__):
+        yield Finished({"status": "ok", "test_accuracy": 0.5, "wall_seconds": 1000.0})
+
+    monkeypatch.setattr(worker, "run", resumed)
+    run(configurations(1), tmp_path)
+    (seconds,) = csv_file.read(tmp_path / "runs.csv", schema.RUNS)["wall_seconds"]
+    assert 1000 <= seconds < 1100
+
+
 def test_a_failed_run_is_run_again_and_its_rows_are_replaced(tmp_path, monkeypatch):
     def failing_run(function, config, *_, **__):
         yield Epoch({"epoch": 1})
