@@ -154,8 +154,8 @@ def _of_rows(gradient: Any) -> Any:
 def _pad(gradient: Any) -> Any:
     """Pad a sparse gradient to a power of two of rows, so that few programs serve all counts.
 
-    The rows that are added lie behind the last one, where nothing is read or written. In a
-    trace the number of rows is static anyway.
+    The rows that are added lie behind the last one, and are left out as all such. In a trace
+    the number of rows is static anyway.
     """
     if isinstance(gradient.data, jax.core.Tracer):
         return gradient
@@ -337,7 +337,8 @@ def _next(
         gradient = step.clip(gradient, scalars, options, clip_scale)
     if not isinstance(gradient, Rows):
         return step.next_slots(slots, gradient, decays, scalars, options, finite)
-    indices, values = gradient
-    rows = storage.map_arrays(lambda v: v.at[indices].get(mode="clip"), slots)
+    indices, values, _ = gradient
+    finite = sparse.changes(gradient, finite)
+    rows = storage.map_arrays(lambda v: v[indices], slots)
     new = step.next_slots(rows, values, decays, scalars, options, finite)
-    return storage.map_arrays(lambda v, row: v.at[indices].set(row, mode="drop"), slots, new)
+    return storage.map_arrays(lambda v, row: v.at[indices].set(row), slots, new)

@@ -17,15 +17,43 @@ class Rows(NamedTuple):
 
     indices: Array
     values: Array
+    is_any: Array | None = None
+    """Whether a row is meant at all, a boolean scalar; `None` as long as nobody looked."""
 
 
 def densify_or_sum(rows: Rows, row_count: int, lazy: bool, dtype: str) -> Array | Rows:
     """Return a sparse gradient in `dtype` as a step takes it: dense, or lazy with summed rows.
 
-    Values are cast before they are summed: bfloat16 cannot count beyond 256.
+    Values are cast before they are summed: bfloat16 cannot count beyond 256. What is named of
+    rows that a table of `row_count` rows does not have is left out, see `within`.
     """
-    rows = rows._replace(values=ops.cast(rows.values, dtype))
+    rows = within(rows._replace(values=ops.cast(rows.values, dtype)), row_count)
     return sum_repeated(rows) if lazy else to_dense(rows, row_count)
+
+
+def within(rows: Rows, row_count: int) -> Rows:
+    """Return the rows with indices from 0 to `row_count - 1` alone.
+
+    A mention of another row becomes one of a row that is named anyway, with no gradient, since a
+    compiled program has static shapes. Left as they are, such indices are an error in one
+    operation of a backend, are dropped by the next, and count from the end in a third.
+    """
+    indices, values, _ = rows
+    is_row = ops.logical_and(indices >= 0, indices < row_count)
+    named = ops.max(ops.where(is_row, indices, -1), initial=-1)
+    is_value = is_row[(slice(None), *(None for _ in values.shape[1:]))]
+    return Rows(
+        ops.where(is_row, indices, ops.maximum(named, 0)),
+        ops.where(is_value, values, ops.zeros_like(values)),
+        named >= 0,
+    )
+
+
+def changes(rows: Rows, finite: Array | None) -> Array | None:
+    """Say in a boolean scalar whether a step changes the rows; `None`: it does."""
+    if rows.is_any is None or finite is None:
+        return finite if rows.is_any is None else rows.is_any
+    return ops.logical_and(rows.is_any, finite)
 
 
 def to_dense(rows: Rows, row_count: int) -> Array:
@@ -49,7 +77,7 @@ def sum_repeated(rows: Rows) -> Rows:
     values = ops.take(rows.values, order, axis=0)
     segments = ops.cumsum(ops.cast(first_mentions(indices), "int32")) - 1
     sums = ops.segment_sum(values, segments, num_segments=ops.shape(values)[0])
-    return Rows(indices, ops.take(sums, segments, axis=0))
+    return Rows(indices, ops.take(sums, segments, axis=0), rows.is_any)
 
 
 def first_mentions(sorted_indices: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_adam.backends.interface import Assign, TrackedVariable, Variable
-from keras_adam.math import adam, step, storage
+from keras_adam.math import adam, sparse, step, storage
 from keras_adam.math.adam import Array, Numbers, Scalars
 from keras_adam.math.options import Options
 from keras_adam.math.sparse import Rows
@@ -155,7 +155,8 @@ def in_rows(
 
     XLA would compile a program for each number of rows, which may be another at every step.
     """
-    indices, values = gradient
+    indices, values, _ = gradient
+    finite = sparse.changes(gradient, finite)
     slots = storage.map_arrays(lambda variable: tf.gather(variable, indices), tracked.slots)
     new = step.next_slots(slots, values, tracked.decays, scalars, options, finite)
 

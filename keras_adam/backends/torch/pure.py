@@ -53,6 +53,7 @@ def take_step(
     if gradient is not None:
         gradient = step.clip(gradient, scalars, options, clip_scale)
     if isinstance(gradient, Rows):
+        finite = sparse.changes(gradient, finite)
         slots = storage.map_arrays(lambda values: values[gradient.indices], slots)
         gradient = gradient.values
     return step.next_slots(slots, gradient, decays, scalars, options, finite)
