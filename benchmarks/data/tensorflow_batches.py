@@ -12,7 +12,6 @@ import tensorflow_datasets as tfds
 from benchmarks import machine
 from benchmarks.data import augmentation
 from benchmarks.data.plan import Data, Plan
-from benchmarks.data.sources import Source
 from benchmarks.data.splits import Part
 from benchmarks.data.tfds_set import Tfds
 from benchmarks.data.waiting import Waiting
@@ -26,7 +25,8 @@ large one. The same on every machine, for the same order."""
 def read(plan: Plan) -> Data:
     """Return what `plan` says as `tf.data.Dataset`s."""
     config = plan.config
-    splits = _tfds(plan) if isinstance(plan.source.place, Tfds) else _by_number(plan)
+    place = plan.source.place
+    splits = _tfds(plan, place) if isinstance(place, Tfds) else _by_number(plan)
 
     def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
         # After batching, for one operation a batch, and after the cache, which holds bytes.
@@ -96,14 +96,29 @@ def _by_number(plan: Plan) -> _Splits:
     )
 
 
-def _tfds(plan: Plan) -> _Splits:
+def _tfds(plan: Plan, place: Tfds) -> _Splits:
     # Only of a set of one size is it known that every image has it.
     resize = plan.size != plan.source.image_shape[:2]
     seed, batch_size = plan.config.seed, plan.config.batch_size
     kept: list[tf.data.Dataset] = []
+    failures: list[InputError] = []
 
     def images(part: Part) -> tf.data.Dataset:
-        records = _records(plan.source, part)
+        records = _records(place, part)
+
+        def refuse(label: np.int64) -> None:
+            failures.append(place.wrong_label(part.split, int(label)))
+            raise failures[-1]
+
+        def check(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            label = tf.cond(
+                (label >= 0) & (label < place.classes),
+                lambda: label,
+                lambda: tf.numpy_function(refuse, [label], tf.int64),
+            )
+            return image, tf.ensure_shape(label, [])
+
+        records = records.map(check, tf.data.AUTOTUNE)
         if resize:
             records = records.map(functools.partial(_resize, size=plan.size), tf.data.AUTOTUNE)
         kept.append(records.cache() if plan.in_memory else records)
@@ -124,13 +139,12 @@ def _tfds(plan: Plan) -> _Splits:
         validation=validation,
         test=test,
         caches=tuple(functools.partial(_fill, cache) for cache in kept),
-        failure=lambda: None,
+        failure=lambda: next(iter(failures), None),
     )
 
 
-def _records(source: Source, part: Part) -> tf.data.Dataset:
+def _records(place: Tfds, part: Part) -> tf.data.Dataset:
     """Return images and labels of a TFDS split, always in the same order."""
-    place: Any = source.place
     if part.numbers is None:
         # Files are not shuffled: the records in them were when the set was prepared, and what
         # is kept in memory would have one order for ever.
@@ -139,7 +153,7 @@ def _records(source: Source, part: Part) -> tf.data.Dataset:
             as_supervised=True,
             read_config=tfds.ReadConfig(try_autocache=False),
         )
-    wanted = np.zeros(source.images[part.split], bool)
+    wanted = np.zeros(place.builder.info.splits[part.split].num_examples, bool)
     wanted[part.numbers] = True
     feature = place.builder.info.features["image"]
 

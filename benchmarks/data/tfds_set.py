@@ -26,16 +26,36 @@ class Tfds:
     builder: Any
     """Its `tfds.core.DatasetBuilder`."""
 
+    @property
+    def classes(self) -> int:
+        """How many."""
+        return int(self.builder.info.features["label"].num_classes)
+
+    def wrong_label(self, split: str, label: int) -> InputError:
+        """Return what is to be said of a label that is not among the classes.
+
+        TFDS refuses those that are too large, but for -1, when it prepares a set; by then, the
+        code of its builder may have been another.
+        """
+        return InputError(
+            f"{split} has the label {label}; right is 0 to {self.classes - 1}"
+            + (" (TFDS takes -1 for an image without a label)" if label == -1 else ""),
+            dataset=self.builder.name,
+        )
+
     def labels(self, split: str, backend: str) -> np.ndarray:
         """Return the labels of a split, in the order of the files.
 
         They are read once, which takes as long as all images, and kept in a file beside the data.
+
+        Raises:
+            InputError: one is not among the classes.
         """
         kept = Path(self.builder.data_dir) / f"labels-{split}.npy"
         count = self.builder.info.splits[split].num_examples
         with contextlib.suppress(OSError, ValueError):
             labels: np.ndarray = np.load(kept)
-            if labels.shape == (count,):
+            if labels.shape == (count,) and labels.min() >= 0 and labels.max() < self.classes:
                 return labels
         labels = np.full(count, -1)
         if random_access.needed(backend):
@@ -49,10 +69,8 @@ class Tfds:
                 .batch(1024)
             ).as_numpy_iterator():
                 labels[number] = label
-        if (labels < 0).any():
-            raise InputError(
-                f"images of the split {split} have no label", dataset=self.builder.name
-            )
+        if len(wrong := labels[(labels < 0) | (labels >= self.classes)]):
+            raise self.wrong_label(split, wrong[0])
         new = kept.with_name(f".new-{os.getpid()}-{kept.name}")
         with contextlib.suppress(OSError):  # a folder that cannot be written to
             with new.open("wb") as file:
@@ -82,7 +100,7 @@ class Tfds:
                 "prepare --backend jax` adds them",
                 dataset=self.builder.name,
             )
-        return _Records(self.builder.name, random_access.records(self.builder, split))
+        return _Records(self, split)
 
     def numbered(self, split: str) -> "tf.data.Dataset":
         """Return TensorFlow's tensors: a number, and {"image": undecoded, "label": a number}.
@@ -113,9 +131,9 @@ class Tfds:
 class _Records(Sequence[tuple[bytes, int]]):
     """The bytes of an image's file, and its label."""
 
-    def __init__(self, name: str, records: Any) -> None:
-        self._name = name
-        self._records = records
+    def __init__(self, place: Tfds, split: str) -> None:
+        self._place, self._split, self._classes = place, split, place.classes
+        self._records = random_access.records(place.builder, split)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -123,10 +141,13 @@ class _Records(Sequence[tuple[bytes, int]]):
     def __getitem__(self, number: Any) -> Any:
         try:
             record = self._records[number]
-            return record["image"], record["label"]
+            image, label = record["image"], record["label"]
         except Exception as error:  # of the file format, or of TFDS, which got nothing from it
             raise InputError(
                 f"record {number} cannot be read ({one_line(error)}); `python -m benchmarks data "
                 "verify` names the damaged file",
-                dataset=self._name,
+                dataset=self._place.builder.name,
             ) from error
+        if not 0 <= label < self._classes:
+            raise self._place.wrong_label(self._split, label)
+        return image, label

@@ -6,13 +6,12 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from benchmarks.data import builders, on_disk, own_data, preparation
 from benchmarks.data.fingerprint import fingerprint
 from benchmarks.errors import InputError
 from tests.benchmarks.conftest import ROOT
-from tests.benchmarks.data import loading
+from tests.benchmarks.data import loading, sets
 
 both_backends = pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 
@@ -239,33 +238,42 @@ def test_a_set_that_lies_in_the_folder_of_data(data_dir, tmp_path, backend):
         builders.find("figure", tmp_path)
 
 
-class Shapes(tfds.core.GeneratorBasedBuilder):
-    """Of the user's own, by its import path."""
+@both_backends
+def test_a_builder_by_its_import_path(by_class, backend):
+    name = f"{sets.__name__}:ByClass"
+    assert preparation.prepare(name, by_class, None, backend) == by_class / "by_class" / "1.0.0"
+    loaded = loading.load(name, 2, 0, by_class, backend=backend)
+    assert np.bincount(labels(loaded.train)).tolist() == [12] * 4
 
-    VERSION = tfds.core.Version("1.0.0")
 
-    def _info(self):
-        features = {
-            "image": tfds.features.Image(shape=(4, 4, 1)),
-            "label": tfds.features.ClassLabel(num_classes=3),
-        }
-        return tfds.core.DatasetInfo(
-            builder=self,
-            features=tfds.features.FeaturesDict(features),
-            supervised_keys=("image", "label"),
-        )
-
-    def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples()}
-
-    def _generate_examples(self):
-        for number, (image, label) in enumerate(zip(*pair(), strict=True)):
-            yield number, {"image": image, "label": int(label)}
+@pytest.fixture(scope="module")
+def wrong_labels(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wrong_labels")
+    preparation.prepare(f"{sets.__name__}:WrongLabels", folder, None, "jax")
+    return folder
 
 
 @both_backends
-def test_a_builder_by_its_import_path(tmp_path, backend):
-    name = f"{__name__}:Shapes"
-    assert preparation.prepare(name, tmp_path, None, backend) == tmp_path / "shapes" / "1.0.0"
-    loaded = loading.load(name, 2, 0, tmp_path, backend=backend)
-    assert np.bincount(labels(loaded.train)).tolist() == [8] * 3
+@pytest.mark.parametrize(
+    ("split", "validation", "message"),
+    [
+        ("train", 0.0, r"train has the label -1; right is 0 to 2 \(TFDS takes -1 for"),
+        ("train", 0.5, r"train has the label -1; right is 0 to 2 \(TFDS takes -1 for"),
+        ("test", 0.0, "test has the label 3; right is 0 to 2"),
+    ],
+)
+def test_labels_of_a_builder_that_are_no_classes(
+    wrong_labels, monkeypatch, backend, split, validation, message
+):
+    monkeypatch.setattr(sets.WrongLabels, "CLASSES", 3)  # edited after it was prepared
+    name = f"{sets.__name__}:WrongLabels"
+
+    def read():
+        loaded = loading.load(name, 2, 0, wrong_labels, backend=backend, validation=validation)
+        try:
+            list(getattr(loaded, split))
+        except tf.errors.OpError:  # it has many lines
+            raise loaded.failure() from None
+
+    with pytest.raises(InputError, match=f"'wrong_labels': {message}"):
+        read()

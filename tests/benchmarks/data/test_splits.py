@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 from PIL import Image
 
-from benchmarks.data import preparation, sources, splits
+from benchmarks.data import sources, splits
 from tests.benchmarks.data.loading import load
 
 both_backends = pytest.mark.parametrize("backend", ["tensorflow", "jax"])
@@ -58,41 +57,6 @@ def test_a_folder_sorted_by_class(tmp_path, backend, share):
     each = int(10 * share)
     assert np.bincount(labels(loaded.validation)).tolist() == [each] * 10
     assert np.bincount(labels(loaded.train)).tolist() == [10 - each] * 10
-
-
-class ByClass(tfds.core.GeneratorBasedBuilder):
-    """Five images of each of four classes, in the order of the classes, without a test split."""
-
-    VERSION = tfds.core.Version("1.0.0")
-
-    def _info(self):
-        features = {
-            "image": tfds.features.Image(shape=(2, 2, 1)),
-            "label": tfds.features.ClassLabel(num_classes=4),
-        }
-        return tfds.core.DatasetInfo(
-            builder=self,
-            features=tfds.features.FeaturesDict(features),
-            supervised_keys=("image", "label"),
-            disable_shuffling=True,
-        )
-
-    def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples()}
-
-    def _generate_examples(self):
-        for number in range(60):
-            yield number, {"image": np.full((2, 2, 1), number, np.uint8), "label": number // 15}
-
-
-@pytest.fixture(scope="module")
-def by_class(tmp_path_factory):
-    """A set in three files, for both backends."""
-    folder = tmp_path_factory.mktemp("by_class")
-    builder = tfds.builder("by_class", data_dir=folder)
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=3))
-    preparation.prepare("by_class", folder, None, "jax")
-    return folder
 
 
 @pytest.mark.parametrize("set_or_folder", ["set", "folder"])

@@ -1,0 +1,41 @@
+"""Data sets of TFDS that only tests have."""
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+
+class ByClass(tfds.core.GeneratorBasedBuilder):
+    """Fifteen images of each of four classes, in the order of the classes, and no test split."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    CLASSES = 4
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(shape=(2, 2, 1)),
+            "label": tfds.features.ClassLabel(num_classes=self.CLASSES),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(features),
+            supervised_keys=("image", "label"),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for number in range(60):
+            yield number, {"image": np.full((2, 2, 1), number, np.uint8), "label": number // 15}
+
+
+class WrongLabels(ByClass):
+    """A training image without a label, and a test image of a class too many."""
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._images(0, 1, -1, 0), "test": self._images(0, 1, 3, 1)}
+
+    def _images(self, *labels):
+        for number, label in enumerate(labels):
+            yield number, {"image": np.full((2, 2, 1), number, np.uint8), "label": label}
