@@ -31,6 +31,7 @@ NAMES = {
     "optax_adam": "optax under `jax.jit`",
     "tf_keras_adam": "tf_keras (Keras 2)",
 }
+BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 MODES = {
     "eager": "called from Python",
     "graph": "inside a `tf.function`",
@@ -106,8 +107,8 @@ def _times(folder: Path, file: str, its_schema: schema.Schema, what: str) -> str
             lines.append([name(str(optimizer)), *cells])
     first = found.iloc[0]
     return table(header, lines) + (
-        f"\n{_where(found)}, Keras {first['keras']}, TensorFlow {first['tensorflow']}, "
-        f"{first['repetitions']} repetitions each.\n"
+        f"\n{_where(found)}, Keras {first['keras']}, {BACKENDS[first['backend']]} "
+        f"{first['backend_version']}, {first['repetitions']} repetitions each.\n"
     )
 
 
