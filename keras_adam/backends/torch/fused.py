@@ -33,7 +33,7 @@ TORCH_PRIVATE = (
 
 # Gradients that are clipped or unscaled are copied, since the user's stay as they are: in parts of
 # so many numbers, which the kernel takes before they have left the cache of a CPU.
-PART_NUMBERS = {"cpu": 1 << 19}
+PART_NUMBERS = {"cpu": 1 << 20}
 PART_NUMBERS_ON_A_GPU = 1 << 25
 
 # The kernel's own bias corrections are 1 at this step: `math.adam` folds them into the step size,
