@@ -1,14 +1,18 @@
 """The command line as a user calls it."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from benchmarks import worker
+from benchmarks.__main__ import main
 from benchmarks.run import RunConfig
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -17,14 +21,29 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_command(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks", *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    """Run a command to its end: in this process, or in another if the environment is another.
+
+    What the runs of a backend import, they so import once for all tests of this process.
+    """
+    words = ["benchmarks", *map(str, arguments)]
+    if environment:
+        return subprocess.run(
+            [sys.executable, "-m", *words],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        contextlib.chdir(ROOT),
+        mock.patch.object(sys, "argv", words),
+    ):
+        code = main()
+    return subprocess.CompletedProcess(words, code, output.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(scope="session")

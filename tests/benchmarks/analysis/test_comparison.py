@@ -1,3 +1,4 @@
+import functools
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from benchmarks.analysis.verdict import Comparison
 from benchmarks.commands import compare
 from benchmarks.errors import InputError
 from benchmarks.store import csv_file, schema
-from tests.benchmarks.conftest import ROOT
+from tests.benchmarks.conftest import ROOT, run_command
 
 RUN = {
     "status": "ok",
@@ -677,14 +678,7 @@ def test_the_number_of_seeds_that_decides_is_named(tmp_path):
 # The command.
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks", "compare", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+run = functools.partial(run_command, "compare")
 
 
 def test_the_command(tmp_path):

@@ -1,7 +1,6 @@
 """What `data list` and `data verify` find."""
 
-import subprocess
-import sys
+import functools
 
 import pytest
 import tensorflow as tf
@@ -9,7 +8,7 @@ import tensorflow as tf
 from benchmarks.commands.data import _remedy
 from benchmarks.data import images, on_disk
 from benchmarks.errors import InputError
-from tests.benchmarks.conftest import ROOT, run_command
+from tests.benchmarks.conftest import run_command
 from tests.benchmarks.data.conftest import damage, shard
 
 
@@ -79,14 +78,7 @@ def test_a_damaged_description_is_named(copy):
         on_disk.find(copy)
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks", "data", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+run = functools.partial(run_command, "data")
 
 
 def test_the_commands(copy):
