@@ -20,7 +20,7 @@ from benchmarks.sweeps import plan, results, sweep
 from benchmarks.sweeps.here import Here
 from benchmarks.sweeps.request import SweepRequest
 from benchmarks.training.messages import Epoch, Finished
-from tests.benchmarks.conftest import ROOT, run_command
+from tests.benchmarks.conftest import ROOT
 
 HERE = Here(SweepRequest())
 
@@ -121,10 +121,10 @@ sys.exit(main())
 """The command line without training."""
 
 
-def command_line(folder):
+def command_line(folder, seeds=12):
     return [
         *(sys.executable, "-c", SWEEP, "train", "--model", "mlp", "--epochs", "2"),
-        *("--seeds", "12", "--optimizer", "adam", "--device", "cpu"),
+        *("--seeds", str(seeds), "--optimizer", "adam", "--device", "cpu"),
         *("--output", str(folder), "--resume"),
     ]
 
@@ -229,81 +229,62 @@ def test_runs_of_a_version_without_digests_are_not_done_again(tmp_path, monkeypa
     assert results.unfinished(found, tmp_path) == found[1:]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_that_ends_it_is_taken_like_ctrl_c(tmp_path, number):
-    """Slurm, Docker and a closed terminal left no line with the command to go on."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_a_folder_that_can_be_read_and_resumed(tmp_path, number):
+    """Ctrl-C; Slurm, Docker and a closed terminal left no line with the command to go on."""
     folder = tmp_path / "report"
+    handler = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
     with subprocess.Popen(
-        command_line(folder), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command_line(folder),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that a shell runs in the background, or with `nohup`, are deaf to one of them, and
+        # so would this be.
+        preexec_fn=lambda: signal.signal(number, handler),
     ) as process:
         while "[1/12]" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(number)
         _, words = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert f"The results so far are in {folder}. To go on: python -m benchmarks" in words
-    assert words.endswith(f"Interrupted by {number.name}.\n")
-
-
-def test_ctrl_c_leaves_a_folder_that_can_be_read_and_resumed(data_dir, tmp_path):
-    folder = tmp_path / "report"
-    command_line = [
-        *(sys.executable, "-m", "benchmarks", "train", "--model", "mlp", "--epochs", "1"),
-        *("--seeds", "3", "--optimizer", "adam", "--device", "cpu"),
-        *("--data-dir", str(data_dir), "--output", str(folder)),
+    by = "" if number == signal.SIGINT else f" by {number.name}"
+    assert words.splitlines()[-3:] == [
+        f"The results so far are in {folder}. To go on: python -m benchmarks "
+        + " ".join(command_line(folder)[3:]),
+        "",
+        f"Interrupted{by}.",
     ]
-    with subprocess.Popen(
-        command_line,
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Tests that a shell runs in the background are deaf to it, and so would this be.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as process:
-        while not (folder / "runs.csv").exists():
-            assert process.poll() is None
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 130
-        words = " ".join(command_line[1:]).replace("-m benchmarks", "python -m benchmarks")
-        assert process.stderr.read().split("\n")[-4:] == [
-            f"The results so far are in {folder}. To go on: {words} --resume",
-            "",
-            "Interrupted.",
-            "",
-        ]
-    assert list(pd.read_csv(folder / "runs.csv")["status"]) == ["ok"]
-    assert len(pd.read_csv(folder / "epochs.csv")) == 1
+    runs, epochs = pd.read_csv(folder / "runs.csv"), pd.read_csv(folder / "epochs.csv")
+    assert 1 <= len(runs) < 12
+    assert set(epochs["run_id"]) == set(runs["run_id"])
 
 
-def test_a_disk_that_fills_up_tears_nothing(data_dir, tmp_path):
+def test_a_disk_that_fills_up_tears_nothing(tmp_path):
     """The system refuses to write more than a file's first bytes, in the middle of a row."""
     folder = tmp_path / "report"
-    arguments = [
-        *("train", "--model", "mlp", "--optimizer", "adam", "--epochs", 1, "--device", "cpu"),
-        *("--data-dir", data_dir, "--output", folder),
-    ]
-    assert run_command(*arguments, "--seeds", 1).returncode == 0
+
+    def train(seeds, first_line=""):
+        script, *words = command_line(folder, seeds)[2:]
+        return subprocess.run(
+            [sys.executable, "-c", first_line + script, *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+
+    assert train(1).returncode == 0
     before = (folder / "runs.csv").read_bytes()
     limit = len(before) + 50
-    limited = (
-        f"import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
-        "runpy.run_module('benchmarks', run_name='__main__')"
-    )
-    full = subprocess.run(
-        [sys.executable, "-c", limited, *map(str, [*arguments, "--seeds", 2, "--resume"])],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    full = train(2, f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, {(limit,) * 2})")
     assert full.returncode == 2
     assert "runs.csv" in full.stderr
     assert full.stderr.strip().splitlines()[-1].startswith("Error: ")
     assert "Traceback" not in full.stderr
     assert (folder / "runs.csv").read_bytes() == before
     # With room again, the sweep goes on.
-    assert run_command(*arguments, "--seeds", 2, "--resume").returncode == 0
-    assert pd.read_csv(folder / "runs.csv")["seed"].tolist() == [0, 1]
-    assert len(pd.read_csv(folder / "epochs.csv")) == 2
+    assert train(2).returncode == 0
+    runs = pd.read_csv(folder / "runs.csv")
+    assert runs["seed"].tolist() == [0, 1]
+    assert_every_row_is_there_once(folder, runs["run_id"])
