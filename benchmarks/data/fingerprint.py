@@ -1,27 +1,40 @@
-"""What tells one state of a data set from another, without reading its images."""
+"""What tells one state of a data set from another, without reading all of it."""
 
+import concurrent.futures
 import hashlib
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import own_code
+from benchmarks.data import on_disk
 from benchmarks.data.image_folder import ImageFolder
 from benchmarks.data.own_data import OwnData
 from benchmarks.data.sources import Source
 from benchmarks.data.tfds_set import Tfds
+
+BLOCK_BYTES = 4096
+"""So much is read of the beginning of a file, and of its end."""
+
+FILES, THREADS = 256, 16
+"""How many files a thread reads before it takes others, and how many read at once: on a disk in
+the network, each waits."""
 
 
 def fingerprint(source: Source) -> str:
     """Return how many images and classes a data set has, and a digest of what it consists of.
 
     Of a TFDS data set: its version, the number of images in each split, and the checksums of its
-    original files; of a folder: names and sizes of the files; of the user's own code: it, and the
-    arrays that it made.
+    original files, or of each record if it has none; of a folder: names and sizes of the files,
+    and `BLOCK_BYTES` of both their ends; of the user's own code: it, and the arrays that it made.
     It is the same on every machine and backend.
+
+    At most 8,192 bytes a file are read: 9.8 GB of 1.2 million. Of a record 16 bytes are, for which
+    a disk reads a page or two.
     """
     content: dict[str, Any] = {"code": own_code.digest(source.name)}
     match source.place:
@@ -39,8 +52,24 @@ def fingerprint(source: Source) -> str:
     return f"{images} images of {source.classes} classes, {digest}"
 
 
-def _files(root: Path, files: Iterable[Path]) -> list[tuple[str, int]]:
-    return sorted((path.relative_to(root).as_posix(), path.stat().st_size) for path in files)
+def _files(root: Path, files: Iterable[Path]) -> str:
+    """Return a digest of names, sizes, and both ends of each file."""
+    in_order = sorted((path.relative_to(root).as_posix(), path) for path in files)
+
+    def digest(some: Sequence[tuple[str, Path]]) -> bytes:
+        found = hashlib.sha256()
+        for name, path in some:
+            with path.open("rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                found.update(f"{name}/{size}/".encode() + file.read(BLOCK_BYTES))
+                if size > BLOCK_BYTES:
+                    file.seek(max(BLOCK_BYTES, size - BLOCK_BYTES))
+                    found.update(file.read(BLOCK_BYTES))
+        return found.digest()
+
+    parts = [in_order[first : first + FILES] for first in range(0, len(in_order), FILES)]
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as threads:
+        return hashlib.sha256(b"".join(threads.map(digest, parts))).hexdigest()
 
 
 def _arrays(arrays: Iterable[np.ndarray]) -> str:
@@ -53,11 +82,41 @@ def _arrays(arrays: Iterable[np.ndarray]) -> str:
 def _tfds(builder: Any) -> dict[str, Any]:
     info = builder.info
     checksums = sorted(one.checksum for one in (builder.url_infos or {}).values())
-    # Without original files there is nothing else to tell by what is in it.
-    sizes = {} if checksums else {name: split.num_bytes for name, split in info.splits.items()}
     return {
         "name": info.full_name,
         "images": {name: split.num_examples for name, split in info.splits.items()},
         "checksums": checksums,
-        "bytes": sizes,
+        # Without original files there is nothing else to tell by what is in it.
+        "records": None if checksums else _records(Path(builder.data_dir)),
     }
+
+
+def _records(folder: Path) -> str | dict[str, str]:
+    """Return digests of the records of a prepared data set, in however many files they are.
+
+    The files of another format, which serve another backend, have the same records.
+    """
+    first, *others = on_disk.read(folder, folder.parent).shards
+    shards = [first, *(one for one in others if one.file_format == first.file_format)]
+    if first.file_format != "tfrecord":
+        return _files(folder, [shard.path for shard in shards])
+    splits = {shard.split: hashlib.sha256() for shard in shards}
+    for shard in shards:
+        for sums in _checksums(shard.path):
+            splits[shard.split].update(sums)
+    return {split: digest.hexdigest() for split, digest in splits.items()}
+
+
+def _checksums(path: Path) -> Iterator[bytes]:
+    """Generate the length of each record of a TFRecord file, its checksum, and the record's.
+
+    See https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
+    """
+    size = path.stat().st_size
+    with path.open("rb", buffering=0) as file:
+        while len(head := file.read(12)) == 12:
+            end = file.tell() + int.from_bytes(head[:8], "little")
+            if end > size:  # it is damaged; whoever reads the images says so
+                return
+            file.seek(end)
+            yield head + file.read(4)

@@ -81,12 +81,41 @@ def find(data_dir: Path | None) -> list[Prepared]:
     """
     folder = root(data_dir)
     found = [
-        _read(path.parent, folder)
+        read(path.parent, folder)
         for depth in ("*/*", "*/*/*")  # NAME/VERSION, NAME/CONFIG/VERSION
         for path in folder.glob(f"{depth}/dataset_info.json")
         if not path.parent.name.startswith("incomplete.")
     ]
     return sorted(found, key=lambda prepared: prepared.name)
+
+
+def read(folder: Path, data_dir: Path) -> Prepared:
+    """Return what is prepared in the folder of a version; `data_dir` is one above it, or more.
+
+    Raises:
+        InputError: the description of the data set cannot be read.
+    """
+    try:
+        info = json.loads((folder / "dataset_info.json").read_text())
+        name = info["name"]
+        # The same records may be there in several.
+        formats = [info.get("fileFormat", "tfrecord"), *info.get("alternativeFileFormats", [])]
+        shards = [
+            Shard(
+                folder / f"{name}-{split['name']}.{file_format}-{index:05}-of-{count:05}",
+                file_format,
+                split["name"],
+                int(records),
+            )
+            for file_format in formats
+            for split in info["splits"]
+            for count in [len(split["shardLengths"])]
+            for index, records in enumerate(split["shardLengths"])
+        ]
+    except (OSError, ValueError, LookupError) as error:
+        raise InputError(f"{folder / 'dataset_info.json'}: {one_line(error)}") from error
+    name = "/".join(folder.parent.relative_to(data_dir).parts)
+    return Prepared(f"{name}:{folder.name}", folder, tuple(shards))
 
 
 def choose(found: Sequence[Prepared], names: Sequence[str]) -> list[Prepared]:
@@ -124,30 +153,6 @@ def verify(all_prepared: Sequence[Prepared], send: Callable[[Verified], None]) -
     """Read every record of every shard; send what that shows, data set by data set."""
     for prepared in all_prepared:
         send(Verified(prepared, tuple(_damage(prepared))))
-
-
-def _read(folder: Path, data_dir: Path) -> Prepared:
-    try:
-        info = json.loads((folder / "dataset_info.json").read_text())
-        name = info["name"]
-        # The same records may be there in several.
-        formats = [info.get("fileFormat", "tfrecord"), *info.get("alternativeFileFormats", [])]
-        shards = [
-            Shard(
-                folder / f"{name}-{split['name']}.{file_format}-{index:05}-of-{count:05}",
-                file_format,
-                split["name"],
-                int(records),
-            )
-            for file_format in formats
-            for split in info["splits"]
-            for count in [len(split["shardLengths"])]
-            for index, records in enumerate(split["shardLengths"])
-        ]
-    except (OSError, ValueError, LookupError) as error:
-        raise InputError(f"{folder / 'dataset_info.json'}: {one_line(error)}") from error
-    name = "/".join(folder.parent.relative_to(data_dir).parts)
-    return Prepared(f"{name}:{folder.name}", folder, tuple(shards))
 
 
 def _damage(prepared: Prepared) -> Iterator[str]:

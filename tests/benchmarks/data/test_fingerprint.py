@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.data import sources
-from benchmarks.data.fingerprint import fingerprint
+from benchmarks.data import preparation, sources
+from benchmarks.data.fingerprint import _files, fingerprint
+from tests.benchmarks.data import sets
 
 
 @pytest.fixture
@@ -43,6 +44,33 @@ def test_it_changes_with_the_files_and_not_with_their_place(name, tmp_path):
     one.write_bytes(content)
     (moved / "test" / "b" / "0.png").rename(moved / "test" / "b" / "4.png")
     assert of(name) != before
+
+
+@pytest.mark.parametrize(("place", "seen"), [(0, True), (10_000, False), (-1, True)])
+def test_an_edit_at_either_end_of_a_file_is_seen(name, tmp_path, place, seen):
+    path = tmp_path / "images" / "train" / "a" / "0.png"
+    content = bytearray(path.read_bytes() + bytes(20_000))
+    path.write_bytes(content)
+    files = [path] * 1000
+    before = _files(tmp_path, files)
+    content[place] ^= 1
+    path.write_bytes(content)
+    assert (_files(tmp_path, files) != before) == seen
+
+
+def test_an_edited_image_of_a_builder_without_original_files_is_seen(
+    by_class, tmp_path, monkeypatch
+):
+    name = f"{sets.__name__}:ByClass"
+    before = fingerprint(sources.find(name, by_class))
+    images = [example for _, example in sets.ByClass._generate_examples(None)]
+    preparation.prepare(name, tmp_path / "again", None)
+    # It is in one file and not in three, and has none for other backends.
+    assert fingerprint(sources.find(name, tmp_path / "again")) == before
+    images[17]["image"] = images[17]["image"] ^ 1
+    monkeypatch.setattr(sets.ByClass, "_generate_examples", lambda _: enumerate(images))
+    preparation.prepare(name, tmp_path / "edited", None)
+    assert fingerprint(sources.find(name, tmp_path / "edited")) != before
 
 
 def test_a_tfds_set_is_told_by_its_version_and_its_splits(data_dir):
