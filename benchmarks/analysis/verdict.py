@@ -44,11 +44,11 @@ class Comparison:
     both_lost: int = 0
     """Pairs that have no value, since both were lost."""
     p_corrected: float = np.nan
-    """Of `p`, by Holm's method, for all tests that the folders allow."""
+    """Of `p`, for all tests that the folders allow; see `correct`."""
     p_losses_corrected: float = np.nan
-    """Of `p_losses_against` no effect, for all tests of losses."""
+    """The same of `p_losses`."""
     tests: int = 0
-    """For how many `p_corrected` corrects."""
+    """How many tests of values there are."""
 
     @functools.cached_property
     def losses(self) -> int:
@@ -76,26 +76,19 @@ class Comparison:
         """
         if not self.has_losses:
             return self.effect.p_against(value)
-        return self._of_two_tests(value, sign_test(*self.signs(value)))
+        return sign_test(*self.signs(value))
 
-    def p_losses_against(self, value: float | None) -> float:
-        """Return p of the sign test that one is lost as often as the other; NaN if none was.
-
-        It may be the same test as that of `p_against` this value, or another.
-        """
+    @property
+    def p_losses(self) -> float:
+        """Of the sign test that one is lost as often as the other; NaN if none was."""
         if not self.losses and not self.gained:
             return np.nan
-        return self._of_two_tests(value, sign_test(self.losses, self.gained))
+        return sign_test(self.losses, self.gained)
 
     def is_all_losses(self, value: float | None) -> bool:
-        """Whether all that can be tested against `value` is which of both was lost."""
+        """Whether all that can be tested against `value` is which of both was lost: one test."""
         losses = self.losses, self.gained
         return any(losses) and (value is None or losses == self.signs(value))
-
-    def _of_two_tests(self, value: float | None, p: float) -> float:
-        """Double p if there are two tests: that either finds something is then no more likely."""
-        is_one = self.losses == self.gained == 0 or self.is_all_losses(value)
-        return p if is_one else min(1.0, 2 * p)
 
     @property
     def p(self) -> float:
@@ -170,7 +163,7 @@ class Comparison:
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Correct the p of all comparisons of an output for their number, by Holm's method."""
+    """Correct the p of all comparisons of an output for their number; see `correct`."""
     p, p_losses, tests = correct(comparisons, [compared.effect.none for compared in comparisons])
     return [
         dataclasses.replace(compared, p_corrected=one, p_losses_corrected=of_losses, tests=tests)
@@ -183,32 +176,38 @@ def correct(
 ) -> tuple[list[float], list[float], int]:
     """Test each comparison against a value and its losses; correct for the number of tests.
 
+    Tests of values and tests of losses are corrected apart, since few pairs can show a loss only
+    with a p that is not very small, and there are many values. If there are both kinds, each p
+    counts twice: that either kind finds something without a true effect has a chance of 5 %.
+
     Args:
         comparisons: all that there are.
         values: the effect that each is tested against; None leaves that test out.
 
     Returns:
-        The p of the tests and those of the losses, each corrected for their number; and how many
-        the first are. Runs that diverged are lost in every metric: that is one test of losses.
+        The p of the tests and those of the losses, corrected; and how many the first are. Runs
+        that diverged are lost in every metric: that is one test of losses.
     """
     pairs = list(zip(comparisons, values, strict=True))
     of_values = [
         np.nan if value is None or c.is_all_losses(value) else c.p_against(value)
         for c, value in pairs
     ]
-    keys = [
-        (c.problem, c.baseline, c.subject, c.losses, c.gained, c.is_all_losses(value))
-        for c, value in pairs
-    ]
-    of_losses = {
-        key: c.p_losses_against(value) for key, (c, value) in zip(keys, pairs, strict=True)
-    }
-    p_losses = dict(zip(of_losses, holm(list(of_losses.values())).tolist(), strict=True))
+    keys = [(c.problem, c.baseline, c.subject, c.losses, c.gained) for c in comparisons]
+    of_losses = {key: c.p_losses for key, c in zip(keys, comparisons, strict=True)}
+    tests = int(np.isfinite(of_values).sum())
+    kinds = 2 if tests and np.isfinite(list(of_losses.values())).any() else 1
+
+    def for_all(p: list[float]) -> list[float]:
+        found: list[float] = np.minimum(kinds * holm(p), 1).tolist()
+        return found
+
+    p_losses = dict(zip(of_losses, for_all(list(of_losses.values())), strict=True))
     p = [
         p_losses[key] if c.is_all_losses(value) else one
-        for key, (c, value), one in zip(keys, pairs, holm(of_values).tolist(), strict=True)
+        for key, (c, value), one in zip(keys, pairs, for_all(of_values), strict=True)
     ]
-    return p, [p_losses[key] for key in keys], int(np.isfinite(of_values).sum())
+    return p, [p_losses[key] for key in keys], tests
 
 
 def in_words(compared: Comparison, as_factor: bool | None = None) -> tuple[str, str, str, str, str]:

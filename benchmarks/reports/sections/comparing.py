@@ -185,6 +185,7 @@ def explanation(comparisons: Sequence[Comparison]) -> str:
             " Where runs were lost (diverged, failed, or missed the target), a lost run is worse "
             "than any other, p is that of the sign test over the pairs, and there is no interval; "
             "means and change are those of the pairs in which neither was lost. Whether one is "
-            "lost more often has a sign test of its own."
+            "lost more often has a sign test of its own. Tests of values and of losses are "
+            "corrected apart, and each p is doubled for that."
         )
     return words
