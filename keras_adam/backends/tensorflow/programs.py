@@ -1,12 +1,13 @@
 """The XLA programs of a step: what is computed for a group of variables with one set of options."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import tensorflow as tf
 
-from keras_adam.backends.interface import Assign, TrackedVariable
+from keras_adam.backends.interface import TrackedVariable
 from keras_adam.math import adam, sparse, step, storage
 from keras_adam.math.adam import Array, Scalars, Slots
 from keras_adam.math.options import Options
@@ -26,24 +27,16 @@ class Programs:
     `clip_scale` and `finite` are scalar tensors, or `None` if not needed.
     """
 
-    def __init__(
-        self, tracked: Sequence[TrackedVariable], options: Options, assign: Assign
-    ) -> None:
-        """Prepare; trace and compile nothing yet. `assign` sets a variable."""
+    def __init__(self, tracked: Sequence[TrackedVariable], options: Options) -> None:
+        """Prepare; trace and compile nothing yet."""
         self._tracked = tracked
         self._options = options
-        self._assign = assign
-        self._step = self._compiled(self._take_step)
-        self._moments = self._compiled(self._update_moments)
-        self._weights = self._compiled(self._update_weights)
-        self._accumulators = self._compiled(self._update_accumulators)
-        self._square_sum = self._compiled(self._sum_squares)
-        self._is_finite = self._compiled(step.all_finite)
 
-    def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if not self._options.jit_compile:
-            return function
-        return tf.function(function, autograph=False, jit_compile=True)
+            return function(self._options, *arguments)
+        kinds = tuple(map(_kind, tf.nest.flatten(arguments)))
+        return _compiled(function, self._options, kinds)(*arguments)
 
     def pack(self, scalars: Scalars) -> Packed:
         """Return scalars of float64 as the programs take them."""
@@ -65,30 +58,30 @@ class Programs:
         with self._device(group):
             on_gpu = "GPU" in slots[0].variable.device
             if on_gpu or not self._options.moves_by_stored:
-                self._step(slots, own, decays, vector, clip_scale, finite)
+                self._run(_take_step, slots, own, decays, vector, clip_scale, finite)
                 return
             # In one program XLA on a CPU would compute momentum and velocity once more for the
             # variable, from copies of the old ones.
-            self._moments(slots, own, vector, clip_scale, finite)
+            self._run(_update_moments, slots, own, vector, clip_scale, finite)
             moves = tuple(gradient is not None for gradient in own)
-            self._weights(slots, moves, decays, vector, finite)
+            self._run(_update_weights, slots, moves, decays, vector, finite)
 
     def accumulate(
         self, group: Group, gradients: Gradients, packed: Packed, finite: Array | None
     ) -> None:
         """Add the gradients to the accumulators."""
         with self._device(group):
-            self._accumulators(*self._arguments(group, gradients, packed), finite)
+            self._run(_update_accumulators, *self._arguments(group, gradients, packed), finite)
 
     def square_sum(self, group: Group, gradients: Gradients, packed: Packed) -> Array:
         """Return the square sum of the mean gradients, a scalar of the compute dtype."""
         with self._device(group):
-            return self._square_sum(*self._arguments(group, gradients, packed))
+            return self._run(_sum_squares, *self._arguments(group, gradients, packed))
 
     def all_finite(self, group: Group, gradients: Gradients) -> Array:
         """Say in a boolean scalar whether all gradients are finite; there must be one."""
         with self._device(group):
-            return self._is_finite([gradients[i] for i in group if gradients[i] is not None])
+            return self._run(_all_finite, [gradients[i] for i in group if gradients[i] is not None])
 
     def _arguments(
         self, group: Group, gradients: Gradients, packed: Packed
@@ -100,84 +93,120 @@ class Programs:
     def _device(self, group: Group) -> AbstractContextManager[None]:
         return tf.device(self._tracked[group[0]].slots.variable.device)
 
-    def _take_step(
-        self,
-        variables: Sequence[Slots],
-        gradients: Gradients,
-        decays: Sequence[bool],
-        vector: Array,
-        clip_scale: Array | None,
-        finite: Array | None,
-    ) -> None:
-        scalars = Scalars(*tf.unstack(vector))
-        for each, gradient, decay in zip(variables, gradients, decays, strict=True):
+
+# A program belongs to no optimizer: TensorFlow keeps what XLA has compiled for a function for good,
+# even if the function is gone, so the next optimizer of such variables takes the same.
+@functools.lru_cache(maxsize=1024)
+def _compiled(
+    function: Callable[..., Any], options: Options, kinds: tuple[Any, ...]
+) -> Callable[..., Any]:
+    """Return the program of `function` for arguments of these kinds."""
+
+    def run(*arguments: Any) -> Any:
+        return function(options, *arguments)
+
+    run.__name__ = function.__name__  # which is what XLA calls the program
+    return tf.function(run, autograph=False, jit_compile=True)
+
+
+def _kind(argument: Any) -> Any:
+    """Return all that a program depends on: of a variable or a tensor, its shape and dtype."""
+    if argument is None or isinstance(argument, bool):
+        return argument
+    return argument.shape, argument.dtype
+
+
+def _take_step(
+    options: Options,
+    variables: Sequence[Slots],
+    gradients: Gradients,
+    decays: Sequence[bool],
+    vector: Array,
+    clip_scale: Array | None,
+    finite: Array | None,
+) -> None:
+    scalars = Scalars(*tf.unstack(vector))
+    for each, gradient, decay in zip(variables, gradients, decays, strict=True):
+        slots = _read(each)
+        mean = _clipped_mean(options, gradient, slots, scalars, clip_scale)
+        new = step.next_slots(slots, mean, decay, scalars, options, finite)
+        storage.map_arrays(_assign, each, new)
+
+
+def _update_moments(
+    options: Options,
+    variables: Sequence[Slots],
+    gradients: Gradients,
+    vector: Array,
+    clip_scale: Array | None,
+    finite: Array | None,
+) -> None:
+    scalars = Scalars(*tf.unstack(vector))
+    for each, gradient in zip(variables, gradients, strict=True):
+        if gradient is not None:
             slots = _read(each)
-            mean = self._clipped_mean(gradient, slots, scalars, clip_scale)
-            new = step.next_slots(slots, mean, decay, scalars, self._options, finite)
-            storage.map_arrays(self._assign, each, new)
+            mean = _clipped_mean(options, gradient, slots, scalars, clip_scale)
+            new = step.next_moments(slots, mean, scalars, options, finite)
+            storage.map_arrays(_assign, storage.moments_of(each), storage.moments_of(new))
 
-    def _update_moments(
-        self,
-        variables: Sequence[Slots],
-        gradients: Gradients,
-        vector: Array,
-        clip_scale: Array | None,
-        finite: Array | None,
-    ) -> None:
-        scalars = Scalars(*tf.unstack(vector))
-        for each, gradient in zip(variables, gradients, strict=True):
-            if gradient is not None:
-                slots = _read(each)
-                mean = self._clipped_mean(gradient, slots, scalars, clip_scale)
-                new = step.next_moments(slots, mean, scalars, self._options, finite)
-                storage.map_arrays(self._assign, storage.moments_of(each), storage.moments_of(new))
 
-    def _update_weights(
-        self,
-        variables: Sequence[Slots],
-        moves: Sequence[bool],
-        decays: Sequence[bool],
-        vector: Array,
-        finite: Array | None,
-    ) -> None:
-        scalars = Scalars(*tf.unstack(vector))
-        for each, move, decay in zip(variables, moves, decays, strict=True):
-            new = step.next_weights(_read(each), move, decay, scalars, self._options, finite)
-            rest = storage.without_moments
-            storage.map_arrays(self._assign, rest(each), rest(new))
+def _update_weights(
+    options: Options,
+    variables: Sequence[Slots],
+    moves: Sequence[bool],
+    decays: Sequence[bool],
+    vector: Array,
+    finite: Array | None,
+) -> None:
+    scalars = Scalars(*tf.unstack(vector))
+    for each, move, decay in zip(variables, moves, decays, strict=True):
+        new = step.next_weights(_read(each), move, decay, scalars, options, finite)
+        rest = storage.without_moments
+        storage.map_arrays(_assign, rest(each), rest(new))
 
-    def _clipped_mean(
-        self, gradient: Array | None, slots: Slots, scalars: Scalars, clip_scale: Array | None
-    ) -> Array | None:
-        if gradient is None:
-            return None
-        mean = step.mean_gradient(gradient, slots, scalars, self._options)
-        return step.clip(mean, scalars, self._options, clip_scale)
 
-    def _update_accumulators(
-        self,
-        variables: Sequence[Slots],
-        gradients: Gradients,
-        vector: Array,
-        finite: Array | None,
-    ) -> None:
-        scalars = Scalars(*tf.unstack(vector))
-        for each, gradient in zip(variables, gradients, strict=True):
-            if gradient is not None:
-                slots = _read(each)
-                new = step.next_accumulator(slots, gradient, scalars, self._options, finite)
-                self._assign(each.accumulator, new)
+def _clipped_mean(
+    options: Options,
+    gradient: Array | None,
+    slots: Slots,
+    scalars: Scalars,
+    clip_scale: Array | None,
+) -> Array | None:
+    if gradient is None:
+        return None
+    mean = step.mean_gradient(gradient, slots, scalars, options)
+    return step.clip(mean, scalars, options, clip_scale)
 
-    def _sum_squares(
-        self, variables: Sequence[Slots], gradients: Gradients, vector: Array
-    ) -> Array:
-        scalars = Scalars(*tf.unstack(vector))
-        means = [
-            step.mean_gradient(gradient, _read(each), scalars, self._options)
-            for each, gradient in zip(variables, gradients, strict=True)
-            if gradient is not None
-        ]
-        return sum(map(sparse.square_sum, means), tf.zeros((), vector.dtype))
+
+def _update_accumulators(
+    options: Options,
+    variables: Sequence[Slots],
+    gradients: Gradients,
+    vector: Array,
+    finite: Array | None,
+) -> None:
+    scalars = Scalars(*tf.unstack(vector))
+    for each, gradient in zip(variables, gradients, strict=True):
+        if gradient is not None:
+            slots = _read(each)
+            new = step.next_accumulator(slots, gradient, scalars, options, finite)
+            _assign(each.accumulator, new)
+
+
+def _sum_squares(
+    options: Options, variables: Sequence[Slots], gradients: Gradients, vector: Array
+) -> Array:
+    scalars = Scalars(*tf.unstack(vector))
+    means = [
+        step.mean_gradient(gradient, _read(each), scalars, options)
+        for each, gradient in zip(variables, gradients, strict=True)
+        if gradient is not None
+    ]
+    return sum(map(sparse.square_sum, means), tf.zeros((), vector.dtype))
+
+
+def _all_finite(_: Options, gradients: Sequence[Array]) -> Array:
+    return step.all_finite(gradients)
 
 
 def _compute_dtype(tracked: TrackedVariable) -> str:
@@ -186,3 +215,7 @@ def _compute_dtype(tracked: TrackedVariable) -> str:
 
 def _read(slots: Slots) -> Slots:
     return storage.map_arrays(lambda variable: variable.read_value(), slots)
+
+
+def _assign(variable: tf.Variable, value: Array) -> None:
+    variable.assign(value)

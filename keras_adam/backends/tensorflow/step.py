@@ -31,7 +31,7 @@ class Step:
         self._options = options
         self._assign = assign
         self._dtypes = [adam.compute_dtype(e.slots.variable.dtype.name) for e in tracked]
-        self._programs = Programs(self._tracked, options, assign)
+        self._programs = Programs(self._tracked, options)
         self._patterns = SharedPatterns()
         self._plan = functools.lru_cache(maxsize=16)(
             functools.partial(routes.plan, tuple(self._tracked), betas_fit=betas_fit)
