@@ -103,7 +103,10 @@ def test_no_measured_number_is_written_by_hand(page):
     assert re.findall(r"\d[\d.,]* ?(?:ms|µs|s|MB|GB/s|times|%)(?!\w)", by_hand) == []
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(PAGES[page], "python")])
+# Those of docs/own-data.md run in tests/benchmarks/data/test_own_data.py.
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(PAGES[page], "python") and "own-data" not in page]
+)
 def test_python_blocks_run(page):
     processes.run("\n".join(blocks(PAGES[page], "python")))
 

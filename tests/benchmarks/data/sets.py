@@ -1,7 +1,8 @@
-"""Data sets of TFDS that only tests have."""
+"""Data sets that only tests have."""
 
 import numpy as np
 import tensorflow_datasets as tfds
+from PIL import Image
 
 
 class ByClass(tfds.core.GeneratorBasedBuilder):
@@ -39,3 +40,15 @@ class WrongLabels(ByClass):
     def _images(self, *labels):
         for number, label in enumerate(labels):
             yield number, {"image": np.full((2, 2, 1), number, np.uint8), "label": label}
+
+
+def write_folder(folder, counts, classes=10):
+    """Write images of one colour each, `counts` of them a class in each split."""
+    for split, count in counts.items():
+        for label in range(classes):
+            path = folder / split / f"class {label}"
+            path.mkdir(parents=True)
+            for number in range(count):
+                colour = (10 * label, number, len(split))
+                Image.new("RGB", (4, 4), colour).save(path / f"{number}.png")
+    return f"image_folder:{folder}"

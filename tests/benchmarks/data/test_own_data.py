@@ -1,12 +1,16 @@
 """Data of the user's own: functions, and sets of TFDS that TFDS itself does not know."""
 
+import re
+import shlex
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.__main__ import cli
 from benchmarks.data import builders, on_disk, own_data, preparation
 from benchmarks.data.fingerprint import fingerprint
 from benchmarks.errors import InputError
@@ -277,3 +281,42 @@ def test_labels_of_a_builder_that_are_no_classes(
 
     with pytest.raises(InputError, match=f"'wrong_labels': {message}"):
         read()
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def test_the_examples_of_the_documentation(tmp_path, monkeypatch):
+    """Each `data prepare` prepares, and each `train` has a batch, on both backends."""
+    page = (ROOT / "docs" / "own-data.md").read_text()
+    (tmp_path / "mydata.py").write_text("\n".join(blocks(page, "python")))
+    sets.write_folder(tmp_path / "flowers", {"train": 30, "val": 1, "test": 1}, classes=2)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    digits = np.zeros((60, 28, 28), np.uint8), np.arange(60) % 10
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: (digits, digits))
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    commands = [shlex.split(line.partition("python -m benchmarks ")[2]) for line in lines]
+    trained = []
+    for _, *words in [words for words in commands if words[:2] == ["data", "prepare"]]:
+        options = cli.commands["data"].commands["prepare"].make_context("", words[1:]).params
+        for name in options["datasets"]:
+            preparation.prepare(name, options["data_dir"], None, "jax")
+    for _, *words in [words for words in commands if words[0] == "train"]:
+        options = cli.commands["train"].make_context("", words).params
+        own_data.call.cache_clear()
+        for backend in ("tensorflow", "jax"):
+            size, share = options["batch_size"], options["validation"]
+            places = size, 0, options["data_dir"]
+            (name,) = options["datasets"]
+            loaded = loading.load(name, *places, backend=backend, validation=share)
+            assert next(iter(loaded.train))[1].shape == (size,)
+        trained.append(name)
+    own_data.call.cache_clear()
+    loaded = loading.load("mydata:load_datasets", 20, 0, None)
+    assert loaded.plan.counts == {"train_images": 240, "test_images": 60, "classes": 3}
+    del sys.modules["mydata"]
+    assert trained == [
+        *("image_folder:flowers", "mydata:load", "keras.datasets.mnist:load_data", "my_set"),
+    ]

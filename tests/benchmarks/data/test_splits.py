@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from benchmarks.data import sources, splits
 from tests.benchmarks.data.loading import load
+from tests.benchmarks.data.sets import write_folder
 
 both_backends = pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 
@@ -16,18 +16,6 @@ def labels(batches):
 
 def pixels(batches):
     return {image.tobytes() for images, _ in batches for image in np.asarray(images)}
-
-
-def write_folder(folder, counts, classes=10):
-    """Write images of one colour each, `counts` of them a class in each split."""
-    for split, count in counts.items():
-        for label in range(classes):
-            path = folder / split / f"class {label}"
-            path.mkdir(parents=True)
-            for number in range(count):
-                colour = (10 * label, number, len(split))
-                Image.new("RGB", (4, 4), colour).save(path / f"{number}.png")
-    return f"image_folder:{folder}"
 
 
 def test_what_is_held_out_has_the_shares_of_the_classes():
