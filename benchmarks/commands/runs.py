@@ -197,7 +197,7 @@ def sweep(
         folder: for the reports.
         console: to print on.
     """
-    from benchmarks.sweeps import results
+    from benchmarks.store.folder import hold
 
     with _place(request, console) as place:
         console.print("Checking the device, the optimizers and the data ...")
@@ -207,7 +207,7 @@ def sweep(
         checked = place.check(configs)
         for note in checked.notes:
             console.print(f"Note: {note}.", markup=False, highlight=False, soft_wrap=True)
-        with results.hold(folder):
+        with hold(folder):
             yield Sweep(place, checked, folder, console, request.accept_changes)
         place.close()
 

@@ -98,7 +98,7 @@ def update(
 
     from benchmarks import printing
     from benchmarks.environment import peer_versions
-    from benchmarks.store.folder import open_folder
+    from benchmarks.store.folder import hold, open_folder
     from benchmarks.updates import competitors, race
 
     if not modes:
@@ -111,8 +111,10 @@ def update(
     checked, shapes_by_name = race.check(specs, shape_names, backend, device)
     plan = race.Plan(found, rounds, repetitions, checked.device, backend)
     competitors.check_memory(shapes_by_name, len(found), checked.device)
-    open_folder(folder, checks.command_line(), checked.environment | {"peers": peer_versions()})
-    complete = race.run(shapes_by_name, plan, folder, checked.environment, console)
+    with hold(folder):
+        machine = checked.environment | {"peers": peer_versions()}
+        open_folder(folder, checks.command_line(), machine)
+        complete = race.run(shapes_by_name, plan, folder, checked.environment, console)
     for name in ("updates.csv", "steps.csv", "updates_raw.csv"):
         if (folder / name).exists():
             print(folder / name)

@@ -20,7 +20,7 @@ def run(
 
     Args:
         jobs: the programs.
-        folder: for programs.csv, and hlo/NAME.txt if `keep_hlo`. Of a program that
+        folder: that is held; for programs.csv, and hlo/NAME.txt if `keep_hlo`. Of a program that
             XLA cannot compile it gets NAME.log, which holds what XLA printed.
         command: what the user typed.
         keep_hlo: whether the optimized programs are kept.
@@ -35,7 +35,6 @@ def run(
     rows: list[Row] = []
     for job in jobs:
         started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        folder.mkdir(parents=True, exist_ok=True)
         name = re.sub(r"[^\w.]+", "-", str(job)).strip("-")
         log = folder / f"{name}.log"
         messages = worker.run(

@@ -1,10 +1,17 @@
-"""The folder of a report: beside the rows, how and where they were made."""
+"""The folder of a report: who may write into it; beside the rows, how and where they were made."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
+
+import filelock
 
 from benchmarks.errors import InputError
 from benchmarks.store.csv_file import Row
+
+LOCK = ".lock"
+"""An empty file, held by the command that writes into the folder."""
 
 
 def open_folder(folder: Path, command: str, environment: Row) -> None:
@@ -27,3 +34,29 @@ def open_folder(folder: Path, command: str, environment: Row) -> None:
             machine.write_text(json.dumps(environment, indent=2) + "\n")
     except OSError as error:
         raise InputError(error.strerror or "not writable", output=folder) from error
+
+
+@contextlib.contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep other commands from writing into `folder`, which is made if it is not there.
+
+    The hold ends with the process, however that ends.
+
+    Raises:
+        InputError: another command holds it, or it cannot be written.
+    """
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise InputError(
+            "another command is at work in it; wait for its end, or name another folder",
+            output=folder,
+        ) from None
+    except OSError as error:
+        raise InputError(error.strerror or "not writable", output=folder) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,17 +1,13 @@
-"""Which runs have a result in a folder, and who may write into it."""
+"""Which runs have a result in a folder."""
 
-import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-import filelock
 import pandas as pd
 
 from benchmarks.errors import InputError
 from benchmarks.run import RunConfig, parse_optimizer
 from benchmarks.store import csv_file, schema
-
-LOCK = "sweep.lock"
 
 
 def read_runs(folder: Path) -> pd.DataFrame:
@@ -56,29 +52,3 @@ def check_unchanged(configs: Iterable[RunConfig], folder: Path) -> None:
                 output=folder,
                 see=["accept_changes"],
             )
-
-
-@contextlib.contextmanager
-def hold(folder: Path) -> Iterator[None]:
-    """Keep other sweeps out of `folder`, which is made if it is not there.
-
-    The hold ends with the process, however that ends.
-
-    Raises:
-        InputError: another sweep holds it, or it cannot be written.
-    """
-    lock = filelock.FileLock(folder / LOCK)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise InputError(
-            "another sweep is at work in it; wait for its end, or name another folder",
-            output=folder,
-        ) from None
-    except OSError as error:
-        raise InputError(error.strerror or "not writable", output=folder) from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -16,7 +16,7 @@ from benchmarks import environment, models, optimizers
 from benchmarks.data import batches, preparation
 from benchmarks.run import RunConfig, parse_optimizer
 from benchmarks.store import csv_file, schema
-from benchmarks.store.folder import open_folder
+from benchmarks.store.folder import hold, open_folder
 from benchmarks.training.monitor import Monitor
 
 EPOCHS = 5
@@ -82,12 +82,13 @@ def main(folder: Path, data_dir: Path | None = None, rounds: int = 24) -> None:
     bare()
     watched()
     command = shlex.join(["python", "-m", "benchmarks.training.overhead", *sys.argv[1:]])
-    open_folder(folder, command, environment.environment("tensorflow"))
-    for number in range(rounds):
-        turns = [("watched", watched), ("bare", bare)]
-        for way, measure in turns if number % 2 else reversed(turns):
-            row = {"round": number, "way": way, "images_per_second": measure()}
-            csv_file.append(folder / "overhead.csv", schema.OVERHEAD, [row])
+    with hold(folder):
+        open_folder(folder, command, environment.environment("tensorflow"))
+        for number in range(rounds):
+            turns = [("watched", watched), ("bare", bare)]
+            for way, measure in turns if number % 2 else reversed(turns):
+                row = {"round": number, "way": way, "images_per_second": measure()}
+                csv_file.append(folder / "overhead.csv", schema.OVERHEAD, [row])
     found = csv_file.read(folder / "overhead.csv", schema.OVERHEAD)
     by_way = found.pivot(index="round", columns="way")
     ratios = by_way["images_per_second", "watched"] / by_way["images_per_second", "bare"]

@@ -22,7 +22,7 @@ from benchmarks.device import synchronize
 from benchmarks.run import parse_optimizer
 from benchmarks.store import csv_file, schema
 from benchmarks.store.csv_file import Row
-from benchmarks.store.folder import open_folder
+from benchmarks.store.folder import hold, open_folder
 from benchmarks.updates import peers
 
 COUNTS = (4, 8, 20, 60, 200, 800)
@@ -142,17 +142,19 @@ def main(folder: Path, name: str = "sizes", rounds: int = ROUNDS) -> None:
     if (folder / "grid.csv").exists():
         raise SystemExit(f"{folder}: holds a report already; name a new folder")
     command = shlex.join(["python", "-m", "benchmarks.updates.grid", *sys.argv[1:]])
-    open_folder(folder, command, environment.environment("tensorflow"))
-    for cell in GRIDS[name]():
-        if cell.count * cell.size <= MOST_PARAMETERS:
-            rows = list(race(cell, rounds))
-            csv_file.append(folder / "grid.csv", schema.GRID, rows)
-            ms = {row["optimizer"]: row["update_ms_min"] for row in rows}
-            ratios = [f"{b} / {a} {ms[b] / ms[a]:.2f}" for a, b in cell.pairs.items()]
-            print(
-                f"{cell.mode} {cell.count} x {cell.size:,}, least: {', '.join(ratios)}", flush=True
-            )
-            keras.utils.clear_session(free_memory=True)
+    with hold(folder):
+        open_folder(folder, command, environment.environment("tensorflow"))
+        for cell in GRIDS[name]():
+            if cell.count * cell.size <= MOST_PARAMETERS:
+                rows = list(race(cell, rounds))
+                csv_file.append(folder / "grid.csv", schema.GRID, rows)
+                ms = {row["optimizer"]: row["update_ms_min"] for row in rows}
+                ratios = [f"{b} / {a} {ms[b] / ms[a]:.2f}" for a, b in cell.pairs.items()]
+                print(
+                    f"{cell.mode} {cell.count} x {cell.size:,}, least: {', '.join(ratios)}",
+                    flush=True,
+                )
+                keras.utils.clear_session(free_memory=True)
 
 
 if __name__ == "__main__":

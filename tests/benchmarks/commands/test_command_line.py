@@ -59,7 +59,6 @@ def test_the_folder_says_how_it_was_made(report):
         "command.txt",
         "environment.json",
         ".lock",
-        "sweep.lock",
     }
     assert "--optimizer 'sgd(learning_rate=1e30)'" in (folder / "command.txt").read_text()
     assert json.loads((folder / "environment.json").read_text())["keras"]

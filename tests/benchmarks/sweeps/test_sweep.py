@@ -15,6 +15,7 @@ from benchmarks.commands import runs
 from benchmarks.environment import Checked
 from benchmarks.errors import InputError
 from benchmarks.store import csv_file, schema
+from benchmarks.store import folder as store_folder
 from benchmarks.store.folder import open_folder
 from benchmarks.sweeps import plan, results, sweep
 from benchmarks.sweeps.here import Here
@@ -146,7 +147,7 @@ def test_a_sweep_killed_at_random_moments_and_resumed(tmp_path):
 
 @pytest.mark.parametrize("command", ["train", "tune"])
 def test_a_second_sweep_is_told_that_the_folder_is_held(tmp_path, command):
-    with results.hold(tmp_path):
+    with store_folder.hold(tmp_path):
         done = subprocess.run(
             [*(sys.executable, "-c", SWEEP, command), "--output", tmp_path, "--resume"],
             cwd=ROOT,
@@ -155,10 +156,10 @@ def test_a_second_sweep_is_told_that_the_folder_is_held(tmp_path, command):
         )
     assert done.returncode == 2
     assert done.stderr == (
-        f"Error: --output '{tmp_path}': another sweep is at work in it; wait for its end, or "
+        f"Error: --output '{tmp_path}': another command is at work in it; wait for its end, or "
         "name another folder\n"
     )
-    assert {path.name for path in tmp_path.iterdir()} == {results.LOCK}
+    assert {path.name for path in tmp_path.iterdir()} == {store_folder.LOCK}
 
 
 def test_a_sweep_reads_the_reports_once(tmp_path, monkeypatch):
