@@ -117,7 +117,6 @@ def program(
     from benchmarks import printing
     from benchmarks.commands import terminal
     from benchmarks.programs import compiler, series
-    from benchmarks.store.folder import hold
 
     programs: list[tuple[str, str, int | None]] = [
         *((name, "update", None) for name in shape_names),
@@ -131,8 +130,7 @@ def program(
         for name, scope, images in programs
         for spec in specs
     ]
-    with hold(folder):
-        rows = series.run(jobs, folder, checks.command_line(), keep_hlo, print)
+    rows = series.run(jobs, folder, checks.command_line(), keep_hlo, print)
     if rows:
         printing.table(printing.console(), *terminal.programs(rows), names=3)
         print(folder / "programs.csv")

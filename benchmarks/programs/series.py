@@ -10,7 +10,7 @@ from benchmarks.programs import targets
 from benchmarks.programs.compiler import Compiled, Job
 from benchmarks.store import csv_file, schema
 from benchmarks.store.csv_file import Row
-from benchmarks.store.folder import open_folder
+from benchmarks.store.folder import hold, open_folder
 
 
 def run(
@@ -20,7 +20,7 @@ def run(
 
     Args:
         jobs: the programs.
-        folder: that is held; for programs.csv, and hlo/NAME.txt if `keep_hlo`. Of a program that
+        folder: for programs.csv, and hlo/NAME.txt if `keep_hlo`. Of a program that
             XLA cannot compile it gets NAME.log, which holds what XLA printed.
         command: what the user typed.
         keep_hlo: whether the optimized programs are kept.
@@ -30,37 +30,39 @@ def run(
         The rows; a program that does not compile has none.
 
     Raises:
-        InputError: an optimizer refuses its arguments, or the folder cannot be written.
+        InputError: an optimizer refuses its arguments, or the folder cannot be written, or
+            is held by another command.
     """
     rows: list[Row] = []
-    for job in jobs:
-        started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        name = re.sub(r"[^\w.]+", "-", str(job)).strip("-")
-        log = folder / f"{name}.log"
-        messages = worker.run(
-            "benchmarks.programs.compiler:compile_program",
-            job,
-            backend="jax",
-            device="cpu",
-            log=log,
-        )
-        for message in messages:
-            if isinstance(message, worker.Failure):
-                if message.input_error:
-                    log.unlink()
-                    raise message.input_error
-                say(f"{job}: {message.error}")
-                break
-            log.unlink()
-            row = {**message.row, "started_at": started_at}
-            if not rows:
-                environment = {column: row.get(column) for column in schema.ENVIRONMENT}
-                open_folder(folder, command, environment)
-            csv_file.append(folder / "programs.csv", schema.PROGRAMS, [row])
-            if keep_hlo:
-                _keep(message, folder / "hlo" / f"{name}.txt")
-            rows.append(row)
-            say(f"{job}: {row['compile_seconds']:.0f} s{_note(job, row)}")
+    with hold(folder):
+        for job in jobs:
+            started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            name = re.sub(r"[^\w.]+", "-", str(job)).strip("-")
+            log = folder / f"{name}.log"
+            messages = worker.run(
+                "benchmarks.programs.compiler:compile_program",
+                job,
+                backend="jax",
+                device="cpu",
+                log=log,
+            )
+            for message in messages:
+                if isinstance(message, worker.Failure):
+                    if message.input_error:
+                        log.unlink()
+                        raise message.input_error
+                    say(f"{job}: {message.error}")
+                    break
+                log.unlink()
+                row = {**message.row, "started_at": started_at}
+                if not rows:
+                    environment = {column: row.get(column) for column in schema.ENVIRONMENT}
+                    open_folder(folder, command, environment)
+                csv_file.append(folder / "programs.csv", schema.PROGRAMS, [row])
+                if keep_hlo:
+                    _keep(message, folder / "hlo" / f"{name}.txt")
+                rows.append(row)
+                say(f"{job}: {row['compile_seconds']:.0f} s{_note(job, row)}")
     return rows
 
 
