@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.analysis import observations, series
 from benchmarks.analysis.metrics import METRICS, NOT_MEASURED, Metric
+from benchmarks.analysis.selection import ALL, Selection
 from benchmarks.analysis.series import ByProblem, Series
 from benchmarks.analysis.statistics import difference, ratio, rounding
 from benchmarks.analysis.verdict import Comparison, corrected
@@ -30,21 +31,13 @@ BLANK_IS_A_VALUE = ("gpu", "xla_flags", "tf32", "deterministic")
 
 def within(
     folder: Path,
-    baseline: str | None = None,
-    optimizers: Sequence[str] = (),
-    metrics: Sequence[str] = (),
-    any_environment: bool = False,
+    wanted: Selection = ALL,
 ) -> tuple[list[Comparison], list[str]]:
     """Compare the optimizers of one report with one of them.
 
     Args:
         folder: what a command wrote, `train`, `update` or another.
-        baseline: the optimizer that the others are compared with; None is
-            `adam`, with arguments too, if it has a result, else the first that has.
-        optimizers: the others; empty means all.
-        metrics: columns; empty means all.
-        any_environment: compare even if the runs were made on different
-            machines or with different versions.
+        wanted: what is compared.
 
     Returns:
         The comparisons, and the warnings.
@@ -53,26 +46,23 @@ def within(
         InputError: there is nothing to compare, or the environments differ.
     """
     found = observations.read(folder)
-    return within_observations(found, str(folder), baseline, optimizers, metrics, any_environment)
+    return within_observations(found, str(folder), wanted)
 
 
 def within_observations(
     found: pd.DataFrame,
     where: str,
-    baseline: str | None = None,
-    optimizers: Sequence[str] = (),
-    metrics: Sequence[str] = (),
-    any_environment: bool = False,
+    wanted: Selection = ALL,
 ) -> tuple[list[Comparison], list[str]]:
     """Compare within observations that have been read already; see `within`."""
-    unknown = [] if any_environment else _check_environments(found, _environment())
+    unknown = [] if wanted.any_environment else _check_environments(found, _environment())
     subjects = list(dict.fromkeys(found["subject"]))
-    if baseline is None:
-        baseline = default_baseline(found)
+    baseline = default_baseline(found) if wanted.baseline is None else wanted.baseline
     baseline = _find(baseline, subjects, where)
-    others = list(dict.fromkeys(_find(name, subjects, where) for name in optimizers)) or subjects
-    if others == [baseline] and optimizers:
-        raise InputError("is the baseline itself; name another", optimizer=optimizers[0])
+    names = [_find(name, subjects, where) for name in wanted.optimizers]
+    others = list(dict.fromkeys(names)) or subjects
+    if others == [baseline] and wanted.optimizers:
+        raise InputError("is the baseline itself; name another", optimizer=wanted.optimizers[0])
     sorted_series = series.sort(found)
     comparisons = [
         comparison
@@ -82,7 +72,7 @@ def within_observations(
         if other in its_series and other != baseline
         for comparison in _compare(its_series[baseline], its_series[other])
     ]
-    comparisons = _chosen(corrected(comparisons), others, metrics)
+    comparisons = _chosen(corrected(comparisons), others, wanted.metrics)
     if not comparisons:
         raise InputError(f"{where}: nothing to compare with {baseline!r}{_apart(found)}")
     without = [
@@ -97,9 +87,7 @@ def within_observations(
 def between(
     before: Path,
     after: Path,
-    optimizers: Sequence[str] = (),
-    metrics: Sequence[str] = (),
-    any_environment: bool = False,
+    wanted: Selection = ALL,
 ) -> tuple[list[Comparison], list[str]]:
     """Compare each optimizer of one report with itself in another.
 
@@ -115,13 +103,15 @@ def between(
         both = _with_rates(both)
     unknown = (
         []
-        if any_environment
+        if wanted.any_environment
         else _check_environments(both, [c for c in _environment() if c not in CODE])
     )
     first, second = both[both["folder"] == 0], both[both["folder"] == 1]
     subjects = [name for name in dict.fromkeys(first["subject"]) if name in set(second["subject"])]
     where = f"{before} and {after}, both of them"
-    names = list(dict.fromkeys(_find(name, subjects, where) for name in optimizers)) or subjects
+    names = (
+        list(dict.fromkeys(_find(name, subjects, where) for name in wanted.optimizers)) or subjects
+    )
     old, new = series.sort(first, f" in {before}"), series.sort(second, f" in {after}")
     comparisons = [
         comparison
@@ -130,7 +120,9 @@ def between(
         if name in its_series and name in new.get(problem, {})
         for comparison in _compare(its_series[name], new[problem][name])
     ]
-    comparisons = _chosen(corrected(comparisons), [f"{name} in {after}" for name in names], metrics)
+    comparisons = _chosen(
+        corrected(comparisons), [f"{name} in {after}" for name in names], wanted.metrics
+    )
     if not comparisons:
         raise InputError(f"{before} and {after}: nothing to compare{_apart(both)}")
     warnings = [

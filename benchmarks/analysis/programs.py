@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.analysis.selection import ALL, Selection
 from benchmarks.errors import InputError
 from benchmarks.names import nearest
 from benchmarks.store import csv_file, schema
@@ -64,49 +65,35 @@ def is_in(folder: Path) -> bool:
     return (folder / FILE).exists()
 
 
-def within(
-    folder: Path,
-    baseline: str | None = None,
-    optimizers: Sequence[str] = (),
-    metrics: Sequence[str] = (),
-    any_environment: bool = False,
-) -> list[Change]:
+def within(folder: Path, wanted: Selection = ALL) -> list[Change]:
     """Compare the programs of one folder with those of one optimizer.
 
     Args:
         folder: what `program` wrote.
-        baseline: the optimizer; None is `adam` if it is there, else the first.
-        optimizers: the others; empty means all.
-        metrics: of `METRICS`; empty means all.
-        any_environment: compare what different compilers made, too.
+        wanted: what is compared; the metrics are of `METRICS`.
 
     Raises:
         InputError: there is no such optimizer, or nothing to compare.
     """
     rows = read(folder)
     names = list(dict.fromkeys(rows["optimizer"]))
+    baseline = wanted.baseline
     if baseline is None:
         baseline = "adam" if "adam" in names else names[0]
-    _check(names, [baseline, *optimizers], folder)
-    subjects = [name for name in dict.fromkeys(optimizers or names) if name != baseline]
+    _check(names, [baseline, *wanted.optimizers], folder)
+    subjects = [name for name in dict.fromkeys(wanted.optimizers or names) if name != baseline]
     pairs = [(baseline, subject) for subject in subjects]
-    return _changes(rows, rows, pairs, ("", ""), metrics, any_environment)
+    return _changes(rows, rows, pairs, ("", ""), wanted)
 
 
-def between(
-    before: Path,
-    after: Path,
-    optimizers: Sequence[str] = (),
-    metrics: Sequence[str] = (),
-    any_environment: bool = False,
-) -> list[Change]:
+def between(before: Path, after: Path, wanted: Selection = ALL) -> list[Change]:
     """Compare each optimizer's programs in one folder with those in another; see `within`."""
     old, new = read(before), read(after)
     names = [name for name in dict.fromkeys(old["optimizer"]) if name in set(new["optimizer"])]
-    _check(names, optimizers, after)
-    pairs = [(name, name) for name in dict.fromkeys(optimizers or names)]
+    _check(names, wanted.optimizers, after)
+    pairs = [(name, name) for name in dict.fromkeys(wanted.optimizers or names)]
     where = f" in {before}", f" in {after}"
-    return _changes(old, new, pairs, where, metrics, any_environment)
+    return _changes(old, new, pairs, where, wanted)
 
 
 def in_one_only(before: Path, after: Path) -> Iterator[str]:
@@ -155,13 +142,12 @@ def _changes(
     new: pd.DataFrame,
     pairs: Sequence[tuple[str, str]],
     where: tuple[str, str],
-    metrics: Sequence[str],
-    any_environment: bool,
+    wanted: Selection,
 ) -> list[Change]:
     both = pd.concat([old, new])
     for column in COMPILER:
         values = both[column].dropna().unique()
-        if len(values) > 1 and not any_environment:
+        if len(values) > 1 and not wanted.any_environment:
             raise InputError(
                 f"the programs are of unlike compilers: {column} {' and '.join(values)}; "
                 "compare them all the same with --any-environment"
@@ -174,7 +160,7 @@ def _changes(
         for problem in dict.fromkeys(old["problem"])
         for baseline, subject in pairs
         if (problem, baseline) in before.index and (problem, subject) in after.index
-        for metric in metrics or METRICS
+        for metric in wanted.metrics or METRICS
         if any(
             values := (
                 float(before.loc[(problem, baseline), metric]),

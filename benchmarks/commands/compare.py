@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmarks import printing
+from benchmarks.analysis.selection import Selection
 from benchmarks.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,38 +82,32 @@ def compare(
     interval; p of the paired t-test; a verdict, corrected for the number of comparisons.
     Of programs, which are counted and not measured, the change is exact.
     """
+    wanted = Selection(baseline, subjects, metrics, any_environment)
     if merge and len(folders) > 1:
         from benchmarks.store.merge import merge as put_together
 
         with tempfile.TemporaryDirectory() as name:
             merged = Path(name) / "merged"
             put_together(folders, merged)
-            return compare_one_or_two(
-                (merged,), baseline, subjects, metrics, any_environment, max_regression, as_json
-            )
+            return compare_one_or_two((merged,), wanted, max_regression, as_json)
     if len(folders) > 2:
         raise InputError(
             f"{len(folders)} folders given: compare takes one or two, before and after; or any "
             "number as one report, with --merge"
         )
-    return compare_one_or_two(
-        folders, baseline, subjects, metrics, any_environment, max_regression, as_json
-    )
+    return compare_one_or_two(folders, wanted, max_regression, as_json)
 
 
 def compare_one_or_two(
     folders: tuple[Path, ...],
-    baseline: str | None,
-    subjects: tuple[str, ...],
-    metrics: tuple[str, ...],
-    any_environment: bool,
+    wanted: Selection,
     max_regression: str | None,
     as_json: bool,
 ) -> int:
     """Compare within a folder, or two; see `compare`."""
-    if len(folders) == 2 and baseline is not None:
+    if len(folders) == 2 and wanted.baseline is not None:
         raise InputError(
-            "only with one folder; with two, the first is the baseline", baseline=baseline
+            "only with one folder; with two, the first is the baseline", baseline=wanted.baseline
         )
     size = None if max_regression is None else percent(max_regression)
 
@@ -122,25 +117,20 @@ def compare_one_or_two(
     if any(programs.is_in(folder) for folder in folders):
         from benchmarks.commands import compare_programs
 
-        changes = compare_programs.changes(folders, baseline, subjects, metrics, any_environment)
+        changes = compare_programs.changes(folders, wanted)
         code = compare_programs.show(changes, size, as_json)
-        if len(folders) == 2 and not subjects:
+        if len(folders) == 2 and not wanted.optimizers:
             for warning in programs.in_one_only(*folders):
                 print(f"Warning: {warning}", file=sys.stderr)
         return code
     valid = [metric.column for metric in measured.METRICS]
-    for metric in metrics:
+    for metric in wanted.metrics:
         if metric not in valid:
             raise InputError(f"valid are: {', '.join(valid)}", metric=metric)
-    options: dict[str, Any] = {
-        "optimizers": subjects,
-        "metrics": metrics,
-        "any_environment": any_environment,
-    }
     comparisons, warnings = (
-        comparison.within(folders[0], baseline, **options)
+        comparison.within(folders[0], wanted)
         if len(folders) == 1
-        else comparison.between(folders[0], folders[1], **options)
+        else comparison.between(folders[0], folders[1], wanted)
     )
     outcomes = [] if size is None else gate.judge(comparisons, size)
     if as_json:

@@ -12,28 +12,22 @@ from rich.console import Console
 from benchmarks import printing
 from benchmarks.analysis import programs
 from benchmarks.analysis.programs import Change
+from benchmarks.analysis.selection import Selection
 from benchmarks.errors import InputError
 
 
-def changes(
-    folders: Sequence[Path],
-    baseline: str | None,
-    subjects: Sequence[str],
-    metrics: Sequence[str],
-    any_environment: bool,
-) -> list[Change]:
+def changes(folders: Sequence[Path], wanted: Selection) -> list[Change]:
     """Compare the programs of one folder with each other, or those of two folders.
 
     Raises:
         InputError: there is nothing to compare, or no such column or optimizer.
     """
-    for metric in metrics:
+    for metric in wanted.metrics:
         if metric not in programs.METRICS:
             raise InputError(f"valid are: {', '.join(programs.METRICS)}", metric=metric)
-    options = subjects, metrics, any_environment
     if len(folders) == 1:
-        return programs.within(folders[0], baseline, *options)
-    return programs.between(folders[0], folders[1], *options)
+        return programs.within(folders[0], wanted)
+    return programs.between(folders[0], folders[1], wanted)
 
 
 def show(found: Sequence[Change], size: float | None, as_json: bool) -> int:

@@ -12,6 +12,7 @@ from benchmarks import printing
 from benchmarks.analysis import comparison, gate, statistics, verdict
 from benchmarks.analysis.metrics import METRICS
 from benchmarks.analysis.observations import DIGEST_OF, PROBLEM
+from benchmarks.analysis.selection import Selection
 from benchmarks.analysis.verdict import Comparison
 from benchmarks.commands import compare
 from benchmarks.errors import InputError
@@ -58,12 +59,12 @@ def by_metric(comparisons):
 
 
 def within(folder, *arguments, **options):
-    comparisons, warnings = comparison.within(folder, *arguments, **options)
+    comparisons, warnings = comparison.within(folder, Selection(*arguments, **options))
     return by_metric(comparisons), warnings
 
 
 def between(before, after, **options):
-    comparisons, warnings = comparison.between(before, after, **options)
+    comparisons, warnings = comparison.between(before, after, Selection(**options))
     return by_metric(comparisons), warnings
 
 
@@ -248,7 +249,7 @@ def test_runs_are_paired_by_their_seed_and_the_others_are_counted(tmp_path):
     write(tmp_path, "adam", [500, 505, 510])
     write(tmp_path, "sgd", [1000, 1010], [0.9, 0.9])
     write(tmp_path, "nesterov", [900, None, None], [0.9, None, None], status=["ok", "oom", "oom"])
-    comparisons, warnings = comparison.within(tmp_path, None, ["sgd"])
+    comparisons, warnings = comparison.within(tmp_path, Selection(None, ["sgd"]))
     assert comparisons[0].verdict == "difference: faster; 1 without a partner"
     assert "nesterov: 2 of 3 runs have status oom" in warnings
     found, _ = within(tmp_path, "adam", ["nesterov"])
@@ -318,7 +319,7 @@ def test_many_comparisons_need_more_evidence(tmp_path):
     write(tmp_path, "sgd", [525, 535, 555])  # p = 0.02
     write(tmp_path, "rmsprop", [501, 505, 509])
     write(tmp_path, "nesterov", [500, 506, 510])
-    found = comparison.within(tmp_path, "adam")[0]
+    found = comparison.within(tmp_path, Selection("adam"))[0]
     (among,) = (c for c in found if (c.subject, c.metric.column) == ("sgd", "images_per_second"))
     assert among.p < 0.05 < among.p_corrected
     assert among.verdict.startswith("inconclusive: p 0.")
@@ -337,7 +338,9 @@ def test_what_is_shown_does_not_change_what_is_said(tmp_path):
     assert one.tests == 4
     other = write(tmp_path / "other", "sgd", [450, 455, 480])
     write(other, "rmsprop", [501, 505, 509])
-    assert {c.tests for c in comparison.between(tmp_path, other, ["sgd"])[0]} == {4}
+    assert {c.tests for c in comparison.between(tmp_path, other, Selection(None, ["sgd"]))[0]} == {
+        4
+    }
 
 
 def test_a_comparison_without_a_p_does_not_count(tmp_path):
@@ -770,10 +773,10 @@ def test_problems_without_the_baseline_are_said(tmp_path):
 def test_an_optimizer_that_is_named_twice_counts_once(tmp_path):
     write(tmp_path, "adam", [500, 505, 510])
     write(tmp_path, "sgd", [500, 505, 510])
-    assert len(comparison.within(tmp_path, optimizers=["sgd", "sgd"])[0]) == 2
-    assert len(comparison.between(tmp_path, tmp_path, optimizers=["sgd", "sgd"])[0]) == 2
+    assert len(comparison.within(tmp_path, Selection(optimizers=["sgd", "sgd"]))[0]) == 2
+    assert len(comparison.between(tmp_path, tmp_path, Selection(optimizers=["sgd", "sgd"]))[0]) == 2
     with pytest.raises(InputError, match="'adam': is the baseline itself"):
-        comparison.within(tmp_path, optimizers=["adam"])
+        comparison.within(tmp_path, Selection(optimizers=["adam"]))
 
 
 @pytest.mark.parametrize("column", ["status", "seed", "dataset"])

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks.analysis import programs
+from benchmarks.analysis.selection import Selection
 from benchmarks.errors import InputError
 from benchmarks.reports.page import to_markdown
 from benchmarks.reports.sections import programs as compiled
@@ -65,7 +66,7 @@ def test_two_folders_compare_each_optimizer_with_itself(folder, tmp_path):
         {"optimizer": "adam", "peak_mb": 820.2},
         {"optimizer": "adam", "scope": "step", "batch_size": 32},
     )
-    changes = programs.between(folder, after, metrics=["peak_mb"])
+    changes = programs.between(folder, after, Selection(metrics=["peak_mb"]))
     (change,) = changes  # steps of other batches are other problems
     assert change.problem == "resnet50 update on h100, float32"
     assert (change.before, change.after, change.ratio) == (410.1, 820.2, 2)
@@ -74,17 +75,17 @@ def test_two_folders_compare_each_optimizer_with_itself(folder, tmp_path):
 
 def test_what_was_nothing_before_is_more(folder, tmp_path):
     after = write(tmp_path / "after", {"optimizer": "adam", "collective_bytes": 80})
-    (change,) = programs.between(folder, after, metrics=["collective_bytes"])
+    (change,) = programs.between(folder, after, Selection(metrics=["collective_bytes"]))
     assert (change.ratio, change.verdict) == (float("inf"), "more")
 
 
 def test_bad_input(folder, tmp_path):
     with pytest.raises(InputError, match="no program of 'adm'; did you mean adam"):
-        programs.within(folder, "adm")
+        programs.within(folder, Selection("adm"))
     other = write(tmp_path / "other", {"optimizer": "adam"}, backend_version="0.11.0")
     with pytest.raises(InputError, match=r"backend_version 0\.10\.2 and 0\.11\.0; .*any-env"):
         programs.between(folder, other)
-    assert programs.between(folder, other, any_environment=True)
+    assert programs.between(folder, other, Selection(any_environment=True))
     alone = write(tmp_path / "alone", {"optimizer": "sgd"})
     with pytest.raises(InputError, match="nothing to compare"):
         programs.within(alone)
