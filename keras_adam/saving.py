@@ -267,7 +267,9 @@ def _assignments(variables: Saved, values: Saved) -> list[tuple[Any, Any]]:
     assignments: list[tuple[Any, Any]] = []
     for variable, value in zip(variables.keras, values.keras, strict=True):
         is_coded = bool(values.scale) and _is_codes(value)
-        stored = Quantized(value, next(scales)) if is_coded else value
+        stored = value
+        if is_coded:  # what decodes it is made for tensors
+            stored = Quantized(*map(ops.convert_to_tensor, (value, next(scales))))
         if not (variables.scale and _is_codes(variable)):
             # Whole numbers, which count steps, stay what they are.
             decoded = storage.decode_slot(stored, "float32") if is_coded else value

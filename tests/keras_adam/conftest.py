@@ -1,4 +1,6 @@
-"""Two logical CPUs for the tests under a distribution strategy; TensorFlow wants to know first."""
+"""What a backend needs to know before the tests start."""
+
+import functools
 
 import keras
 import pytest
@@ -6,6 +8,7 @@ import pytest
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
+    # Two for the tests under a distribution strategy.
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
@@ -16,3 +19,19 @@ if keras.backend.backend() == "tensorflow":
         return tf.distribute.MirroredStrategy(
             ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
         )
+
+
+if keras.backend.backend() == "torch":
+    import torch
+
+    def pytest_configure(config):
+        # Keras's `tree` has Dynamo look at the gradient of what a layer returns.
+        config.addinivalue_line("filterwarnings", r"ignore:The \.grad attribute of a Tensor")
+
+    @pytest.fixture(autouse=True)
+    def compiled_without_a_compiler(monkeypatch):
+        """Trace as `torch.compile` does, without a minute of C++ for each program."""
+        # Of the code below the last test's program is of no use, and there may be so many only.
+        torch.compiler.reset()
+        traced = functools.partial(torch.compile, backend="aot_eager")
+        monkeypatch.setattr(torch, "compile", traced)

@@ -57,6 +57,11 @@ def make_sparse(rows, values, shape):
         import tensorflow as tf
 
         return tf.IndexedSlices(values, tf.constant(rows), tf.constant(shape))
+    if BACKEND == "torch":
+        import torch
+
+        rows = torch.tensor(rows[None], dtype=torch.int64)
+        return torch.sparse_coo_tensor(rows, values, shape, check_invariants=True)
     from jax.experimental import sparse
 
     return sparse.BCOO((values, keras.ops.convert_to_tensor(rows[:, None])), shape=tuple(shape))

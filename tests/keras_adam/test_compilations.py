@@ -8,6 +8,9 @@ from pathlib import Path
 import keras
 import pytest
 
+if keras.backend.backend() == "torch":
+    pytest.skip("without XLA; test_torch.py counts torch's programs", allow_module_level=True)
+
 SCRIPT = """
 import sys
 import keras, numpy as np

@@ -40,6 +40,8 @@ def fit(optimizer, **compile_options):
 def test_fit_is_that_of_keras(name, compile_options):
     if BACKEND == "torch" and "steps_per_execution" in compile_options:
         pytest.skip("Keras refuses it on PyTorch")
+    if BACKEND == "torch" and compile_options.get("jit_compile"):
+        pytest.skip("to trace takes a minute there; test_torch.py does it once")
     if BACKEND == "jax" and compile_options == {"run_eagerly": True}:
         compile_options = {"run_eagerly": True, "jit_compile": False}
     ours = fit(getattr(keras_adam, name)(0.01), **compile_options)

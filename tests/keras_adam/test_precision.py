@@ -104,6 +104,8 @@ def test_several_dtypes_in_one_model(mode):
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
 @pytest.mark.parametrize("jit_compile", [True, False])
 def test_fit_under_a_precision_policy(policy, jit_compile):
+    if BACKEND == "torch" and jit_compile:
+        pytest.skip("to trace takes a minute there; test_torch.py does it once")
     x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
     y = (x[:, :1] > 0).astype("float32")
     keras.utils.set_random_seed(0)

@@ -21,6 +21,7 @@ if BACKEND != "torch":
     pytest.skip("PyTorch's", allow_module_level=True)
 
 import torch
+from torch._dynamo.utils import counters
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from keras_adam.backends.torch import fused, places
@@ -286,3 +287,22 @@ def test_torch_compile_makes_one_graph_and_keeps_it():
             torch._dynamo.config.error_on_recompile = False
         reference.apply(arrays)
     assert_same_training(optimizer, reference, variables)
+
+
+def test_fit_that_torch_compiles():
+    """Keras's training step breaks in two at `loss.backward()`; the optimizer breaks it no more."""
+    x, y = random_arrays([(8, 3), (8, 1)], seed=1)
+    models = []
+    for module, jit_compile in ((keras_adam, True), (keras.optimizers, False)):
+        keras.utils.set_random_seed(0)
+        models.append(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]))
+        optimizer = module.AdamW(keras.optimizers.schedules.CosineDecay(0.1, 20))
+        models[-1].compile(optimizer, "mse", jit_compile=jit_compile)
+        counters.clear()
+        models[-1].fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+        if jit_compile:
+            assert all("backward" in reason for reason in counters["graph_break"])
+            assert counters["stats"]["unique_graphs"] <= 4
+    assert int(models[0].optimizer.iterations) == 4
+    for ours, theirs in zip(*(model.variables for model in models), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=0, atol=5e-6)

@@ -38,13 +38,8 @@ def make_step(optimizer, variables, mode="eager"):
     if BACKEND == "torch":
         import torch
 
-        # Of the code below the last test's program is of no use, and there may be so many only.
-        torch.compiler.reset()
-        # "aot_eager" traces as torch's own compiler does, without a minute of C++ for each test.
         return torch.compile(
-            lambda gradients: optimizer.apply(gradients, variables),
-            fullgraph=True,
-            backend="aot_eager",
+            lambda gradients: optimizer.apply(gradients, variables), fullgraph=True
         )
     import jax
 
