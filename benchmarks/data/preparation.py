@@ -70,8 +70,16 @@ def prepare(
     except InputError:
         raise
     except Exception as error:  # whatever TFDS meets: the user needs to know which data set
-        raise InputError(f"could not be prepared: {one_line(error)}", dataset=name) from error
+        raise InputError(f"could not be prepared: {_reason(error)}", dataset=name) from error
     return Path(builder.data_dir)
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong in a line; TFDS puts a whole example, pixel by pixel, before it."""
+    first, *others = str(error).splitlines() or [""]
+    if others and first.startswith("Failed to encode example"):
+        return f"an example cannot be encoded: {others[-1]}"
+    return one_line(error)
 
 
 def prepare_all(

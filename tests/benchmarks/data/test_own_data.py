@@ -283,6 +283,14 @@ def test_labels_of_a_builder_that_are_no_classes(
         read()
 
 
+def test_a_label_that_tfds_refuses_is_named_and_no_pixels(tmp_path, monkeypatch):
+    monkeypatch.setattr(sets.WrongLabels, "CLASSES", 3)
+    with pytest.raises(InputError, match=r"could not be prepared: .*Class label 3") as error:
+        preparation.prepare(f"{sets.__name__}:WrongLabels", tmp_path, None)
+    assert "array" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
 
