@@ -145,10 +145,15 @@ def _parts(name: str, returned: Any) -> dict[str, Any]:
     if _is_dataset(returned):
         return {"train": returned}
     if isinstance(returned, list | tuple) and len(returned) == 2:
-        if all(_is_dataset(part) or isinstance(part, list | tuple) for part in returned):
+        if all(_is_dataset(part) or _is_pair(part) for part in returned):
             return dict(zip(("train", "test"), returned, strict=True))
         return {"train": returned}
     raise InputError(f"returned {type(returned).__name__}; {RIGHT}", dataset=name)
+
+
+def _is_pair(part: Any) -> bool:
+    """Whether it is images and labels, and not a list of labels alone."""
+    return isinstance(part, list | tuple) and len(part) == 2 and not np.isscalar(part[0])
 
 
 def _is_dataset(part: Any) -> bool:
