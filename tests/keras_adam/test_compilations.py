@@ -91,7 +91,7 @@ for options in [{"clipnorm": 1.0}, {"lazy": True, "weight_decay": 0.1}, {"use_em
     variables = [keras.Variable(np.ones(shape, "float32")) for shape in shapes]
     optimizer = keras_adam.Adam(0.01, **options)
     before, counts = count_programs(dump), []
-    for i in range(120):
+    for i in range(40):
         gradients = [draw_gradient(generator, shape, "float32")[0] for shape in shapes]
         present = generator.random(len(shapes)) > 0.3
         present[0] = True
@@ -101,8 +101,9 @@ for options in [{"clipnorm": 1.0}, {"lazy": True, "weight_decay": 0.1}, {"use_em
             optimizer.weight_decay = generator.uniform(0.01, 0.2)
         pairs = zip(gradients, present, strict=True)
         optimizer.apply([g if there else None for g, there in pairs], variables)
-        counts.append(count_programs(dump) - before)
-    print(counts[59], counts[-1])
+        if i in (19, 39):
+            counts.append(count_programs(dump) - before)
+    print(*counts)
 """
 
 
