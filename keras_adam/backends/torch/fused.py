@@ -60,7 +60,9 @@ def is_available(device_type: str, dtype: torch.dtype) -> bool:
         return [torch.full((1,), value, dtype=dtype, device=device_type)]
 
     variable, gradient = number(0.0), number(1.0)
-    scalars = Scalars(0.5, 0.5, 0.5, 1.0, *[0.0] * 7)
+    # As in a step: only numbers in the memory of the host are Python numbers there.
+    step_size = 0.5 if device_type == "cpu" else torch.ones((), device=device_type)
+    scalars = Scalars(step_size, 0.5, 0.5, 1.0, *[0.0] * 7)
     try:
         slots = Slots(variable[0], number(0.0)[0], number(0.0)[0])
         _call([slots], gradient, False, scalars, None)
