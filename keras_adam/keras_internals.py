@@ -79,6 +79,8 @@ def skips_mismatch() -> bool:
 
 def file_name(store: Any) -> str | None:
     """Return the name of the file that Keras reads state from, if it reads from a named one."""
+    if hasattr(store, "sharding_config"):  # of several files, this one names the others
+        return str(store.path)
     name = getattr(getattr(store, "h5_file", None), "filename", None)
     return name if isinstance(name, str) else None
 

@@ -96,7 +96,12 @@ def read(store: Any) -> Loaded:
     file = keras_internals.file_name(store)
     source = f"the state in {file!r}" if file else "the state that is loaded"
     name = keras_internals.optimizer_name(store)
-    keys = set(store.keys())
+    try:
+        keys = set(store.keys())
+    except Exception as error:
+        raise ValueError(
+            f"{_sentence(source)} is damaged: the names of its variables cannot be read ({error})."
+        ) from error
 
     def array_of(key: str) -> Any:
         if key not in keys:
