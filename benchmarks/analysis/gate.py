@@ -98,7 +98,7 @@ def _by_interval(compared: Comparison, limit: float | None, p: float) -> Outcome
         return Outcome(
             compared, "inconclusive", f"pairs of runs: {effect.n}, at least 2 are needed"
         )
-    interval = in_changes(metric, [effect.low, effect.high])
+    interval = in_changes(metric, [effect.low, effect.high], as_factor=False)
     is_higher_better = metric.better == "higher"
     if effect.low >= limit if is_higher_better else effect.high <= limit:
         return Outcome(compared, "excluded", interval)

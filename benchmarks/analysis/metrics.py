@@ -63,18 +63,25 @@ def in_changes(metric: Metric, values: Sequence[float], as_factor: bool | None =
     Args:
         metric: of what.
         values: the effect, or the ends of its interval.
-        as_factor: spell a ratio as a factor, else in per cent; None: as a factor if it is far
-            from 1. A column of a table has one spelling.
+        as_factor: spell a ratio as a factor, else in per cent; None: as a factor if one is far
+            from 1. A column of a table has one spelling, and so has a row.
     """
     if metric.scale == "difference":
         return " to ".join(f"{value:+.4f}" for value in values)
     if as_factor is None:
-        as_factor = not all(0.5 < value < 2 for value in values)
+        as_factor = is_far(metric, values)
     if not as_factor:
         return " to ".join(f"{100 * (value - 1):+.1f} %" for value in values)
     return " to ".join(f"x {value:.3g}" for value in values)
 
 
-def in_size(metric: Metric, value: float) -> str:
-    """Spell a size: a part of the value, or of an accuracy."""
-    return f"{100 * value:.2g} %" if metric.scale == "ratio" else f"{value:.2g}"
+def is_far(metric: Metric, values: Sequence[float]) -> bool:
+    """Whether one of these effects is a ratio far from 1, which per cent do not show well."""
+    return metric.scale == "ratio" and not all(0.5 < value < 2 for value in values)
+
+
+def in_size(metric: Metric, value: float, as_factor: bool = False) -> str:
+    """Spell a size: a part of the value, or of an accuracy; see `in_changes`."""
+    if metric.scale == "difference":
+        return f"{value:.2g}"
+    return f"x {1 + value:.3g}" if as_factor else f"{100 * value:.2g} %"

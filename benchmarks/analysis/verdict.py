@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.analysis.metrics import NOT_MEASURED, Metric, in_changes, in_size
+from benchmarks.analysis.metrics import NOT_MEASURED, Metric, in_changes, in_size, is_far
 from benchmarks.analysis.statistics import CONFIDENCE, Effect, holm, sign_test
 
 
@@ -116,7 +116,11 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """One of "difference: ...", "no difference larger than x" and "inconclusive ..."."""
-        words = self._verdict()
+        return self.spelled()
+
+    def spelled(self, as_factor: bool = False) -> str:
+        """Return the verdict, a size in it spelled as `in_size` does."""
+        words = self._without_counts(as_factor)
         for status, count in self.lost.items():
             words += f"; {count} lost ({status})" if status != NOT_MEASURED else ""
         if self.gained:
@@ -129,7 +133,7 @@ class Comparison:
             words += f"; {self.alone} without a partner"
         return words
 
-    def _verdict(self) -> str:
+    def _without_counts(self, as_factor: bool) -> str:
         effect, metric = self.effect, self.metric
         if not self.has_losses and effect.n < 2:
             return "inconclusive: " + ("one pair" if effect.n else "no pair")
@@ -152,7 +156,7 @@ class Comparison:
             return f"inconclusive: {self._in_pairs()}"
         largest = max(effect.high - effect.none, effect.none - effect.low)
         if largest <= metric.margin:
-            return f"no difference larger than {in_size(metric, largest)}"
+            return f"no difference larger than {in_size(metric, largest, as_factor)}"
         if effect.p < 1 - CONFIDENCE:
             return f"inconclusive: p {self.p_corrected:.2g} among all comparisons"
         return "inconclusive"
@@ -213,11 +217,14 @@ def correct(
 def in_words(compared: Comparison, as_factor: bool | None = None) -> tuple[str, str, str, str, str]:
     """Return the effect, its interval, p, p corrected and the verdict as text; see `in_changes`."""
     effect, metric = compared.effect, compared.metric
+    has_interval = effect.n > 1 and not compared.has_losses
+    if as_factor is None:
+        numbers = [effect.estimate, effect.low, effect.high] if has_interval else [effect.estimate]
+        as_factor = is_far(metric, numbers)
     estimate = in_changes(metric, [effect.estimate], as_factor) if effect.n else ""
-    interval = ""
-    if effect.n > 1 and not compared.has_losses:
-        interval = in_changes(metric, [effect.low, effect.high], as_factor)
-    return estimate, interval, _p(compared.p), _p(compared.p_corrected), compared.verdict
+    interval = in_changes(metric, [effect.low, effect.high], as_factor) if has_interval else ""
+    verdict = compared.spelled(as_factor)
+    return estimate, interval, _p(compared.p), _p(compared.p_corrected), verdict
 
 
 def _p(value: float) -> str:

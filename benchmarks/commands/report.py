@@ -19,7 +19,7 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     """Write a page about the results in FOLDER, or in several FOLDERS as one report.
 
     report.html is one file that needs no other and no network; report.md says
-    the same with the plots in PNG files beside it.
+    the same with the plots in SVG files beside it.
     """
     from benchmarks.reports import contents
     from benchmarks.store.merge import merge

@@ -20,7 +20,7 @@ def shorten(subjects: Iterable[str]) -> dict[str, str]:
     specs = {name: spec for name in names if (spec := _spec(name)) is not None}
     differing = _differing(list(specs.values()))
     choices = {
-        name: [*_choices(specs[name], differing), name] if name in specs else [name]
+        name: [*_choices(name, specs[name], differing), name] if name in specs else [name]
         for name in names
     }
     levels = dict.fromkeys(names, 0)
@@ -51,13 +51,14 @@ def _differing(specs: Sequence[OptimizerSpec]) -> set[str]:
     return {key for key in keys if len({one.get(key) for one in values}) > 1}
 
 
-def _choices(spec: OptimizerSpec, differing: set[str]) -> list[str]:
-    """Return labels of one optimizer, the shortest first."""
+def _choices(name: str, spec: OptimizerSpec, differing: set[str]) -> list[str]:
+    """Return labels of one optimizer, the shortest first; one that leaves nothing out is `name`."""
     arguments = {key: value for key, value in spec.arguments.items() if key in differing}
     without_rate = {key: value for key, value in arguments.items() if key != "learning_rate"}
     class_name = spec.name.rpartition(":")[2]
-    return [
-        str(OptimizerSpec(class_name, without_rate)),
-        str(OptimizerSpec(class_name, arguments)),
-        str(OptimizerSpec(spec.name, arguments)),
-    ]
+    shorter = (
+        OptimizerSpec(class_name, without_rate),
+        OptimizerSpec(class_name, arguments),
+        OptimizerSpec(spec.name, arguments),
+    )
+    return [name if one == spec else str(one) for one in shorter]

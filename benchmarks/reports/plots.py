@@ -168,7 +168,7 @@ def times(series: Series, column: str, label: str, limit: float | None = None) -
         place += 1.5
     axes.set_xscale("log")
     if limit is not None:
-        axes.axvline(limit, color="grey", linestyle=":", label="28 bytes a parameter, no more")
+        axes.axvline(limit, color="grey", linestyle=":", label="limit: 28 bytes a parameter")
         every.append(limit)
     axes.set_xlim(min(every) / 1.2, max(every) * 1.2)
     _logarithmic_ticks(axes.xaxis, *axes.get_xlim())

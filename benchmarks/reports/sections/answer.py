@@ -17,6 +17,9 @@ from benchmarks.reports.sections.words import heading, spell
 MOST_ROWS = 12
 """Of the small table."""
 
+MOST_COLUMNS = 6
+"""Of the small table, where optimizers are its columns."""
+
 MOST_NAMED = 4
 """In a sentence."""
 
@@ -36,6 +39,10 @@ def of_observations(
     problems = len({compared.problem for compared in comparisons})
     if problems == 1:
         yield _table(comparisons, labels, pairs)
+        return
+    table = _table_of_problems(comparisons, labels, pairs)
+    if table is not None:
+        yield table
         return
     header, rows = comparing.counts(comparisons, labels, heading)
     yield Table(header, rows[:MOST_ROWS])
@@ -63,16 +70,16 @@ def of_search(
         if ranked:
             row, name = ranked[0]
             yield Text(
-                f"On {dataset} with {model}, the best that {labels[name]} found has the highest "
-                f"validation accuracy, {row['val_accuracy']:.4f}, and a test accuracy of "
+                f"On {dataset} with {model}, the best trial of {labels[name]} has the highest "
+                f"validation accuracy, {row['val_accuracy']:.4f}. Its test accuracy is "
                 f"{row['test_accuracy']:.4f}."
             )
     if any(compared.effect.n > 1 for compared in comparisons):
         yield from map(Text, _verdicts(comparisons, labels, "seeds"))
     else:
         yield Text(
-            "Each winner has one run, which cannot tell a better optimizer from chance. Several "
-            "seeds would: those of finalists, or of train with --from-tune."
+            "Each winner has one run. That cannot tell a better optimizer from chance; several "
+            "seeds can: use tune with --finalists, or train with --from-tune."
         )
 
 
@@ -94,9 +101,9 @@ def _first_at_target(
     if not np.isfinite(medians[first]):
         yield f"No optimizer reached the accuracy of {target} in half of its runs."
         return
-    words = (
+    yield (
         f"{labels[first]} reached the accuracy of {target} first, after "
-        f"{spell('seconds_to_target', medians[first])} s (median of {len(seconds[first])})"
+        f"{spell('seconds_to_target', medians[first])} s (median of {len(seconds[first])})."
     )
     verdicts = {
         (c.baseline, c.subject): comparing.kind(c)
@@ -105,10 +112,8 @@ def _first_at_target(
     }
     against = next((b for b, s in verdicts if s == first), None)
     if against is not None and medians[against] > medians[first]:
-        is_shown = verdicts[against, first] == "better"
-        shown = "shown" if is_shown else "not shown"
-        words += f"; that this is sooner than {labels[against]} is {shown}"
-    yield words + "."
+        shows = "shows" if verdicts[against, first] == "better" else "does not show"
+        yield f"The test {shows} that this is sooner than {labels[against]}."
     never = [labels[name] for name, count in reached.items() if not count]
     if never:
         yield f"{_listed(never)} did not reach it in any run."
@@ -126,22 +131,35 @@ def _verdicts(comparisons: Sequence[Comparison], labels: Labels, pairs: str) -> 
     elif len({compared.problem for compared in comparisons}) > 1:
         words = f"Against {baseline}, {_over_problems(comparisons, labels)}"
     else:
+        as_factor = comparing.needs_factors(different)
         words = f"Against {baseline}, " + _listed(
             [
                 f"{labels[c.subject]} is {_difference(c)} ({heading(c.metric.column)}{change})"
                 for c in different
-                for change in [_change(c)]
+                for change in [_change(c, as_factor)]
             ]
         )
-    none = by_kind["none"]
-    if none:
-        columns = dict.fromkeys(heading(c.metric.column) for c in none)
-        exclude = "excludes" if len(none) == 1 else "exclude"
-        words += f". {len(none):,} of {len(comparisons):,} comparisons {exclude} a difference "
-        words += f"that matters ({_listed(list(columns))})"
-    yield f"{words}."
+    yield " ".join([f"{words}.", *_no_differences(by_kind["none"], comparisons, labels)])
     if by_kind["inconclusive"]:
         yield _undecided(by_kind["inconclusive"], len(comparisons), pairs)
+
+
+def _no_differences(
+    none: Sequence[Comparison], among: Sequence[Comparison], labels: Labels
+) -> Iterator[str]:
+    """Say in what optimizers do not differ: by how much at most, or in how many comparisons."""
+    if none and len({compared.problem for compared in among}) > 1:
+        exclude = "excludes" if len(none) == 1 else "exclude"
+        yield f"{len(none):,} of {len(among):,} comparisons {exclude} a difference that matters."
+        return
+    for _, group in itertools.groupby(none, lambda c: c.metric.column):
+        same = list(group)
+        metric, baseline = same[0].metric, labels[same[0].baseline]
+        subjects = _listed([labels[c.subject] for c in same])
+        do = "does" if len(same) == 1 else "do"
+        largest = in_size(metric, max(map(_largest, same)))
+        yield f"{subjects} {do} not differ from {baseline} by more than {largest} in "
+        yield f"{heading(metric.column)}."
 
 
 def _over_problems(comparisons: Sequence[Comparison], labels: Labels) -> str:
@@ -149,6 +167,7 @@ def _over_problems(comparisons: Sequence[Comparison], labels: Labels) -> str:
     for compared in comparisons:
         groups.setdefault((compared.subject, compared.metric.column), []).append(compared)
     words = []
+    as_factor = comparing.needs_factors(comparisons)
     for (subject, column), group in groups.items():
         kinds = [comparing.kind(c) for c in group]
         better, worse = kinds.count("better"), kinds.count("worse")
@@ -161,7 +180,7 @@ def _over_problems(comparisons: Sequence[Comparison], labels: Labels) -> str:
             median = float(np.median([c.effect.estimate for c in group if c.effect.n]))
             words.append(
                 f"{labels[subject]} is {' and '.join(parts)} of {len(group)} problems "
-                f"(median {heading(column)} {in_changes(metric, [median])})"
+                f"(median {heading(column)} {in_changes(metric, [median], as_factor)})"
             )
     return _listed(words)
 
@@ -171,15 +190,21 @@ def _undecided(open_ones: Sequence[Comparison], of: int, pairs: str) -> str:
     are = "is" if len(open_ones) == 1 else "are"
     n = max(compared.effect.n for compared in open_ones)
     words = f"{len(open_ones):,} of {of:,} comparisons {are} inconclusive with {n} {pairs}"
+    if of == 1:
+        words = f"The comparison is inconclusive with {n} {pairs}"
     needed = sorted(number for c in open_ones if (number := pairs_to_tell(c)) is not None)
     if not needed:
         return f"{words}."
     if len(open_ones) == 1:
-        return f"{words}; about {needed[0]:,} would tell."
+        return f"{words}. About {needed[0]:,} {pairs} would tell."
     half, untold = (len(open_ones) + 1) // 2, len(open_ones) - len(needed)
-    parts = [f"about {needed[half - 1]:,} would tell half of them"] if len(needed) > half else []
-    parts.append(f"about {needed[-1]:,} all" + (f" but {untold}" if untold else ""))
-    return f"{words}; {', '.join(parts)}."
+    all_of_them = f"all but {untold}" if untold else "all"
+    if len(needed) <= half or needed[half - 1] == needed[-1]:
+        return f"{words}. About {needed[-1]:,} {pairs} would tell {all_of_them}."
+    return (
+        f"{words}. About {needed[half - 1]:,} {pairs} would tell half of them, and about "
+        f"{needed[-1]:,} {all_of_them}."
+    )
 
 
 def pairs_to_tell(compared: Comparison) -> int | None:
@@ -204,22 +229,52 @@ def _table(comparisons: Sequence[Comparison], labels: Labels, pairs: str) -> Tab
     by_subject: dict[str, dict[str, Comparison]] = {}
     for compared in comparisons:
         by_subject.setdefault(compared.subject, {})[compared.metric.column] = compared
+    factors = {
+        column: comparing.needs_factors([c for c in comparisons if c.metric.column == column])
+        for column in metrics
+    }
     header = (f"against {labels[comparisons[0].baseline]}", *map(heading, metrics))
     rows = [
-        (labels[subject], *(_cell(found[m], pairs) if m in found else "" for m in metrics))
+        (
+            labels[subject],
+            *(_cell(found[m], pairs, factors[m]) if m in found else "" for m in metrics),
+        )
         for subject, found in itertools.islice(by_subject.items(), MOST_ROWS)
     ]
     return Table(header, rows)
 
 
-def _cell(compared: Comparison, pairs: str) -> str:
+def _table_of_problems(
+    comparisons: Sequence[Comparison], labels: Labels, pairs: str
+) -> Table | None:
+    """Return a row each problem, a column each optimizer; None if that is too much for one table.
+
+    It has room for one metric and one baseline.
+    """
+    problems = list(dict.fromkeys(c.problem for c in comparisons))
+    subjects = list(dict.fromkeys(c.subject for c in comparisons))
+    one = {(c.metric.column, c.baseline) for c in comparisons}
+    if len(one) > 1 or len(problems) > MOST_ROWS or len(subjects) > MOST_COLUMNS:
+        return None
+    as_factor = comparing.needs_factors(comparisons)
+    cells = {(c.problem, c.subject): _cell(c, pairs, as_factor) for c in comparisons}
+    [(column, baseline)] = one
+    return Table(
+        (f"{heading(column)} against {labels[baseline]}", *(labels[name] for name in subjects)),
+        [
+            (problem, *(cells.get((problem, subject), "") for subject in subjects))
+            for problem in problems
+        ],
+    )
+
+
+def _cell(compared: Comparison, pairs: str, as_factor: bool) -> str:
     match comparing.kind(compared):
         case "better" | "worse":
-            return f"{_difference(compared)}{_change(compared)}"
+            return f"{_difference(compared)}{_change(compared, as_factor)}"
         case "none":
-            effect = compared.effect
-            largest = max(effect.high - effect.none, effect.none - effect.low)
-            return f"no difference above {in_size(compared.metric, largest)}"
+            size = in_size(compared.metric, _largest(compared), as_factor)
+            return f"no difference above {size}"
     needed = pairs_to_tell(compared)
     return "open" if needed is None else f"open; about {needed:,} {pairs}"
 
@@ -229,10 +284,16 @@ def _difference(compared: Comparison) -> str:
     return compared.verdict.removeprefix("difference: ").split(";")[0].split(" (or ")[0]
 
 
-def _change(compared: Comparison) -> str:
+def _largest(compared: Comparison) -> float:
+    """Return the largest difference that the interval leaves possible."""
+    effect = compared.effect
+    return max(effect.high - effect.none, effect.none - effect.low)
+
+
+def _change(compared: Comparison, as_factor: bool) -> str:
     if compared.has_losses:
         return ""
-    return f", {in_changes(compared.metric, [compared.effect.estimate])}"
+    return f", {in_changes(compared.metric, [compared.effect.estimate], as_factor)}"
 
 
 def _listed(words: Sequence[str]) -> str:

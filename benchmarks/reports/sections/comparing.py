@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.analysis.metrics import in_changes
+from benchmarks.analysis.metrics import in_changes, is_far
 from benchmarks.analysis.verdict import Comparison, in_words
 from benchmarks.reports.labels import Labels
 from benchmarks.reports.page import Block, Heading, Table, Text
@@ -37,7 +37,7 @@ def counts(
     for compared in comparisons:
         names = compared.baseline, compared.subject, compared.metric.column
         groups.setdefault(names, []).append(compared)
-    as_factor = _as_factor(comparisons)
+    as_factor = needs_factors(comparisons)
     rows = []
     for (baseline, subject, column), of_metric in groups.items():
         kinds = Counter(kind(compared) for compared in of_metric)
@@ -104,14 +104,14 @@ def table(
         *("metric", *(("before", "after") if of_two_folders else (labels[n] for n in names))),
         *("change", "95 % interval", "p", "corrected p", "pairs", "verdict"),
     )
-    as_factor = _as_factor(comparisons)
+    as_factor = needs_factors(comparisons)
     rows = [(name(c.metric.column), *_means(c), *_judged(c, as_factor)) for c in comparisons]
     return header, rows
 
 
 def of_races(comparisons: Sequence[Comparison], labels: Labels) -> Table:
     """Show comparisons of several problems, with several baselines, in one table."""
-    as_factor = _as_factor(comparisons)
+    as_factor = needs_factors(comparisons)
     return Table(
         (
             *("problem", "optimizer", "against", "change", "95 % interval"),
@@ -139,13 +139,9 @@ def _judged(compared: Comparison, as_factor: bool | None) -> tuple[str, ...]:
     return change, interval, p, p_corrected, str(compared.effect.n), verdict
 
 
-def _as_factor(comparisons: Sequence[Comparison]) -> bool:
+def needs_factors(comparisons: Sequence[Comparison]) -> bool:
     """Whether the ratios of a table are factors, because one of them is far from 1."""
-    return any(
-        compared.metric.scale == "ratio" and not 0.5 < compared.effect.estimate < 2
-        for compared in comparisons
-        if compared.effect.n
-    )
+    return any(is_far(c.metric, [c.effect.estimate]) for c in comparisons if c.effect.n)
 
 
 def _means(compared: Comparison) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """The section of compiled programs: a table for each problem."""
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -29,13 +29,13 @@ def section(folder: Path) -> Iterator[Block]:
             [(labels[row["optimizer"]], *_cells(row)) for row in group.to_dict("records")],
         )
     yield Text(
-        "Counted in the program that XLA makes for the target, and XLA's own account of the "
-        "memory, on one device. Nothing was run: time does not follow from it alone."
+        "Kernels and bytes are counted in the program that XLA makes for the target. The memory is "
+        "XLA's own account, on one device."
     )
 
 
 def _answer(folder: Path, labels: Labels) -> Iterator[Block]:
-    """Say in how many problems each optimizer needs less than the baseline, and how much."""
+    """Say who needs the least memory, and how many times as much of everything as the baseline."""
     try:
         changes = within(folder)
     except InputError:
@@ -44,20 +44,37 @@ def _answer(folder: Path, labels: Labels) -> Iterator[Block]:
     for change in changes:
         groups.setdefault(change.subject, {}).setdefault(change.metric, []).append(change.ratio)
     baseline = labels[changes[0].baseline]
+    metrics = [m for m in METRICS if any(m in found for found in groups.values())]
     header = (
         "optimizer",
         "programs",
-        *(metric.replace("_", " ").replace(" mb", " MB") for metric in METRICS),
+        *(metric.replace("_", " ").replace(" mb", " MB") for metric in metrics),
     )
     rows = [
         (
             *(labels[subject], str(max(map(len, found.values())))),
-            *(f"x {statistics.median(found[m]):.3g}" if m in found else "" for m in METRICS),
+            *(f"x {statistics.median(found[m]):.3g}" if m in found else "" for m in metrics),
         )
         for subject, found in groups.items()
     ]
-    yield Text(f"Against {baseline}, the median over the programs of how many times as much:")
+    yield Text(_memory({labels[name]: found for name, found in groups.items()}, baseline))
+    yield Text("Nothing was run: which is faster cannot be told from this page.")
+    yield Text(f"How many times as much as {baseline}, the median over the programs:")
     yield Table(header, rows)
+
+
+def _memory(groups: Mapping[str, Mapping[str, Sequence[float]]], baseline: str) -> str:
+    """Say whose program needs the least memory at its peak."""
+    medians = {
+        name: statistics.median(m["peak_mb"]) for name, m in groups.items() if "peak_mb" in m
+    }
+    if not medians or min(medians.values()) >= 1:
+        return f"No program needs less memory at its peak than that of {baseline}."
+    least = min(medians, key=lambda name: medians[name])
+    return (
+        f"{least} needs the least memory at the peak: {medians[least]:.3g} times that of "
+        f"{baseline} in the median program. Kernels and bytes are exact counts."
+    )
 
 
 def _cells(row: dict[str, object]) -> Iterator[str]:

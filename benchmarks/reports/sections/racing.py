@@ -38,11 +38,17 @@ def sections(folder: Path, comparisons: Sequence[Comparison], names: Names) -> I
 def _race(model: str, what: str, rows: pd.DataFrame, names: Names) -> Iterator[Block]:
     first = rows.iloc[0]
     yield Heading(f"{model}: one {what}")
-    yield Text(
+    has_limit = "bandwidth_limit_ms" in rows and rows["bandwidth_limit_ms"].notna().any()
+    words = (
         f"{first['variables']:,} variables, {first['params']:,} parameters, on {first['device']}; "
         f"{first['repetitions']} repetitions each."
     )
-    has_limit = "bandwidth_limit_ms" in rows and rows["bandwidth_limit_ms"].notna().any()
+    if has_limit:
+        words += (
+            " The limit is the time in which the memory moves 28 bytes a parameter: what Adam "
+            "has to read and write."
+        )
+    yield Text(words)
     header = ["optimizer", "mode", "backend", "ms", "least ms", "90 % below ms", "first call s"]
     header += ["times the limit", "state MB"] if has_limit else []
     lines = []

@@ -54,9 +54,10 @@ def _best(searches: list[tuple[str, pd.DataFrame]], labels: Labels) -> Table:
             accuracies = (f"{row.val_accuracy:.4f}", f"{row.test_accuracy:.4f}")
             first = (labels[name], ok) if place == 0 else ("", "")
             rows.append((*first, parameters, str(row.seeds or ""), *accuracies))
-    return Table(
-        ("optimizer", "ok", "best", "further seeds", "val accuracy", "test accuracy"), rows
-    )
+    header = ("optimizer", "ok", "best", "further seeds", "val accuracy", "test accuracy")
+    if not any(seeds for *_, seeds, _, _ in rows):
+        return Table((*header[:3], *header[4:]), [(*row[:3], *row[4:]) for row in rows])
+    return Table(header, rows)
 
 
 def _plots(number: int, searches: list[tuple[str, pd.DataFrame]], names: Names) -> Iterator[Block]:

@@ -2,10 +2,11 @@
 
 import pytest
 
-from benchmarks.analysis import observations
+from benchmarks.analysis import observations, verdict
 from benchmarks.analysis.comparison import within
 from benchmarks.reports import contents, page
-from benchmarks.reports.sections import answer
+from benchmarks.reports.sections import answer, grid
+from benchmarks.store import csv_file, schema
 from tests.benchmarks.analysis.test_comparison import write
 
 
@@ -26,7 +27,7 @@ def test_what_is_faster_by_how_much_and_what_is_open(tmp_path):
     (speed, accuracy) = within(tmp_path)[0]
     seeds = answer.pairs_to_tell(accuracy)
     assert texts[1] == (
-        f"1 of 2 comparisons is inconclusive with 3 seeds; about {seeds} would tell."
+        f"1 of 2 comparisons is inconclusive with 3 seeds. About {seeds} seeds would tell."
     )
     assert table.header == ("against adam", "images/s", "test accuracy")
     assert table.rows == [("sgd", "faster, +20.0 %", f"open; about {seeds} seeds")]
@@ -40,8 +41,8 @@ def test_who_reached_the_target_first(tmp_path):
         write(tmp_path, optimizer, [500, 505, 510], seconds_to_target=seconds, **target)
     texts, _ = first_blocks(tmp_path)
     assert texts[0] == (
-        "sgd reached the accuracy of 0.9 first, after 45.0 s (median of 3); that this is sooner "
-        "than adam is not shown. lion did not reach it in any run."
+        "sgd reached the accuracy of 0.9 first, after 45.0 s (median of 3). The test does not show "
+        "that this is sooner than adam. lion did not reach it in any run."
     )
 
 
@@ -60,6 +61,55 @@ def test_many_problems_are_counted(tmp_path):
     texts, (table,) = first_blocks(tmp_path)
     assert texts[0].startswith("Against adam, sgd is faster in 2 of 2 problems (median images/s")
     assert table.rows[0][:4] == ("sgd", "adam", "images/s", "2")
+
+
+def test_one_metric_of_many_problems_is_a_table_with_one_spelling(tmp_path):
+    """A factor in one cell makes all of them factors."""
+    speeds = {"mlp": [5000, 5050, 5110], "2c2d": [500, 505, 511], "3c3d": [600, 605, 612]}
+    for model, values in speeds.items():
+        nothing = {"model": model, "status": "ok"}
+        write(tmp_path, "adam", [500, 505, 510], [None] * 3, **nothing)
+        write(tmp_path, "sgd", values, [None] * 3, **nothing)
+    texts, (table,) = first_blocks(tmp_path)
+    assert table.header == ("images/s against adam", "sgd")
+    assert [row[1] for row in table.rows] == [
+        "faster, x 10",
+        "no difference above x 1",
+        "faster, x 1.2",
+    ]
+    assert "(median images/s x 1.2)" in texts[0]
+    assert "1 of 3 comparisons excludes a difference that matters." in texts[0]
+
+
+def test_a_row_spells_its_effect_interval_and_verdict_alike(tmp_path):
+    """The interval of a change of +30 % may reach beyond twice."""
+    write(tmp_path, "adam", [500, 505, 510])
+    write(tmp_path, "sgd", [450, 700, 900])
+    compared = within(tmp_path)[0][0]
+    change, interval, *_ = verdict.in_words(compared)
+    assert change.startswith("x ")
+    assert interval.count("x ") == 2
+    write(tmp_path, "lion", [501, 505, 511])
+    same = next(c for c in within(tmp_path)[0] if c.subject == "lion")
+    assert verdict.in_words(same, as_factor=True)[-1] == "no difference larger than x 1"
+    assert verdict.in_words(same)[-1].endswith(" %")
+
+
+def test_a_grid_says_in_how_many_cells_each_is_faster(tmp_path):
+    rows = [
+        {"optimizer": name, "mode": "graph", "variables": count, "params_each": 10}
+        | {"update_ms_min": ms}
+        for name, times in (("keras_adam(amsgrad=True)", (1, 2)), ("adam(amsgrad=True)", (3, 1)))
+        for count, ms in zip((4, 8), times, strict=True)
+    ]
+    csv_file.write(tmp_path / "grid.csv", schema.GRID, rows)
+    (first, last), (table,) = (
+        [b for b in grid.sections(tmp_path) if isinstance(b, kind)]
+        for kind in (page.Text, page.Table)
+    )
+    assert first.text.startswith("In mode graph, keras_adam is faster than adam in 1 of 2 cells.")
+    assert "cannot be told" in last.text
+    assert table.rows[0][:4] == ("keras_adam", "adam", "amsgrad=True", "graph")
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.03])
