@@ -30,7 +30,7 @@ TORCH ?= torch==2.13.0
 TORCH_TESTS := tests/benchmarks/training/test_torch_backend.py $(addprefix tests/keras_adam/test_, \
 	$(addsuffix .py, at_random bad_input checkpoints exclusion fit keras_private keras_suite loading \
 	master_weights moving_numbers options parity precision sparse state_dtype_files torch \
-	torch_models))
+	torch_memory torch_models))
 
 test-torch: .venv-torch/.installed
 	KERAS_BACKEND=torch OMP_NUM_THREADS=1 .venv-torch/bin/pytest --numprocesses auto --dist loadfile \

@@ -281,6 +281,15 @@ class Adam(keras.optimizers.Adam):
         count = self._state.skipped_steps if self.built else None
         return 0 if count is None else count
 
+    @property
+    def fused_variables(self) -> int | None:
+        """On PyTorch, how many variables torch's fused kernel updated in the last step.
+
+        The pure functions updated the others. `None` on other backends, and before the first step
+        outside of `torch.compile` and `stateless_apply`, where there is no such kernel.
+        """
+        return getattr(self._updater, "fused_variables", None)
+
     @without_autograph
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
         """Update the variables, one gradient each.

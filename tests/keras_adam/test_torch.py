@@ -71,6 +71,24 @@ def kernels(monkeypatch, optimizer, gradients, variables):
     return calls
 
 
+@pytest.mark.parametrize(
+    ("options", "fused_variables"),
+    [
+        ({}, 2),
+        ({"clipnorm": 1.0}, 1),
+        ({"state_dtype": "bfloat16"}, 0),
+        ({"jit_compile": False}, 0),
+    ],
+    ids=str,
+)
+def test_which_way_an_update_goes_is_seen(options, fused_variables):
+    variables = [keras.Variable(np.ones(3), dtype=dtype) for dtype in ("float32", "bfloat16")]
+    optimizer = keras_adam.Adam(**options)
+    assert optimizer.fused_variables is None
+    optimizer.apply([torch.ones(3)] * 2, variables)
+    assert optimizer.fused_variables == fused_variables
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
 @pytest.mark.parametrize("options", [{}, {"amsgrad": True}, {"skip_nonfinite": True}], ids=str)
 def test_one_call_updates_all_variables(options, dtype, monkeypatch):

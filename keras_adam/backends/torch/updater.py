@@ -39,6 +39,8 @@ class Updater:
         self._tracked = list(tracked)
         self._assign = assign
         self._places = Places(self._tracked)
+        self.fused_variables: int | None = None
+        """How many variables the kernel updated in the last step that was not traced."""
 
     def __call__(
         self, gradients: Sequence[Any], numbers: Numbers, iterations: Any, options: Options
@@ -102,6 +104,7 @@ class Updater:
                 return found
             finite = None
         groups, others = self._places.split(gradients, scalars, options)
+        self.fused_variables = sum(len(group.slots) for group in groups)
         steps = [GroupStep(g, gradients, scalars, options, is_update, finite) for g in groups]
         for each in steps:
             each.accumulate()
