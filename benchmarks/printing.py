@@ -10,6 +10,9 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
+NO_BREAK = "\u00a0"
+"""A space at which `say` ends no line."""
+
 UNBOUNDED = 100_000
 """Columns: no line is that long."""
 
@@ -42,7 +45,13 @@ def say(console: Console, text: str, indent: int = 0) -> None:
         )
     else:
         text = margin + text
+    text = text.replace(NO_BREAK, " ")
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning to the standard error; on a terminal it is wrapped between words."""
+    say(Console(stderr=True), f"Warning: {text}")
 
 
 def table(

@@ -121,7 +121,7 @@ def compare_one_or_two(
         code = compare_programs.show(changes, size, as_json)
         if len(folders) == 2 and not wanted.optimizers:
             for warning in programs.in_one_only(*folders):
-                print(f"Warning: {warning}", file=sys.stderr)
+                printing.warn(warning)
         return code
     valid = [metric.column for metric in measured.METRICS]
     for metric in wanted.metrics:
@@ -139,9 +139,9 @@ def compare_one_or_two(
         text = _text(comparisons)
     printing.write(text)
     for warning in warnings[:MOST_LINES]:
-        print(f"Warning: {warning}", file=sys.stderr)
+        printing.warn(warning)
     if len(warnings) > MOST_LINES:
-        print(f"Warning: ... and {len(warnings) - MOST_LINES} more", file=sys.stderr)
+        printing.warn(f"... and {len(warnings) - MOST_LINES} more")
     if size is None:
         return 0
     state = gate.overall(outcomes)

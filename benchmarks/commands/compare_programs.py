@@ -90,7 +90,7 @@ def _print(found: Sequence[Change], console: Console) -> None:
         rows = [
             (
                 *(change.metric, f"{change.before:.6g}", f"{change.after:.6g}"),
-                *(f"x {change.ratio:.3g}" if math.isfinite(change.ratio) else "", change.verdict),
+                *(f"x {change.ratio:.4g}" if math.isfinite(change.ratio) else "", change.verdict),
             )
             for change in group
         ]

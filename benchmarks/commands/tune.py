@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +136,7 @@ def tune(
             runs, found = train([*planned, *best])
     printing.table(console, *terminal.search(found), names=3)
     for warning in outcome.warnings(found):
-        print(f"Warning: {warning}", file=sys.stderr)
+        printing.warn(warning)
     for name in ("trials.csv", "runs.csv", "epochs.csv"):
         print(folder / name)
     return int(not runs["status"].isin(schema.RESULTS).all())

@@ -152,7 +152,11 @@ def _failures(runs: pd.DataFrame) -> Iterator[Block]:
     yield Heading("Runs")
     yield Text(
         f"{len(runs):,} run{'s' if len(runs) > 1 else ''}: {counts}. "
-        + (f"Started between {first} and {last} (UTC)." if isinstance(first, str) else "")
+        + (
+            f"Started from {_minute(first)} to {_minute(last)} UTC."
+            if isinstance(first, str)
+            else ""
+        )
     )
     if failed.empty:
         return
@@ -161,6 +165,10 @@ def _failures(runs: pd.DataFrame) -> Iterator[Block]:
     shown = failed.head(MOST_LINES)[list(columns)].astype("string").fillna("")
     yield Table(columns, [tuple(row) for row in shown.to_numpy()])
     yield from map(Text, _more(failed))
+
+
+def _minute(started_at: str) -> str:
+    return started_at[:16].replace("T", " ")
 
 
 def _more(lines: "Sequence[object] | pd.DataFrame") -> list[str]:

@@ -48,9 +48,9 @@ def of_observations(
     yield Table(header, rows[:MOST_ROWS])
     more = f" {len(rows) - MOST_ROWS:,} lines more are left out." if rows[MOST_ROWS:] else ""
     yield Text(
-        f"In how many of {problems:,} problems it is better or worse, in how many there is no "
-        "difference that matters, and in how many that cannot be told; and the median change over "
-        f"the problems.{more}"
+        f"The columns count problems, of {problems:,}: the optimizer is better in so many, worse, "
+        "without a difference that matters, or inconclusive. The median change is over all of "
+        f"them.{more}"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from benchmarks import printing
 from benchmarks.analysis.metrics import in_changes, is_far
 from benchmarks.analysis.verdict import Comparison, in_words
 from benchmarks.reports.labels import Labels
@@ -125,13 +126,13 @@ def of_races(comparisons: Sequence[Comparison], labels: Labels) -> Table:
 
 
 def in_one_line(compared: Comparison) -> str:
-    """Return the numbers of a comparison as a line of text."""
+    """Return the numbers of a comparison as a line of text, to be broken between them only."""
     before, after = _means(compared)
     change, interval, p, corrected, pairs, _ = _judged(compared, None)
     words = [f"{before} -> {after}"] if before and after else []
     words += [f"{change} ({interval})" if interval else change] if change else []
     words += [f"p {p} (corrected {corrected})"] if p else []
-    return ", ".join([*words, f"pairs {pairs}"])
+    return ", ".join(part.replace(" ", printing.NO_BREAK) for part in [*words, f"pairs {pairs}"])
 
 
 def _judged(compared: Comparison, as_factor: bool | None) -> tuple[str, ...]:
@@ -161,7 +162,7 @@ def method(comparisons: Sequence[Comparison], refused: str) -> Iterator[Block]:
     if any(compared.effect.n > 1 for compared in comparisons):
         yield Text(explanation(comparisons))
     else:
-        yield Text("None: there is one run of each, and so nothing to judge by.")
+        yield Text("None: there is one run of each, and one run shows no difference.")
 
 
 def explanation(comparisons: Sequence[Comparison]) -> str:
@@ -169,19 +170,19 @@ def explanation(comparisons: Sequence[Comparison]) -> str:
     tests = comparisons[0].tests
     words = (
         "Runs are paired by their seeds, updates by the rounds of the race. Both means are over "
-        "the pairs, geometric where the change is a ratio; the interval is Student's and p that "
-        "of the paired t-test. The corrected p is Holm's, for the "
-        f"{tests:,} test{'s' * (tests != 1)} of all that these folders let compare, shown here or "
-        "not. A verdict of a difference needs a corrected p below 0.05; one of no "
-        "difference names the largest that the interval leaves possible, up to 5 % (accuracy: "
-        "0.01); all else is inconclusive."
+        "the pairs; they are geometric where the change is a ratio. The interval is Student's. p "
+        "is that of the paired t-test. The corrected p is Holm's: it allows for the "
+        f"{tests:,} test{'s' * (tests != 1)} that these folders make possible, shown here or not. "
+        "The verdict is a difference if the corrected p is below 0.05. It is no difference if the "
+        "interval leaves none possible above 5 % (accuracy: 0.01), and names the largest that is "
+        "left. Otherwise it is inconclusive."
     )
     if any(compared.has_losses for compared in comparisons):
         words += (
-            " Where runs were lost (diverged, failed, or missed the target), a lost run is worse "
-            "than any other, p is that of the sign test over the pairs, and there is no interval; "
-            "means and change are those of the pairs in which neither was lost. Whether one is "
-            "lost more often has a sign test of its own. Tests of values and of losses are "
-            "corrected apart, and each p is doubled for that."
+            " A run that diverged, failed or missed the target is lost, and worse than any other. "
+            "Where runs were lost, p is that of the sign test over the pairs, and there is no "
+            "interval. Means and change are then those of the pairs in which neither was lost. A "
+            "sign test of its own asks whether one is lost more often. Tests of values and of "
+            "losses are corrected apart, and each p is doubled for that."
         )
     return words

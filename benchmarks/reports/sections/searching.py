@@ -28,8 +28,8 @@ def section(found: pd.DataFrame, names: Names) -> Iterator[Block]:
         ]
         yield _best(searches, names.labels)
         yield Text(
-            "The validation accuracy chooses; the test accuracy of what it chose is the result. "
-            "With finalists, both are means over seeds that the search had not seen."
+            "The trial with the highest validation accuracy is the best one; its test accuracy is "
+            "the result. With finalists, both are means over seeds that the search did not use."
         )
         yield from _plots(number, searches[: plots.MOST_SERIES], names)
     warnings = list(trials.warnings(done))
@@ -74,7 +74,7 @@ def _plots(number: int, searches: list[tuple[str, pd.DataFrame]], names: Names) 
         yield Plot(
             f"learning-rate-accuracy-{number}.svg",
             plots.trials(names.series(rates), "learning_rate"),
-            "Validation accuracy of each trial against its learning rate; a cross is one that "
+            "Validation accuracy of each trial against its learning rate. A cross is a trial that "
             "diverged or failed.",
         )
     yield Plot(
@@ -82,6 +82,6 @@ def _plots(number: int, searches: list[tuple[str, pd.DataFrame]], names: Names) 
         plots.best_of_k(
             names.series([(name, trials.best_of_k(group)) for name, group in searches])
         ),
-        "Test accuracy of the best trial by validation, in a search of so many: median, and "
-        "the range of nine in ten such searches.",
+        "Test accuracy of the trial with the best validation accuracy, against the number of "
+        "trials. Line: median over searches of that size; band: nine in ten of them.",
     )
