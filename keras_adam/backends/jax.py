@@ -164,7 +164,7 @@ def _pad(gradient: Any) -> Any:
     # NumPy, since JAX would compile the padding itself for each count.
     data, indices = np.asarray(gradient.data), np.asarray(gradient.indices)
     data = np.concatenate([data, np.zeros((more, *data.shape[1:]), data.dtype)])
-    added = np.full((more, indices.shape[1]), gradient.shape[0], indices.dtype)
+    added = np.full((more, indices.shape[1]), gradient.shape[0], np.int32)  # may be too large else
     indices = np.concatenate([indices, added])
     return jax_sparse.BCOO((jnp.asarray(data), jnp.asarray(indices)), shape=gradient.shape)
 

@@ -39,6 +39,8 @@ def within(rows: Rows, row_count: int) -> Rows:
     operation of a backend, are dropped by the next, and count from the end in a third.
     """
     indices, values, _ = rows
+    if ops.dtype(indices) != "int64":  # one that has -1, and every number of a row
+        indices = ops.cast(indices, "int32")
     is_row = ops.logical_and(indices >= 0, indices < row_count)
     named = ops.max(ops.where(is_row, indices, -1), initial=-1)
     is_value = is_row[(slice(None), *(None for _ in values.shape[1:]))]

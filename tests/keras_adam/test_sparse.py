@@ -243,3 +243,17 @@ def test_a_gradient_of_single_elements():
     keras_adam.Adam(0.1).apply([gradient], [variable])
     expected = np.ones((4, 3)) - 0.1 * np.eye(4, 3)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(variable.value), expected, atol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="other backends have int32 and int64 alone")
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint32"])
+def test_numbers_of_rows_in_any_integer_dtype(dtype, lazy):
+    from jax.experimental import sparse
+
+    variable = keras.Variable(np.ones((200, 1), "float32"))
+    indices = np.array([[5], [120], [-1]], "int32").astype(dtype)  # 255 and more is no row either
+    gradient = sparse.BCOO((keras.ops.ones((3, 1)), indices), shape=variable.shape)
+    keras_adam.Adam(0.1, lazy=lazy).apply([gradient], [variable])
+    moved = np.flatnonzero(np.asarray(variable) != 1)
+    np.testing.assert_array_equal(moved, [5, 120])
