@@ -45,7 +45,7 @@ def train(optimizer, dtype, lora):
 def show(what, optimizer, dtype, lora=False):
     """Train, print the losses and return them."""
     losses = train(optimizer, dtype, lora)
-    name = "keras.optimizers" if type(optimizer) is keras.optimizers.Adam else "keras_adam"
+    name = "keras_adam" if isinstance(optimizer, keras_adam.Adam) else "keras.optimizers"
     print(f"{what:26} {name:17} loss", *(f"{loss:.4f}" for loss in losses), flush=True)
     return losses
 
