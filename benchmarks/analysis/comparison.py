@@ -45,7 +45,7 @@ def within(
     Raises:
         InputError: there is nothing to compare, or the environments differ.
     """
-    found = observations.read(folder)
+    found = observations.read_observations(folder)
     return within_observations(found, str(folder), wanted)
 
 
@@ -95,7 +95,10 @@ def between(
     that is what such a comparison is for.
     """
     both = pd.concat(
-        [observations.read(before).assign(folder=0), observations.read(after).assign(folder=1)],
+        [
+            observations.read_observations(before).assign(folder=0),
+            observations.read_observations(after).assign(folder=1),
+        ],
         ignore_index=True,
     )
     both = observations.of_two(both)

@@ -44,7 +44,7 @@ TIMING_STEP = 0.001
 """The part of a timing that is taken for unknown: nearer than that, no two are told apart."""
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read_observations(folder: Path) -> pd.DataFrame:
     """Read what was observed in `folder`.
 
     Raises:
@@ -158,7 +158,7 @@ def from_search(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:
     The other trials are other optimizers, and no repetitions of anything.
     """
     found = from_runs(runs)
-    winners = trials.winners(trials.read(folder))
+    winners = trials.winners(trials.read_trials(folder))
     by_run = winners.drop_duplicates("run_id").set_index("run_id")["optimizer"]
     found = found[found["run_id"].isin(by_run.index)].copy()
     found["subject"] = found["run_id"].map(by_run)

@@ -75,7 +75,7 @@ def within(folder: Path, wanted: Selection = ALL) -> list[Change]:
     Raises:
         InputError: there is no such optimizer, or nothing to compare.
     """
-    rows = read(folder)
+    rows = read_programs(folder)
     names = list(dict.fromkeys(rows["optimizer"]))
     baseline = wanted.baseline
     if baseline is None:
@@ -88,7 +88,7 @@ def within(folder: Path, wanted: Selection = ALL) -> list[Change]:
 
 def between(before: Path, after: Path, wanted: Selection = ALL) -> list[Change]:
     """Compare each optimizer's programs in one folder with those in another; see `within`."""
-    old, new = read(before), read(after)
+    old, new = read_programs(before), read_programs(after)
     names = [name for name in dict.fromkeys(old["optimizer"]) if name in set(new["optimizer"])]
     _check(names, wanted.optimizers, after)
     pairs = [(name, name) for name in dict.fromkeys(wanted.optimizers or names)]
@@ -98,7 +98,7 @@ def between(before: Path, after: Path, wanted: Selection = ALL) -> list[Change]:
 
 def in_one_only(before: Path, after: Path) -> Iterator[str]:
     """Say which programs only one of two folders has: XLA may have refused one."""
-    found = {folder: read(folder)[["optimizer", "problem"]] for folder in (before, after)}
+    found = {folder: read_programs(folder)[["optimizer", "problem"]] for folder in (before, after)}
     rows = {folder: dict.fromkeys(one.itertuples(index=False)) for folder, one in found.items()}
     for folder, other in ((before, after), (after, before)):
         for row in rows[folder]:
@@ -106,7 +106,7 @@ def in_one_only(before: Path, after: Path) -> Iterator[str]:
                 yield f"{row.optimizer} in {folder}: nothing to compare with ({row.problem})"
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read_programs(folder: Path) -> pd.DataFrame:
     """Read the programs in `folder`, and name the problem of each.
 
     Raises:

@@ -35,7 +35,7 @@ def is_search(folder: Path) -> bool:
     return line.split()[:4] == ["python", "-m", "benchmarks", "tune"]
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read_trials(folder: Path) -> pd.DataFrame:
     """Read the trials in `folder`, those of an interrupted search too.
 
     Raises:

@@ -109,7 +109,7 @@ def program(
     if shard_optimizer_state and devices == 1:
         raise InputError("needs several", shard_optimizer_state=True, see=["devices"])
     checks.installed("jax")
-    wheels.check()
+    wheels.check_wheels()
     folder = output or checks.default_folder("program")
     if (folder / "programs.csv").exists():
         raise InputError("holds a report already; name a new folder", output=folder)
@@ -130,7 +130,7 @@ def program(
         for name, scope, images in programs
         for spec in specs
     ]
-    rows = series.run(jobs, folder, checks.command_line(), keep_hlo, print)
+    rows = series.compile_programs(jobs, folder, checks.command_line(), keep_hlo, print)
     if rows:
         printing.table(printing.console(), *terminal.programs(rows), names=3)
         print(folder / "programs.csv")

@@ -110,7 +110,7 @@ def tune(
         )
         for dataset, model in itertools.product(datasets, models)
     ]
-    planned = plan.plan(specs, learning_rates, trials, problems)
+    planned = plan.plan_trials(specs, learning_rates, trials, problems)
     console = printing.console(quiet)
     first = [trial.config for trial in planned if trial.number == 0]
     with common.sweep(request, first, folder, console) as sweep:

@@ -108,13 +108,13 @@ def update(
     for line in left_out:
         print(f"Left out: {line}.")
     console.print("Checking the device and the optimizers ...")
-    checked, shapes_by_name = race.check(specs, shape_names, backend, device)
+    checked, shapes_by_name = race.check_race(specs, shape_names, backend, device)
     plan = race.Plan(found, rounds, repetitions, checked.device, backend)
     competitors.check_memory(shapes_by_name, len(found), checked.device)
     with hold(folder):
         machine = checked.environment | {"peers": peer_versions()}
         open_folder(folder, checks.command_line(), machine)
-        complete = race.run(shapes_by_name, plan, folder, checked.environment, console)
+        complete = race.hold_races(shapes_by_name, plan, folder, checked.environment, console)
     for name in ("updates.csv", "steps.csv", "updates_raw.csv"):
         if (folder / name).exists():
             print(folder / name)

@@ -13,7 +13,7 @@ from benchmarks.store.csv_file import Row
 from benchmarks.store.folder import hold, open_folder
 
 
-def run(
+def compile_programs(
     jobs: Iterable[Job], folder: Path, command: str, keep_hlo: bool, say: Callable[[str], None]
 ) -> list[Row]:
     """Compile every program; write a row each, and on request what XLA made of it.

@@ -7,7 +7,7 @@ from benchmarks.errors import InputError
 WHEELS = ("jax-cuda12-plugin", "jax-cuda12-pjrt")
 
 
-def check() -> None:
+def check_wheels() -> None:
     """Raise an `InputError` unless JAX and the wheels are there, in the same version."""
     try:
         jax, *versions = (importlib.metadata.version(name) for name in ("jax", *WHEELS))

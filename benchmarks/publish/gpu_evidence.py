@@ -106,7 +106,7 @@ def main(backend: str, device: str, minutes: float, output: Path | None) -> int:
     if folder.exists():
         raise InputError("is there already; name a new folder", output=folder)
     installed(backend)
-    race.check((), (), backend, device)  # raises if there is no GPU
+    race.check_race((), (), backend, device)  # raises if there is no GPU
     folder.mkdir(parents=True)
     for name, command in (
         ("nvidia-smi", ["nvidia-smi", "--query"]),

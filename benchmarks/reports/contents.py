@@ -69,7 +69,7 @@ def blocks(folder: Path) -> Iterator[Block]:
     yield Heading(folder.resolve().name, level=1)
     if programs.is_in(folder):
         yield from compiled.section(folder)
-        compiled_programs = programs.read(folder)
+        compiled_programs = programs.read_programs(folder)
         key = names.of(compiled_programs["optimizer"]).key()
         yield from _how_it_was_made(folder, compiled_programs, key)
         return
@@ -78,14 +78,14 @@ def blocks(folder: Path) -> Iterator[Block]:
     warnings: list[str] = []
     refused, found = "", runs
     try:
-        found = observations.read(folder)
+        found = observations.read_observations(folder)
         comparisons, warnings = within_observations(found, str(folder))
     except InputError as error:
         if found.empty:
             raise
         refused = str(error)
     if trials.is_search(folder):
-        tried = trials.read(folder)
+        tried = trials.read_trials(folder)
         called = names.of([*tried["optimizer"], *found.get("subject", [])])
         yield from answer.of_search(tried, comparisons, called.labels)
         yield from searching.section(tried, called)

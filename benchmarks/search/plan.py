@@ -33,7 +33,7 @@ class Trial:
     config: RunConfig
 
 
-def plan(
+def plan_trials(
     specs: Sequence[OptimizerSpec],
     learning_rates: tuple[float, float],
     count: int,
@@ -129,7 +129,7 @@ def winners(folder: Path) -> list[RunConfig]:
     """
     if not trials.is_search(folder):
         raise InputError("holds no search; `tune` makes one", from_tune=folder)
-    found = trials.winners(trials.read(folder)).drop_duplicates(trials.SEARCH)
+    found = trials.winners(trials.read_trials(folder)).drop_duplicates(trials.SEARCH)
     if found.empty:
         raise InputError("no trial came to its end", from_tune=folder)
     runs = csv_file.read(folder / "runs.csv", schema.RUNS).set_index("run_id")

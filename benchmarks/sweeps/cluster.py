@@ -121,7 +121,7 @@ class Cluster:
             raise LostError from error
         if found.get(address, True) is None:
             raise InputError(f"worker {address} {CLONE}")
-        return self.submit(address, on_worker.check, *self._check)
+        return self.submit(address, on_worker.check_on_worker, *self._check)
 
     def take_check(self, address: str, future: Any) -> None:
         """Take the result of a check.

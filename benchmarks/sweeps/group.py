@@ -29,10 +29,10 @@ class Group:
         self._environment: Row = {}
 
     def check(self, configs: Sequence[RunConfig]) -> Checked:
-        """Do `benchmarks.training.together.check` in all processes."""
+        """Do `benchmarks.training.together.check_together` in all processes."""
         request = self._request
         arguments = configs, request.device, request.data_dir, request.manual_dir
-        for message in self._work("check", *arguments):
+        for message in self._work("check_together", *arguments):
             if isinstance(message, worker.Failure):
                 raise message.input_error or InputError(  # JAX aborts when it has waited in vain
                     f"not all {self._group.processes} processes were there within "
@@ -45,9 +45,11 @@ class Group:
 
     def do(self, configs: Sequence[RunConfig], folder: Path) -> Generator[Event, None, None]:
         """Do one run after the other; the first failure ends the sweep."""
-        function = "benchmarks.training.together:run", self._group
+        function = "benchmarks.training.together:train_together", self._group
         for config in configs:
-            for event in here.run(function, config, folder, self._request, self._environment):
+            for event in here.run_in_worker(
+                function, config, folder, self._request, self._environment
+            ):
                 yield event
                 if isinstance(event, Done) and event.result.status not in schema.RESULTS:
                     raise InputError(

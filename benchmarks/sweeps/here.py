@@ -25,10 +25,10 @@ class Here:
         self._environment: Row = {}
 
     def check(self, configs: Sequence[RunConfig]) -> Checked:
-        """Do `benchmarks.training.one_run.check` in a process of its own."""
+        """Do `benchmarks.training.one_run.check_runs` in a process of its own."""
         request = self._request
         messages = worker.run(
-            "benchmarks.training.one_run:check",
+            "benchmarks.training.one_run:check_runs",
             *(configs, request.device, request.data_dir, request.manual_dir),
             backend=configs[0].backend,
             device=request.device,
@@ -44,8 +44,8 @@ class Here:
     def do(self, configs: Sequence[RunConfig], folder: Path) -> Generator[Event, None, None]:
         """Do one run after the other."""
         for config in configs:
-            yield from run(
-                ("benchmarks.training.one_run:run",),
+            yield from run_in_worker(
+                ("benchmarks.training.one_run:train_model",),
                 *(config, folder, self._request, self._environment),
             )
 
@@ -53,7 +53,7 @@ class Here:
         """Have nothing left to do."""
 
 
-def run(
+def run_in_worker(
     function: tuple[Any, ...],
     config: RunConfig,
     folder: Path,
@@ -63,7 +63,7 @@ def run(
     """Do one run in a process of its own; if the caller closes this, the run is ended.
 
     Args:
-        function: for the worker, and its arguments before those of `one_run.run`.
+        function: for the worker, and its arguments before those of `one_run.train_model`.
         config: the run.
         folder: for its files: backup, weights, and the log if it fails.
         request: what the user asked for.

@@ -132,7 +132,7 @@ class _Work:
             if config is not None:
                 self._events.append(Begun(config))
                 arguments = config, self._request, self._topic
-                future = self._cluster.submit(address, on_worker.run, *arguments)
+                future = self._cluster.submit(address, on_worker.run_on_worker, *arguments)
                 self._jobs[address] = _Job(future, config, workers_on[host[address]])
 
     @contextlib.contextmanager

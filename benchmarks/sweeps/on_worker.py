@@ -54,7 +54,7 @@ def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:
         return pickle.dumps((None, error))
 
 
-def check(
+def check_on_worker(
     expected: Mapping[str, str | None], configs: Sequence[RunConfig], request: SweepRequest
 ) -> Checked:
     """Find what would fail in every run on this worker, and prepare the data sets.
@@ -85,7 +85,7 @@ def check(
     return Here(request).check(configs)
 
 
-def run(config: RunConfig, request: SweepRequest, topic: str) -> RunResult:
+def run_on_worker(config: RunConfig, request: SweepRequest, topic: str) -> RunResult:
     """Do one run in a folder that is gone afterwards; log each epoch as an event of `topic`."""
     worker = distributed.get_worker()
     key = worker.get_current_task()

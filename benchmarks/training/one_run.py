@@ -39,7 +39,7 @@ INFERENCES, INFERENCE_SECONDS = 100, 2.0
 """How many predictions are timed, and for how long at most."""
 
 
-def check(
+def check_runs(
     configs: Sequence[RunConfig],
     device: str | None,
     data_dir: Path | None,
@@ -61,7 +61,7 @@ def check(
     """
     backend = configs[0].backend
     device = devices.find(backend, device)
-    replicas.check(configs[0], device)
+    replicas.check_devices(configs[0], device)
     for config in {(c.optimizer, c.learning_rate): c for c in configs}.values():
         optimizer = _optimizer(config, steps=1)
         try:  # a value of the wrong kind shows only in an update
@@ -91,7 +91,7 @@ def check(
     send(environment.Checked(device, found, tuple(dict.fromkeys(notes)), digests))
 
 
-def run(
+def train_model(
     config: RunConfig,
     data_dir: Path | None,
     best_weights: Path | None,

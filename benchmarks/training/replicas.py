@@ -8,7 +8,7 @@ from benchmarks.errors import InputError
 from benchmarks.run import RunConfig
 
 
-def check(config: RunConfig, device: str) -> None:
+def check_devices(config: RunConfig, device: str) -> None:
     """Find whether the devices are there and can share a batch.
 
     Raises:

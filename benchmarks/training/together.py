@@ -23,7 +23,7 @@ ALIKE = ("python", "keras", "keras_adam", "backend_version", "commit")
 """Columns of the environment in which all processes must agree: they compute one result."""
 
 
-def check(
+def check_together(
     group: ProcessGroup,
     configs: Sequence[RunConfig],
     device: str | None,
@@ -31,13 +31,13 @@ def check(
     manual_dir: Path | None,
     send: Send,
 ) -> None:
-    """Lead: do `one_run.check` in all processes."""
+    """Lead: do `one_run.check_runs` in all processes."""
     with processes.join(group):
         _tell("check", configs)
         _check(configs, device, data_dir, manual_dir, send)
 
 
-def run(
+def train_together(
     group: ProcessGroup,
     config: RunConfig,
     data_dir: Path | None,
@@ -45,11 +45,11 @@ def run(
     backup: Path,
     send: Send,
 ) -> None:
-    """Lead: do `one_run.run` in all processes."""
+    """Lead: do `one_run.train_model` in all processes."""
     with processes.join(group):
         _tell("run", [config])
         processes.share_folder(backup)
-        one_run.run(config, data_dir, best_weights, backup, send)
+        one_run.train_model(config, data_dir, best_weights, backup, send)
 
 
 def end(group: ProcessGroup, send: Send) -> None:
@@ -80,7 +80,7 @@ def follow(
                 send(Told(configs[0]))
                 backup = Path(folder) / "backup"
                 processes.share_folder(backup)
-                one_run.run(configs[0], data_dir, None, backup, send)
+                one_run.train_model(configs[0], data_dir, None, backup, send)
             case "end":
                 send(Ended())
 
@@ -100,7 +100,7 @@ def _check(
     checked: list[Checked] = []
     problem = ""
     try:
-        one_run.check(configs, device, data_dir, manual_dir, checked.append)
+        one_run.check_runs(configs, device, data_dir, manual_dir, checked.append)
     except Exception as error:
         problem = str(error) if isinstance(error, InputError) else one_line(error)
     here = {}

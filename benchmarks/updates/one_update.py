@@ -40,7 +40,7 @@ class Turn:
     """The most that was in use since `Ready`, beyond what was in use then; on a CPU."""
 
 
-def check(
+def check_updates(
     texts: Sequence[str],
     names: Sequence[str],
     backend: str,

@@ -44,7 +44,7 @@ class Plan:
     """That measures the memory of a GPU."""
 
 
-def check(
+def check_race(
     optimizers: Sequence[str], names: Sequence[str], backend: str, device: str | None
 ) -> tuple[Checked, dict[str, Shapes]]:
     """Find in seconds what would fail later; return the shapes of each name, too.
@@ -54,7 +54,7 @@ def check(
     """
     messages = list(
         worker.run(
-            "benchmarks.updates.one_update:check",
+            "benchmarks.updates.one_update:check_updates",
             *(optimizers, names, backend, device),
             backend=backend,
             device=device,
@@ -255,7 +255,7 @@ def _median(rounds: list[list[float]]) -> float:
     return statistics.median(itertools.chain(*rounds))
 
 
-def run(
+def hold_races(
     shapes: dict[str, Shapes], plan: Plan, folder: Path, environment: Row, console: Console
 ) -> bool:
     """Hold a race for each set of shapes; write the reports, print the tables.

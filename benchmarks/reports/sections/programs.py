@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.analysis.programs import METRICS, is_in, read, within
+from benchmarks.analysis.programs import METRICS, is_in, read_programs, within
 from benchmarks.errors import InputError
 from benchmarks.reports.labels import Labels, shorten
 from benchmarks.reports.page import Block, Heading, Table, Text
@@ -16,7 +16,7 @@ def section(folder: Path) -> Iterator[Block]:
     """Show the programs in `folder`, if it holds any: a table for each problem."""
     if not is_in(folder):
         return
-    rows = read(folder)
+    rows = read_programs(folder)
     labels = shorten(rows["optimizer"])
     yield from _answer(folder, labels)
     for problem, group in rows.groupby("problem", sort=False):

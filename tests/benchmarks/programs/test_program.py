@@ -89,7 +89,7 @@ def test_without_the_wheels_one_line_says_what_brings_them(monkeypatch):
 
     monkeypatch.setattr(importlib.metadata, "version", version)
     with pytest.raises(InputError, match=r"not installed here; pip install -e '\.\[gpu-programs"):
-        wheels.check()
+        wheels.check_wheels()
 
 
 def test_targets_say_where_their_numbers_are_from():
@@ -115,7 +115,7 @@ def test_a_program_that_does_not_compile_is_a_line_and_no_row(tmp_path, monkeypa
 
     monkeypatch.setattr(worker, "run", failing)
     said = []
-    assert series.run([JOB], tmp_path / "new", "command", False, said.append) == []
+    assert series.compile_programs([JOB], tmp_path / "new", "command", False, said.append) == []
     assert said == [f"h100 2x10 update adam float32: {reason}"]
     assert not (tmp_path / "new" / "programs.csv").exists()
     log = tmp_path / "new" / "h100-2x10-update-adam-float32.log"
@@ -133,7 +133,7 @@ def test_a_program_that_does_not_fit_into_the_gpu_is_said(tmp_path, monkeypatch,
 
     monkeypatch.setattr(worker, "run", fitting)
     said = []
-    assert len(series.run([JOB], tmp_path, "command", True, said.append)) == 1
+    assert len(series.compile_programs([JOB], tmp_path, "command", True, said.append)) == 1
     assert said == [f"{JOB}: {line}"]
     assert (tmp_path / "hlo" / "h100-2x10-update-adam-float32.txt").read_text() == "HloModule"
 
@@ -142,7 +142,7 @@ def test_a_program_that_does_not_fit_into_the_gpu_is_said(tmp_path, monkeypatch,
 def test_arguments_that_the_optimizer_refuses_are_the_users_error(tmp_path):
     job = Job("h100", "2x10", "update", "adam(foo=1)", "float32", None, 1)
     with pytest.raises(InputError, match="has no argument 'foo'"):
-        series.run([job], tmp_path, "command", False, print)
+        series.compile_programs([job], tmp_path, "command", False, print)
 
 
 @needs_wheels

@@ -37,7 +37,7 @@ def test_a_part_that_fails_or_takes_too_long_does_not_cost_the_others(tmp_path, 
     ]
     monkeypatch.setattr(gpu_evidence, "RESERVE_SECONDS", 6)
     monkeypatch.setattr(gpu_evidence, "parts", lambda *_: iter(parts))
-    monkeypatch.setattr("benchmarks.updates.race.check", lambda *_: None)
+    monkeypatch.setattr("benchmarks.updates.race.check_race", lambda *_: None)
     folder = tmp_path / "evidence"
     done = CliRunner().invoke(
         gpu_evidence.main, ["--minutes=0.4", f"--output={folder}"], standalone_mode=False

@@ -137,4 +137,4 @@ def test_one_run_each_tells_nothing(tmp_path):
     write(tmp_path, "adam", [500], [0.9])
     write(tmp_path, "sgd", [600], [0.9])
     assert first_blocks(tmp_path) == ([], [])
-    assert len(observations.read(tmp_path)) == 2
+    assert len(observations.read_observations(tmp_path)) == 2

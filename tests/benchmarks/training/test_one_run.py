@@ -17,7 +17,7 @@ from benchmarks.training.messages import Epoch, Finished, Progress
 
 def test_a_run_tells_its_progress_its_epochs_and_its_end(config, data_dir):
     messages = []
-    one_run.run(config, data_dir, None, None, messages.append)
+    one_run.train_model(config, data_dir, None, None, messages.append)
     progress, epoch, finished = messages[0], messages[-2], messages[-1]
     assert isinstance(progress, Progress)
     assert (progress.epoch, progress.steps) == (1, 44)
@@ -33,7 +33,7 @@ def test_a_run_tells_its_progress_its_epochs_and_its_end(config, data_dir):
 
 def epochs_and_end(config, data_dir, best_weights=None):
     messages = []
-    one_run.run(config, data_dir, best_weights, None, messages.append)
+    one_run.train_model(config, data_dir, best_weights, None, messages.append)
     return [m.row for m in messages if isinstance(m, Epoch)], messages[-1].row
 
 
@@ -122,7 +122,7 @@ def test_a_diverged_run_leaves_blank_what_it_did_not_measure(
     monkeypatch.setattr(one_run.models, "build", build)
     monkeypatch.setattr(one_run.optimizers, "build", lambda *_: "sgd")
     messages = []
-    one_run.run(config, data_dir, None, None, messages.append)
+    one_run.train_model(config, data_dir, None, None, messages.append)
     row = messages[-1].row
     assert row["status"] == "diverged"
     assert re.fullmatch(words, row["error"])
@@ -157,9 +157,9 @@ def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(
     seconds = iter([100.0, 200.0, 300.0])
     monkeypatch.setattr(machine, "process_seconds", lambda: next(seconds))
     with pytest.raises(KeyboardInterrupt):
-        one_run.run(config, data_dir, None, folder, interrupt)
+        one_run.train_model(config, data_dir, None, folder, interrupt)
     messages = []
-    one_run.run(config, data_dir, None, folder, messages.append)
+    one_run.train_model(config, data_dir, None, folder, messages.append)
     epochs = [m.row for m in messages if isinstance(m, Epoch)]
     assert next(m.epoch for m in messages if isinstance(m, Progress)) == 3
     assert [row["epoch"] for row in epochs] == [1, 2, 3]
@@ -176,7 +176,7 @@ def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(
 
 def test_a_young_backup_is_enough(config, data_dir, tmp_path):
     config = dataclasses.replace(config, epochs=2)
-    one_run.run(config, data_dir, None, tmp_path / "run.backup", lambda _: None)
+    one_run.train_model(config, data_dir, None, tmp_path / "run.backup", lambda _: None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -225,7 +225,7 @@ def test_a_damaged_image_is_named(config, tmp_path):
     damaged.write_bytes(damaged.read_bytes()[:30])
     config = dataclasses.replace(config, dataset=f"image_folder:{tmp_path}", batch_size=2)
     with pytest.raises(InputError, match=str(damaged)):
-        one_run.run(config, None, None, None, lambda _: None)
+        one_run.train_model(config, None, None, None, lambda _: None)
 
 
 @pytest.mark.parametrize("validation", [0.0, 0.1])
@@ -236,12 +236,12 @@ def test_a_damaged_tfrecord_is_named(config, data_dir, tmp_path, validation):
     (tmp_path / "digits" / "1.0.0" / "labels-train.npy").unlink(missing_ok=True)
     config = dataclasses.replace(config, validation=validation)
     with pytest.raises(InputError, match=f"{shard}: damaged after record 143.*data verify"):
-        one_run.run(config, tmp_path, None, None, lambda _: None)
+        one_run.train_model(config, tmp_path, None, None, lambda _: None)
 
 
 def test_the_check_prepares_the_data_and_says_where_it_runs(config, tmp_path):
     messages = []
-    one_run.check([config], "cpu", tmp_path, None, messages.append)
+    one_run.check_runs([config], "cpu", tmp_path, None, messages.append)
     (checked,) = messages
     assert isinstance(checked, Checked)
     assert checked.device == "cpu"
@@ -262,6 +262,6 @@ def test_the_check_prepares_the_data_and_says_where_it_runs(config, tmp_path):
 )
 def test_the_check_finds_what_would_fail_in_every_run(config, data_dir, change, message):
     with pytest.raises(InputError, match=message):
-        one_run.check(
+        one_run.check_runs(
             [dataclasses.replace(config, **change)], "cpu", data_dir, None, lambda _: None
         )

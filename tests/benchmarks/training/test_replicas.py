@@ -93,4 +93,4 @@ def test_more_gpus_than_there_are(monkeypatch):
     )
     monkeypatch.setattr(replicas.device_names, "gpu_names", lambda backend: ["one"])
     with pytest.raises(InputError, match="sees 1 on this machine; to try it out, --device cpu"):
-        replicas.check(config, "gpu")
+        replicas.check_devices(config, "gpu")

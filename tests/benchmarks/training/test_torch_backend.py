@@ -27,7 +27,7 @@ def torch_config(config: RunConfig) -> RunConfig:
 def test_a_run_learns_without_tensorflow(torch_config, data_dir):
     messages = list(
         worker.run(
-            "benchmarks.training.one_run:run",
+            "benchmarks.training.one_run:train_model",
             *(torch_config, data_dir, None, None),
             backend="torch",
             device="cpu",
@@ -44,7 +44,7 @@ def test_a_run_learns_without_tensorflow(torch_config, data_dir):
 
 def test_the_check_says_which_torch_there_is(torch_config, data_dir):
     (checked,) = worker.run(
-        "benchmarks.training.one_run:check",
+        "benchmarks.training.one_run:check_runs",
         *([torch_config], "cpu", data_dir, None),
         backend="torch",
         device="cpu",
@@ -69,7 +69,7 @@ def test_the_batches_are_those_of_jax(data_dir):
 def test_what_keras_cannot_do_on_torch_is_refused_in_a_line(torch_config, option):
     config = dataclasses.replace(torch_config, **{option: 2})
     with pytest.raises(InputError, match="on torch takes one step at a time, on one device"):
-        replicas.check(config, "cpu")
+        replicas.check_devices(config, "cpu")
 
 
 def test_state_is_counted_in_bytes():

@@ -33,7 +33,7 @@ def train(config, data_dir, best_weights, backup_folder, stop_in_epoch, send):
             raise KeyboardInterrupt
 
     try:
-        one_run.run(config, data_dir, best_weights, backup_folder, pass_on)
+        one_run.train_model(config, data_dir, best_weights, backup_folder, pass_on)
     except KeyboardInterrupt:
         assert stop_in_epoch
     send(tensorflow_modules())
