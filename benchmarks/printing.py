@@ -72,7 +72,12 @@ def table(
     for row in rows:
         say(console, ", ".join(filter(None, row[:names])))
         pairs = zip(header[names:], row[names:], strict=True)
-        say(console, ", ".join(f"{name} {cell}" for name, cell in pairs if cell), indent=2)
+        texts = [f"{name} {cell}" for name, cell in pairs if cell]
+        short = [
+            text.replace(" ", NO_BREAK) if len(text) <= console.width // 2 else text
+            for text in texts
+        ]
+        say(console, ", ".join(short), indent=2)
 
 
 def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -56,7 +56,9 @@ def search(found: pd.DataFrame) -> Cells:
             continue
         parameters = ", ".join(f"{k}={v!r}" for k, v in json.loads(row["parameters"]).items())
         accuracies = f"{row['val_accuracy']:.4f}", f"{row['test_accuracy']:.4f}"
-        rows.append((dataset, model, optimizer, ok, parameters, *accuracies, str(row["seeds"])))
+        rows.append(
+            (dataset, model, optimizer, ok, parameters, *accuracies, str(row["seeds"] or ""))
+        )
     header = ("data set", "model", "optimizer", "ok", "best trial")
     return (*header, "val accuracy", "test accuracy", "further seeds"), rows
 
