@@ -74,7 +74,7 @@ def _judge(compared: Comparison, limit: float | None, p: float, p_losses: float)
 
 def _by_signs(compared: Comparison, limit: float | None, p: float, p_losses: float) -> Outcome:
     lost, gained = compared.losses, compared.gained
-    words = f"{lost} runs without a value, {gained} the other way"
+    words = f"runs without a value: {lost}, the other way {gained}"
     if lost > gained and p_losses < 1 - CONFIDENCE:
         return Outcome(compared, "shown", words)
     if limit is None:

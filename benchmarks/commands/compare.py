@@ -219,7 +219,7 @@ def _text(comparisons: Sequence["Comparison"]) -> str:
             printing.table(console, header, rows[:MOST_LINES], names=3)
             console.print()
             if len(rows) > MOST_LINES:
-                printing.say(console, f"... and {len(rows) - MOST_LINES:,} lines more.")
+                printing.say(console, f"... and {len(rows) - MOST_LINES:,} more.")
             printing.say(
                 console, f"{len(tables):,} tables are left out; --json or --optimizer shows them."
             )

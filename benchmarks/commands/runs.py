@@ -203,7 +203,7 @@ def sweep(
         console.print("Checking the device, the optimizers and the data ...")
         if request.group is not None:
             others = request.group.processes - 1
-            console.print(f"Waiting for {others} others at {request.group.coordinator} ...")
+            console.print(f"Waiting for {others} more to join at {request.group.coordinator} ...")
         checked = place.check(configs)
         for note in checked.notes:
             console.print(f"Note: {note}.", markup=False, highlight=False, soft_wrap=True)

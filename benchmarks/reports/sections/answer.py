@@ -46,7 +46,7 @@ def of_observations(
         return
     header, rows = comparing.counts(comparisons, labels, heading)
     yield Table(header, rows[:MOST_ROWS])
-    more = f" {len(rows) - MOST_ROWS:,} lines more are left out." if rows[MOST_ROWS:] else ""
+    more = f" ... and {len(rows) - MOST_ROWS:,} more." if rows[MOST_ROWS:] else ""
     yield Text(
         f"The columns count problems, of {problems:,}: the optimizer is better in so many, worse, "
         "without a difference that matters, or inconclusive. The median change is over all of "

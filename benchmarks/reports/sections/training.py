@@ -63,7 +63,7 @@ def _results(runs: pd.DataFrame, labels: Labels) -> Iterator[Block]:
         yield Table(("optimizer", *map(heading, of_cost)), cost)
     yield Text("Median over the seeds, with the range.")
     if len(subjects) > MOST_ROWS:
-        yield Text(f"... and {len(subjects) - MOST_ROWS:,} optimizers more in runs.csv.")
+        yield Text(f"... and {len(subjects) - MOST_ROWS:,} more in runs.csv.")
 
 
 def _measured(runs: pd.DataFrame, columns: Sequence[str]) -> list[str]:
@@ -84,7 +84,7 @@ def _all_results(runs: pd.DataFrame, labels: Labels) -> Iterator[Block]:
     ]
     yield Table(("problem", "optimizer", *map(heading, columns)), rows)
     if len(table) > MOST_ROWS:
-        yield Text(f"... and {len(table) - MOST_ROWS:,} lines more: see runs.csv.")
+        yield Text(f"... and {len(table) - MOST_ROWS:,} more: see runs.csv.")
 
 
 def _median_and_range(runs: pd.DataFrame, column: str) -> str:
