@@ -12,10 +12,10 @@ import datetime
 from benchmarks.environment import Checked
 from benchmarks.training.messages import Epoch, Finished
 
-def check(configs, device, data_dir, manual_dir, send):
+def check_runs(configs, device, data_dir, manual_dir, send):
     send(Checked("cpu", {}))
 
-def run(config, data_dir, best_weights, backup, send):
+def train_model(config, data_dir, best_weights, backup, send):
     send(Epoch({"epoch": 1}))
     row = {"status": "ok", "test_accuracy": 0.5, "images_per_second": 100 + config.seed}
     now = datetime.datetime.now(datetime.UTC).isoformat()
