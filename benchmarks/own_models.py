@@ -3,12 +3,9 @@
 import re
 from typing import Any
 
-import numpy as np
-
-from benchmarks import models
 from benchmarks.errors import InputError, one_line
-from benchmarks.models import Shape
 from benchmarks.names import import_path
+from benchmarks.networks import Shape, application
 
 APPLICATIONS = "keras.applications:"
 """Before the name of one of them."""
@@ -55,8 +52,10 @@ def gives_probabilities(name: str, model: Any) -> bool:
 
     On TensorFlow, Keras would see it by itself and take them as such; on JAX it would not.
     """
-    if name in models.MODELS or name.startswith(APPLICATIONS):
+    if ":" not in name or name.startswith(APPLICATIONS):  # one of ours has a short name
         return False
+    import numpy as np
+
     noise = np.random.default_rng(0).random((SAMPLES, *model.input_shape[1:]), np.float32)
     outputs = np.asarray(model(noise, training=False), np.float64)
     # Half precision has three digits.
@@ -65,12 +64,12 @@ def gives_probabilities(name: str, model: Any) -> bool:
 
 def _application(network: Any, image_shape: Shape, classes: int) -> Any:
     try:
-        return models.application(network, image_shape, classes)
+        return application(network, image_shape, classes)
     except ValueError as error:
         smallest = re.search(r"must be at least (\d+)x", str(error))
         if smallest is None:
             raise
-        return models.application(network, image_shape, classes, int(smallest[1]))
+        return application(network, image_shape, classes, int(smallest[1]))
 
 
 def _fits(shape: Any, wanted: tuple[int | None, ...]) -> bool:

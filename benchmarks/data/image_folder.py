@@ -15,7 +15,7 @@ from benchmarks.data import images
 from benchmarks.data.image_reader import ImageReader
 from benchmarks.data.verified import Verified
 from benchmarks.errors import InputError, one_line
-from benchmarks.models import Shape
+from benchmarks.networks import Shape
 
 PREFIX = "image_folder:"
 """Before the path of the folder, in the place of the name of a data set."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.data import images
 from benchmarks.errors import InputError, one_line
-from benchmarks.models import Shape
+from benchmarks.networks import Shape
 
 Batch = tuple[np.ndarray, np.ndarray]
 """Images and labels."""

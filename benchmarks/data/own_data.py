@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks import machine, tensorflow_module
 from benchmarks.data import images
 from benchmarks.errors import InputError, one_line
-from benchmarks.models import Shape
 from benchmarks.names import import_path
+from benchmarks.networks import Shape
 
 PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """`package.module:function`; the version of a TFDS set, as in mnist:3.0.1, begins with a digit."""

@@ -9,7 +9,7 @@ from benchmarks.data import splits
 from benchmarks.data.sources import Source
 from benchmarks.data.splits import Parts
 from benchmarks.errors import InputError
-from benchmarks.models import Shape
+from benchmarks.networks import Shape
 from benchmarks.run import RunConfig
 
 RESIZED = (224, 224)

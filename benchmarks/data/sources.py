@@ -12,7 +12,7 @@ from benchmarks.data import builders, image_folder, own_data
 from benchmarks.data.image_reader import Reader
 from benchmarks.data.tfds_set import Tfds
 from benchmarks.errors import InputError
-from benchmarks.models import Shape
+from benchmarks.networks import Shape
 
 
 class Place(Protocol):

@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from benchmarks.data import images, random_access
 from benchmarks.data.image_reader import ImageReader
 from benchmarks.errors import InputError, one_line
-from benchmarks.models import Shape
+from benchmarks.networks import Shape
 
 if TYPE_CHECKING:
     import tensorflow as tf

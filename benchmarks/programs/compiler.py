@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import environment, models, optimizers
+from benchmarks.networks import Shape
 from benchmarks.programs import account, hlo, targets
 from benchmarks.run import parse_optimizer
 from benchmarks.updates import one_update, shapes
@@ -22,7 +23,7 @@ UPDATE = "optimizer_update"
 
 LEARNING_RATE = 0.001
 
-LARGE_IMAGE: models.Shape = (224, 224, 3)
+LARGE_IMAGE: Shape = (224, 224, 3)
 
 # Without a GPU, XLA can try nothing out, and takes its default for every choice. For
 # matrix products that is a Triton kernel with fixed tiles, powers of two, and one whose

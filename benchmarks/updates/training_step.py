@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks import models, optimizers
+from benchmarks.networks import Shape
 from benchmarks.run import OptimizerSpec
 from benchmarks.updates import peers
 
 MODES = ("fit", "fit_xla")
 """With the default settings of `fit`; with `jit_compile=True`."""
 
-IMAGE_SHAPES: Mapping[str, models.Shape] = {
+IMAGE_SHAPES: Mapping[str, Shape] = {
     "mlp": (28, 28, 1),
     "mlp_1024": (28, 28, 1),
     "2c2d": (28, 28, 1),

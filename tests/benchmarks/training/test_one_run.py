@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks import machine, models
+from benchmarks import machine, models, networks
 from benchmarks.data import batches
 from benchmarks.environment import Checked
 from benchmarks.errors import InputError
@@ -115,7 +115,7 @@ def test_a_diverged_run_leaves_blank_what_it_did_not_measure(
     config, data_dir, monkeypatch, divergence, words
 ):
     def build(*arguments):
-        model = models.mlp(*arguments[1:3])
+        model = networks.mlp(*arguments[1:3])
         model.layers[-1].bias.assign(np.where(np.arange(10) == 9, divergence, 0.0))
         return model
 
