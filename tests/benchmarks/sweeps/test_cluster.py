@@ -101,11 +101,13 @@ def wait_for(process, pattern):
     pytest.fail(f"no {pattern}:\n{''.join(lines)}")
 
 
-def wait_for_runs_on_all(client):
+def wait_for_runs_on_all(client, sweep):
     """Return when each worker is at work on a run, which takes some seconds."""
+    run = f"{on_worker.run_on_worker.__name__}-"
     while not all(
-        any(key.startswith("run-") for key in keys) for keys in client.processing().values()
+        any(key.startswith(run) for key in keys) for keys in client.processing().values()
     ):
+        assert sweep.poll() is None, sweep.stdout.read()
         time.sleep(TICK_SECONDS)
 
 
@@ -118,7 +120,7 @@ def test_workers_die_then_the_scheduler_and_every_row_is_there_once(dask, data_d
     )
     with dask.client() as client, sweep(*arguments, "--cluster", dask.address) as process:
         client.wait_for_workers(3, timeout=120)
-        wait_for_runs_on_all(client)
+        wait_for_runs_on_all(client, process)
         workers[0].kill()
         wait_for(process, "lost with worker .*; it will be done again")
         wait_for(process, "  ok, test accuracy")
