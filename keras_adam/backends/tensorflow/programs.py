@@ -1,7 +1,7 @@
 """The XLA programs of a step: what is computed for a group of variables with one set of options."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -142,12 +142,10 @@ def _update_moments(
     finite: Array | None,
 ) -> None:
     scalars = Scalars(*tf.unstack(vector))
-    for each, gradient in zip(variables, gradients, strict=True):
-        if gradient is not None:
-            slots = _read(each)
-            mean = _clipped_mean(options, gradient, slots, scalars, clip_scale)
-            new = step.next_moments(slots, mean, scalars, options, finite)
-            storage.map_arrays(_assign, storage.moments_of(each), storage.moments_of(new))
+    for each, slots, gradient in _with_gradients(variables, gradients):
+        mean = _clipped_mean(options, gradient, slots, scalars, clip_scale)
+        new = step.next_moments(slots, mean, scalars, options, finite)
+        storage.map_arrays(_assign, storage.moments_of(each), storage.moments_of(new))
 
 
 def _update_weights(
@@ -186,11 +184,9 @@ def _update_accumulators(
     finite: Array | None,
 ) -> None:
     scalars = Scalars(*tf.unstack(vector))
-    for each, gradient in zip(variables, gradients, strict=True):
-        if gradient is not None:
-            slots = _read(each)
-            new = step.next_accumulator(slots, gradient, scalars, options, finite)
-            _assign(each.accumulator, new)
+    for each, slots, gradient in _with_gradients(variables, gradients):
+        new = step.next_accumulator(slots, gradient, scalars, options, finite)
+        _assign(each.accumulator, new)
 
 
 def _sum_squares(
@@ -198,11 +194,19 @@ def _sum_squares(
 ) -> Array:
     scalars = Scalars(*tf.unstack(vector))
     means = [
-        step.mean_gradient(gradient, _read(each), scalars, options)
-        for each, gradient in zip(variables, gradients, strict=True)
-        if gradient is not None
+        step.mean_gradient(gradient, slots, scalars, options)
+        for _, slots, gradient in _with_gradients(variables, gradients)
     ]
     return sum(map(sparse.square_sum, means), tf.zeros((), vector.dtype))
+
+
+def _with_gradients(
+    variables: Sequence[Slots], gradients: Gradients
+) -> Iterator[tuple[Slots, Slots, Array]]:
+    """Generate the variables that have a gradient, their values, and it."""
+    for each, gradient in zip(variables, gradients, strict=True):
+        if gradient is not None:
+            yield each, _read(each), gradient
 
 
 def _all_finite(_: Options, gradients: Sequence[Array]) -> Array:
