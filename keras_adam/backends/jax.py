@@ -239,7 +239,11 @@ def _take_step(
 
     if options.accumulation:
         steps = jnp.asarray(numbers.accumulation_steps, iterations.dtype)
-        new = jax.lax.cond((iterations + 1) % steps == 0, update, accumulate)
+        is_due = (iterations + 1) % steps == 0
+        if isinstance(is_due, jax.core.Tracer):
+            new = jax.lax.cond(is_due, update, accumulate)
+        else:  # to compile a condition of two new functions takes longer than to ask it
+            new = update() if is_due else accumulate()
     else:
         new = update()
     return [each.variable for each in new], [tuple(each[1:]) for each in new], finite

@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
+
+import keras_adam
 
 if keras.backend.backend() == "torch":
     pytest.skip("without XLA; test_torch.py counts torch's programs", allow_module_level=True)
@@ -116,3 +119,28 @@ def test_whatever_comes_the_programs_are_few(tmp_path):
         # without. On JAX, sparse gradients have programs, too: for 1, 2, 4, 8 and 16 rows.
         assert whole <= (8 + 4 if keras.backend.backend() == "tensorflow" else 8 + 4 * 5), counts
         assert whole - half <= 4, counts
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX has a condition to compile")
+def test_accumulation_without_jit_compile_compiles_nothing_again():
+    import jax
+
+    compiled = []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(duration)
+
+    variable = keras.Variable(np.ones((7, 3), "float32"))
+    optimizer = keras_adam.Adam(0.01, gradient_accumulation_steps=2, jit_compile=False)
+    optimizer.build([variable])
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        for i in range(4):
+            optimizer.apply([keras.ops.ones((7, 3)) * i], [variable])
+            if i == 1:
+                assert compiled
+                compiled.clear()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert compiled == []

@@ -13,6 +13,7 @@ from tests.keras_adam.training import run_on_jax
 
 # What takes long on JAX and says little more than on TensorFlow is left to the whole suite.
 FILES = ["test_options", "test_precision", "test_sparse", "test_fit", "test_lowering"]
+COUNTED = "test_accumulation_without_jit_compile_compiles_nothing_again"
 
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="runs there already")
@@ -21,6 +22,7 @@ def test_the_suite_passes_on_jax():
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         + ["tests/keras_adam/test_parity.py::test_options_in_pairs"]
+        + [f"tests/keras_adam/test_compilations.py::{COUNTED}"]
         + [f"tests/keras_adam/{name}.py" for name in FILES],
         cwd=Path(__file__).parents[2],
         env={**os.environ, "KERAS_BACKEND": "jax"},
