@@ -105,27 +105,15 @@ class Tfds:
     def numbered(self, split: str) -> "tf.data.Dataset":
         """Return TensorFlow's tensors: a number, and {"image": undecoded, "label": a number}.
 
-        The numbers are those of `reader`; the order is TFDS's, which reads several files by turns.
+        The numbers are those of `reader`. The files are read one after the other, since only in
+        that order a number is a count: TFDS's own ids are strings, and take longer than the images.
         """
-        import tensorflow as tf
-
-        info = self.builder.info.splits[split]
-        first = np.cumsum([0, *info.shard_lengths[:-1]])
-        files = [Path(path).name for path in info.filepaths]
-        table = tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(files, tf.constant(first, tf.int64)), -1
-        )
-
-        def number(record: Any) -> Any:
-            name = record.pop("tfds_id")  # FILE__NUMBER
-            in_file = tf.strings.to_number(tf.strings.split(name, "__")[-1], tf.int64)
-            return table[tf.strings.regex_replace(name, r"__\d+$", "")] + in_file, record
-
-        return self.builder.as_dataset(
+        dataset: tf.data.Dataset = self.builder.as_dataset(
             split=split,
             decoders={"image": tfds.decode.SkipDecoding()},
-            read_config=tfds.ReadConfig(try_autocache=False, add_tfds_id=True),
-        ).map(number, tf.data.AUTOTUNE)
+            read_config=tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1),
+        )
+        return dataset.enumerate()
 
 
 class _Records(Sequence[tuple[bytes, int]]):
