@@ -8,13 +8,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import keras
 
-from keras_adam.math.adam import Array, Numbers, Slots
+from keras_adam.annotations import Array, Flag, Gradient, Variable
+from keras_adam.math.adam import Numbers, Slots
 from keras_adam.math.options import Options
 
-# A Keras variable; the TensorFlow backend takes a `tf.Variable` of each replica out of it.
-Variable = Any
-# A tensor of the backend: dense, sparse, or `None` where a variable has no gradient.
-Gradient = Any
 # `assign(variable, values)` sets a variable to values of its shape and dtype.
 Assign = Callable[[Variable, Array], None]
 
@@ -48,8 +45,12 @@ class Updater(Protocol):
         """Prepare for the variables `tracked`; trace and compile nothing yet."""
 
     def __call__(
-        self, gradients: Sequence[Gradient], numbers: Numbers, iterations: Array, options: Options
-    ) -> Array | None:
+        self,
+        gradients: Sequence[Gradient],
+        numbers: Numbers,
+        iterations: Variable,
+        options: Options,
+    ) -> Flag | None:
         """Take a step.
 
         Args:

@@ -6,13 +6,11 @@ float64 variables. Whoever stores a result in a narrower dtype rounds it once,
 at the end.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from keras import ops
 
-# An array of whichever backend Keras runs on.
-Array = Any
-
+from keras_adam.annotations import Array, Functions, Scalar, Slot
 
 LARGEST_BOUND = 3.4e38
 """A clip bound beyond which there is no float32: one that clips nothing."""
@@ -26,13 +24,13 @@ class Slots(NamedTuple):
     do not need is `None`.
     """
 
-    variable: Any
-    momentum: Any
-    velocity: Any
-    velocity_hat: Any = None
-    average: Any = None
-    accumulator: Any = None
-    master: Any = None
+    variable: Slot
+    momentum: Slot
+    velocity: Slot
+    velocity_hat: Slot = None
+    average: Slot = None
+    accumulator: Slot = None
+    master: Slot = None
     """The variable in float32, of which it is the rounded copy."""
 
 
@@ -45,34 +43,34 @@ class Numbers(NamedTuple):
     distance. A number whose option is off is never looked at.
     """
 
-    learning_rate: Any
-    one_minus_beta_1: Any
-    one_minus_beta_2: Any
-    epsilon: Any
-    weight_decay: Any = 0.0
-    clip_bound: Any = 0.0
-    loss_scale: Any = 1.0
-    accumulation_steps: Any = 1.0
-    one_minus_ema_momentum: Any = 0.0
-    ema_overwrite_frequency: Any = 1.0
+    learning_rate: Scalar
+    one_minus_beta_1: Scalar
+    one_minus_beta_2: Scalar
+    epsilon: Scalar
+    weight_decay: Scalar = 0.0
+    clip_bound: Scalar = 0.0
+    loss_scale: Scalar = 1.0
+    accumulation_steps: Scalar = 1.0
+    one_minus_ema_momentum: Scalar = 0.0
+    ema_overwrite_frequency: Scalar = 1.0
 
 
 class Scalars(NamedTuple):
     """What one step computes once for all variables of a compute dtype, in that dtype."""
 
-    step_size: Array
-    one_minus_beta_1: Array
-    one_minus_beta_2: Array
-    epsilon: Array
-    decay: Array
+    step_size: Scalar
+    one_minus_beta_1: Scalar
+    one_minus_beta_2: Scalar
+    epsilon: Scalar
+    decay: Scalar
     """Share of itself that a variable loses: learning_rate * weight_decay."""
-    clip_bound: Array
-    loss_scale: Array
-    accumulation_steps: Array
-    one_minus_ema_momentum: Array
-    overwrite_with_average: Array
+    clip_bound: Scalar
+    loss_scale: Scalar
+    accumulation_steps: Scalar
+    one_minus_ema_momentum: Scalar
+    overwrite_with_average: Scalar
     """One in the steps that set variables to their averages, else zero."""
-    step: Array
+    step: Scalar
     """The number of this step, from one, for what is rounded at random."""
 
 
@@ -89,7 +87,7 @@ def is_half(dtype: str) -> bool:
     return dtype in ("bfloat16", "float16")
 
 
-def one_minus_power(one_minus_beta: Array, step: Array, functions: Any = ops) -> Array:
+def one_minus_power(one_minus_beta: Scalar, step: Scalar, functions: Functions = ops) -> Scalar:
     """Return 1 - beta**step without the cancellation that float32 suffers at small steps.
 
     `one_minus_beta` is a scalar array in (0, 1], `step` one >= 1 of the same dtype.
@@ -97,7 +95,7 @@ def one_minus_power(one_minus_beta: Array, step: Array, functions: Any = ops) ->
     return -functions.expm1(step * functions.log1p(-one_minus_beta))
 
 
-def scalars(numbers: Numbers, updates: Array, functions: Any = ops) -> Scalars:
+def scalars(numbers: Numbers, updates: Scalar, functions: Functions = ops) -> Scalars:
     """Compute the scalars of the step that follows `updates` earlier ones.
 
     All `numbers` are scalar arrays of one floating dtype, which the results have;
@@ -138,12 +136,12 @@ def scalars(numbers: Numbers, updates: Array, functions: Any = ops) -> Scalars:
     )
 
 
-def clip_scale(square_sum: Array, bound: Array) -> Array:
+def clip_scale(square_sum: Scalar, bound: Scalar) -> Scalar:
     """Return the factor that brings a gradient of this square sum to norm `bound` at most."""
     return bound / ops.maximum(ops.sqrt(square_sum), bound)
 
 
-def moving_average(average: Array, value: Array, one_minus_beta: Array) -> Array:
+def moving_average(average: Array, value: Array, one_minus_beta: Scalar) -> Array:
     """Return beta * average + (1 - beta) * value.
 
     Written so that float32 errs by no more than a rounding of `average`: the shorter

@@ -4,14 +4,14 @@ On PyTorch, which calculates with no unsigned numbers of more than eight bits, s
 same bits: sums, products and comparisons for equality have the same.
 """
 
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
 
+from keras_adam.annotations import Array, Scalar
 
-def bitcast(array: Any, dtype: str) -> Any:
+
+def bitcast(array: Array, dtype: str) -> Array:
     """Return the bits of `array` as numbers of another `dtype` of the same size."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -27,7 +27,7 @@ def bitcast(array: Any, dtype: str) -> Any:
     return jax.lax.bitcast_convert_type(array, dtype)
 
 
-def cast(array: Any, dtype: str) -> Any:
+def cast(array: Array, dtype: str) -> Array:
     """Convert whole numbers to an unsigned `dtype`; of larger ones the lower bits remain."""
     if keras.backend.backend() != "torch":
         return ops.cast(array, dtype)
@@ -39,12 +39,12 @@ def cast(array: Any, dtype: str) -> Any:
     return integers.to(getattr(torch, _signed(dtype)))
 
 
-def uint32(number: int) -> Any:
+def uint32(number: int) -> Scalar:
     """Return a number of 32 bits to calculate with."""
     return _wrap(number) if keras.backend.backend() == "torch" else np.uint32(number)
 
 
-def right_shift(bits: Any, count: int) -> Any:
+def right_shift(bits: Array, count: int) -> Array:
     """Shift numbers of 32 bits, with zeros behind."""
     if keras.backend.backend() != "torch":
         return ops.right_shift(bits, np.uint32(count))

@@ -1,12 +1,12 @@
 """Numbers in eight-bit codes with a scale for each block of them. Pure functions of arrays."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from keras import ops
 from keras.backend import standardize_dtype
 
-from keras_adam.math.adam import Array
+from keras_adam.annotations import Array, Dtype, Shape
 from keras_adam.math.bits import bitcast
 
 BLOCK_SIZE = 256
@@ -30,16 +30,16 @@ class Quantized(NamedTuple):
     zero never has the code zero, since the next step would divide by its root.
     """
 
-    codes: Any
-    scale: Any
+    codes: Array
+    scale: Array
 
 
-def is_quantized(shape: Any) -> bool:
+def is_quantized(shape: Shape) -> bool:
     """Say whether a variable of this shape is large enough for codes."""
     return math.prod(shape) >= LEAST_QUANTIZED
 
 
-def block_count(shape: Any) -> int:
+def block_count(shape: Shape) -> int:
     """Return the number of blocks, the last of which may be short."""
     return -(-math.prod(shape) // BLOCK_SIZE)
 
@@ -77,7 +77,7 @@ def quantize(values: Array, scale: Array, dtype: str, chance: Array | float = 0.
     return Quantized(_from_blocks(_to_integers(codes, is_signed), values.shape), scale)
 
 
-def _is_signed(dtype: Any) -> bool:
+def _is_signed(dtype: Dtype) -> bool:
     return standardize_dtype(dtype) == "int8"
 
 
@@ -108,7 +108,7 @@ def _to_blocks(values: Array) -> Array:
     return ops.reshape(flat, (-1, BLOCK_SIZE))
 
 
-def _from_blocks(blocks: Array, shape: Any) -> Array:
+def _from_blocks(blocks: Array, shape: Shape) -> Array:
     flat = ops.reshape(blocks, (-1,))
     count = math.prod(shape)
     return ops.reshape(flat if flat.shape[0] == count else flat[:count], shape)

@@ -2,8 +2,9 @@
 
 from keras import ops
 
+from keras_adam.annotations import Array
 from keras_adam.math import bits
-from keras_adam.math.adam import Array, Scalars
+from keras_adam.math.adam import Scalars
 
 
 def random_bits(source: Array, scalars: Scalars, salt: int) -> Array:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from keras import ops
 
-from keras_adam.math.adam import Array
+from keras_adam.annotations import Array, Flag, Scalar
 
 
 class Rows(NamedTuple):
@@ -17,7 +17,7 @@ class Rows(NamedTuple):
 
     indices: Array
     values: Array
-    is_any: Array | None = None
+    is_any: Flag | None = None
     """Whether a row is meant at all, a boolean scalar; `None` as long as nobody looked."""
 
 
@@ -51,7 +51,7 @@ def within(rows: Rows, row_count: int) -> Rows:
     )
 
 
-def changes(rows: Rows, finite: Array | None) -> Array | None:
+def changes(rows: Rows, finite: Flag | None) -> Flag | None:
     """Say in a boolean scalar whether a step changes the rows; `None`: it does."""
     if rows.is_any is None or finite is None:
         return finite if rows.is_any is None else rows.is_any
@@ -95,7 +95,7 @@ def map_values(function: Callable[[Array], Array], gradient: Array | Rows) -> Ar
     return function(gradient)
 
 
-def square_sum(gradient: Array | Rows) -> Array:
+def square_sum(gradient: Array | Rows) -> Scalar:
     """Return the sum of squares of a gradient whose repeated rows are summed, a scalar."""
     if not isinstance(gradient, Rows):
         return ops.sum(ops.square(gradient))

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from keras import ops
 
+from keras_adam.annotations import Array, Flag, Scalar
 from keras_adam.math import adam, storage
-from keras_adam.math.adam import Array, Scalars, Slots
+from keras_adam.math.adam import Scalars, Slots
 from keras_adam.math.options import Options
 from keras_adam.math.sparse import Rows, map_values, square_sum
 
@@ -33,7 +34,7 @@ def mean_gradient(
 
 
 def next_accumulator(
-    slots: Slots, gradient: Array, scalars: Scalars, options: Options, finite: Array | None
+    slots: Slots, gradient: Array, scalars: Scalars, options: Options, finite: Flag | None
 ) -> Array:
     """Return the accumulator with one more micro-batch in it, in its own dtype."""
     gradient = mean_gradient(gradient, slots._replace(accumulator=None), scalars, options)
@@ -42,13 +43,13 @@ def next_accumulator(
     return new if finite is None else ops.where(finite, new, slots.accumulator)
 
 
-def all_finite(gradients: Sequence[Array | Rows]) -> Array:
+def all_finite(gradients: Sequence[Array | Rows]) -> Flag:
     """Say in a boolean scalar whether every element of every gradient is finite."""
     values = [g.values if isinstance(g, Rows) else g for g in gradients]
     return ops.all(ops.stack([ops.all(ops.isfinite(v)) for v in values]))
 
 
-def global_clip_scale(square_sum: Array, bound: Array) -> Array:
+def global_clip_scale(square_sum: Scalar, bound: Scalar) -> Scalar:
     """Return the factor that `global_clipnorm` puts before every gradient.
 
     `square_sum` is that of all gradients together, `bound` of its dtype.
@@ -63,7 +64,7 @@ def global_clip_scale(square_sum: Array, bound: Array) -> Array:
 
 
 def clip(
-    gradient: Array | Rows, scalars: Scalars, options: Options, clip_scale: Array | None
+    gradient: Array | Rows, scalars: Scalars, options: Options, clip_scale: Scalar | None
 ) -> Array | Rows:
     """Clip a gradient by whichever of the three options is on."""
     if options.clip == "clipvalue":
@@ -82,7 +83,7 @@ def next_slots(
     decays: bool,
     scalars: Scalars,
     options: Options,
-    finite: Array | None,
+    finite: Flag | None,
 ) -> Slots:
     """Return the slots after one step, each stored as it came in.
 
@@ -99,7 +100,7 @@ def next_slots(
 
 
 def next_moments(
-    slots: Slots, gradient: Array, scalars: Scalars, options: Options, finite: Array | None
+    slots: Slots, gradient: Array, scalars: Scalars, options: Options, finite: Flag | None
 ) -> Slots:
     """Return the slots with only momentum and velocity after the step: its first half."""
     _, stored = _moments(storage.decode(slots), slots, gradient, scalars, options)
@@ -112,7 +113,7 @@ def next_weights(
     decays: bool,
     scalars: Scalars,
     options: Options,
-    finite: Array | None,
+    finite: Flag | None,
 ) -> Slots:
     """Return the slots after the other half of a step.
 

@@ -4,12 +4,12 @@ Pure functions of arrays. A step decodes the state, computes in float32, and enc
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from keras import ops
 
+from keras_adam.annotations import Array, Flag, Shape, Slot
 from keras_adam.math import adam, blocks
-from keras_adam.math.adam import Array, Scalars, Slots
+from keras_adam.math.adam import Scalars, Slots
 from keras_adam.math.bits import bitcast
 from keras_adam.math.blocks import Quantized
 from keras_adam.math.options import Options
@@ -19,7 +19,9 @@ LARGEST_FLOAT16 = 65504.0
 MOMENTS = ("momentum", "velocity", "velocity_hat")
 
 
-def slot_dtype(name: str, shape: Any, dtype: str, state_dtype: str | None, has_master: bool) -> str:
+def slot_dtype(
+    name: str, shape: Shape, dtype: str, state_dtype: str | None, has_master: bool
+) -> str:
     """Return the dtype in which the slot `name` of a variable is stored."""
     if name in MOMENTS:
         if state_dtype == "int8":
@@ -30,13 +32,13 @@ def slot_dtype(name: str, shape: Any, dtype: str, state_dtype: str | None, has_m
     return adam.compute_dtype(dtype) if has_master else dtype
 
 
-def map_arrays(function: Callable[..., Any], slots: Slots, *others: Slots) -> Slots:
+def map_arrays(function: Callable[..., Slot], slots: Slots, *others: Slots) -> Slots:
     """Apply `function` to each array of the slots, and to those of others that are stored alike.
 
     A slot that is `None` stays so.
     """
 
-    def each(slot: Any, *its_others: Any) -> Any:
+    def each(slot: Slot, *its_others: Slot) -> Slot:
         if slot is None:
             return None
         if isinstance(slot, Quantized):
@@ -56,7 +58,7 @@ def without_moments(slots: Slots) -> Slots:
     return slots._replace(**dict.fromkeys(MOMENTS))
 
 
-def choose(condition: Array | None, new: Slots, old: Slots) -> Slots:
+def choose(condition: Flag | None, new: Slots, old: Slots) -> Slots:
     """Return `new` if the boolean scalar `condition` holds or is `None`, else `old`."""
     if condition is None:
         return new
@@ -87,7 +89,7 @@ def decode_moments(values: Slots, stored: Slots) -> Slots:
     )
 
 
-def decode_slot(slot: Any, dtype: str) -> Array:
+def decode_slot(slot: Slot, dtype: str) -> Array:
     """Return the values of one slot in `dtype`."""
     if not isinstance(slot, Quantized):
         return ops.cast(slot, dtype)
@@ -100,7 +102,7 @@ def encode_moments(
     """Return `old` with momentum and velocity set to `values`, those after this gradient."""
     if isinstance(old.momentum, Quantized):
         return _encode_blocks(values, old, gradient, scalars)
-    encoded: dict[str, Any] = {}
+    encoded: dict[str, Slot] = {}
     for salt, name in enumerate(MOMENTS):
         value, was = getattr(values, name), getattr(old, name)
         if was is None:
@@ -122,7 +124,7 @@ def encode_weights(
         bits = random_bits(values.variable, scalars, 3) + scramble(values.momentum, 4)
         variable = round_at_random(values.variable, bits)
 
-    def cast(name: str) -> Any:
+    def cast(name: str) -> Slot:
         was = getattr(old, name)
         return None if was is None else cast_like(getattr(values, name), was, options)
 

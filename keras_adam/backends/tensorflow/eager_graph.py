@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_adam.backends.interface import Gradient
+from keras_adam.annotations import Array, Gradient
 from keras_adam.backends.tensorflow.routes import StepPlan
-from keras_adam.math.adam import Array, Numbers
+from keras_adam.math.adam import Numbers
 
 Run = Callable[[StepPlan, Sequence[Gradient], Numbers, Array], Array | None]
 

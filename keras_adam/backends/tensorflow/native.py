@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_adam.backends.interface import Assign, TrackedVariable, Variable
+from keras_adam.annotations import Array, Variable
+from keras_adam.backends.interface import Assign, TrackedVariable
 from keras_adam.math import adam, sparse, step, storage
-from keras_adam.math.adam import Array, Numbers, Scalars
+from keras_adam.math.adam import Numbers, Scalars
 from keras_adam.math.options import Options
 from keras_adam.math.sparse import Rows
 

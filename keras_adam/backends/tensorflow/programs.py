@@ -7,9 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_adam.annotations import Array
 from keras_adam.backends.interface import TrackedVariable
 from keras_adam.math import adam, sparse, step, storage
-from keras_adam.math.adam import Array, Scalars, Slots
+from keras_adam.math.adam import Scalars, Slots
 from keras_adam.math.options import Options
 
 # The positions of some variables of one device and one compute dtype.

@@ -10,7 +10,8 @@ from typing import Literal
 
 import tensorflow as tf
 
-from keras_adam.backends.interface import Gradient, TrackedVariable
+from keras_adam.annotations import Gradient
+from keras_adam.backends.interface import TrackedVariable
 from keras_adam.math import adam
 from keras_adam.math.blocks import Quantized
 from keras_adam.math.options import Options

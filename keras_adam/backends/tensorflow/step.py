@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_adam.backends.interface import Assign, Gradient, SharedPatterns, TrackedVariable
+from keras_adam.annotations import Array, Gradient
+from keras_adam.backends.interface import Assign, SharedPatterns, TrackedVariable
 from keras_adam.backends.tensorflow import native, routes
 from keras_adam.backends.tensorflow.programs import Programs
 from keras_adam.backends.tensorflow.routes import StepPlan
 from keras_adam.math import adam, sparse
 from keras_adam.math import step as step_math
-from keras_adam.math.adam import Array, Numbers, Scalars
+from keras_adam.math.adam import Numbers, Scalars
 from keras_adam.math.options import Options
 from keras_adam.math.sparse import Rows
 

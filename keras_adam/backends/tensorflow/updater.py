@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from keras_adam.annotations import Array, Gradient
 from keras_adam.backends import interface
-from keras_adam.backends.interface import Assign, Gradient, TrackedVariable
+from keras_adam.backends.interface import Assign, TrackedVariable
 from keras_adam.backends.tensorflow import native
 from keras_adam.backends.tensorflow.eager_graph import EagerGraphs
 from keras_adam.backends.tensorflow.replicas import (
@@ -15,7 +16,7 @@ from keras_adam.backends.tensorflow.replicas import (
     sum_over_replicas,
 )
 from keras_adam.backends.tensorflow.step import Step
-from keras_adam.math.adam import Array, Numbers
+from keras_adam.math.adam import Numbers
 from keras_adam.math.options import Options
 
 
