@@ -54,7 +54,12 @@ def counts_of(script, dump, *arguments):
     run = subprocess.run(
         [sys.executable, "-c", script, str(dump), *arguments],
         cwd=Path(__file__).parents[2],
-        env={**os.environ, "XLA_FLAGS": f"--xla_dump_to={dump}", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={
+            **os.environ,
+            "XLA_FLAGS": f"--xla_dump_to={dump}",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "JAX_ENABLE_COMPILATION_CACHE": "false",  # XLA dumps nothing of what is read
+        },
         capture_output=True,
         text=True,
         check=False,
