@@ -1,4 +1,4 @@
-"""The state of the optimizer in eight bits: how large it is, and that the model trains alike."""
+"""Train with the optimizer's state in eight bits, and print its size beside that in float32."""
 
 import keras
 import numpy as np

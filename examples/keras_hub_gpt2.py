@@ -1,8 +1,8 @@
-"""KerasHub's GPT-2 with random weights, trained with Keras's Adam and with keras_adam's.
+"""Train KerasHub's GPT-2 with random weights, with Keras's Adam and with keras_adam's.
 
-In float32, with LoRA and in mixed precision both give the same losses. With all weights in
-bfloat16, Keras's Adam does not change them, and keras_adam's trains the model, best with master
-weights. It needs `pip install -e '.[examples]'`.
+In float32, with LoRA and in mixed precision both give the same losses. If all weights are
+bfloat16, Keras's Adam does not change them. keras_adam's Adam trains this model, best with master
+weights. The example needs `pip install -e '.[examples]'`.
 """
 
 import keras
@@ -13,7 +13,7 @@ import keras_adam
 
 VOCABULARY, LENGTH, SENTENCES = 5000, 32, 256
 
-# Each word of a sentence is the one before it, plus one.
+# Each word of a sentence is the number of the word before it, plus one.
 start = np.random.default_rng(0).integers(0, VOCABULARY - LENGTH - 1, (SENTENCES, 1))
 words = start + np.arange(LENGTH + 1)
 inputs = {"token_ids": words[:, :-1], "padding_mask": np.ones((SENTENCES, LENGTH), bool)}

@@ -1,4 +1,4 @@
-"""An embedding whose gradient names some rows: `lazy=True` updates these, and no others."""
+"""Train an embedding: `lazy=True` updates only the rows that the gradient names."""
 
 import time
 

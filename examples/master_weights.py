@@ -1,4 +1,4 @@
-"""A model all in bfloat16: with Keras's Adam it stands still, with a float32 copy it trains."""
+"""Train bfloat16 weights: Keras's Adam leaves them as they are, a float32 copy lets them train."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""A training loop of your own: the whole step is a `tf.function`."""
+"""Write your own training loop: the whole step is a `tf.function`."""
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ model = keras.Sequential(
 )
 loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 optimizer = keras_adam.Adam(3e-3, global_clipnorm=1.0)
-optimizer.build(model.trainable_variables)  # before the first trace, as with Keras's
+optimizer.build(model.trainable_variables)  # before the first trace, as for Keras's Adam
 
 
 @tf.function

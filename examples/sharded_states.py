@@ -1,9 +1,9 @@
-"""States split over four devices on JAX, here four that XLA makes of the CPU."""
+"""Split the state over four devices on JAX. Here XLA makes four devices of the CPU."""
 
 import os
 
 os.environ["KERAS_BACKEND"] = "jax"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"  # with GPUs: leave it out
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"  # not needed with GPUs
 
 import jax
 import keras

@@ -1,6 +1,6 @@
-"""An optimizer of one's own, for the harness.
+"""Your own optimizer, for the harness.
 
-From the folder of the clone:
+Run it from the folder of the clone:
 
     PYTHONPATH=examples python -m benchmarks train \
         --optimizer 'sign_sgd:SignSGD(learning_rate=0.0003)' --optimizer keras_adam

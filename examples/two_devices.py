@@ -1,4 +1,4 @@
-"""One model on two devices: `MirroredStrategy`, here on two logical CPUs."""
+"""Train one model on two devices with `MirroredStrategy`. Here these are two logical CPUs."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ import keras_adam
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-# With GPUs: tf.distribute.MirroredStrategy() and nothing else.
+# With GPUs, tf.distribute.MirroredStrategy() is enough.
 strategy = tf.distribute.MirroredStrategy(
     ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
 )
@@ -20,7 +20,7 @@ with strategy.scope():
     model = keras.Sequential(
         [keras.Input((20,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(1)]
     )
-    # Clipped after the sum over the devices, so that two of them train as one does.
+    # Gradients are clipped after the sum over the devices, so that two devices train as one does.
     model.compile(keras_adam.Adam(3e-3, global_clipnorm=1.0), "mse")
 
 losses = model.fit(x, y, batch_size=64, epochs=10, verbose=0).history["loss"]
