@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from benchmarks import compilation, environment, models, optimizers, own_code, own_models
 from benchmarks import device as devices
-from benchmarks import environment, models, optimizers, own_code, own_models
 from benchmarks.data import batches, builders, on_disk, preparation
 from benchmarks.data.fingerprint import fingerprint
 from benchmarks.data.plan import Data
@@ -123,7 +123,11 @@ def train_model(
     _check_identity(config, images)
     try:
         with _damage_named(config, data_dir):
-            _train(config, images, scope, best_weights, backup, send)
+            images.fill_caches()
+            with scope, compilation.from_disk(config.backend):
+                model, train = _build(config, images)
+            with compilation.anew(config.backend):
+                _train(config, images, model, train, best_weights, backup, send)
     except Exception:
         if (failure := images.failure()) is not None:
             raise failure from None
@@ -149,25 +153,29 @@ def _check_identity(config: RunConfig, images: Data) -> None:
             )
 
 
+def _build(config: RunConfig, images: Data) -> tuple[Any, Any]:
+    """Return the model, compiled for training, its optimizer built; and the batches of `fit`."""
+    steps = config.epochs * images.steps_per_epoch
+    jit_compile = "auto" if config.jit_compile == "auto" else config.jit_compile == "true"
+    model = _model(config, images)
+    optimizer = _optimizer(config, min(steps, config.max_steps or steps))
+    from_logits = not own_models.gives_probabilities(config.model, model)
+    models.compile_for_training(
+        model, optimizer, jit_compile, config.steps_per_execution, from_logits
+    )
+    model.optimizer.build(model.trainable_variables)  # which may be another: it scales the loss
+    return model, replicas.divide(images.train, images.steps_per_epoch, config)
+
+
 def _train(
     config: RunConfig,
     images: Data,
-    scope: contextlib.AbstractContextManager[Any],
+    model: Any,
+    train: Any,
     best_weights: Path | None,
     backup: Path | None,
     send: Send,
 ) -> None:
-    images.fill_caches()
-    steps = config.epochs * images.steps_per_epoch
-    jit_compile = "auto" if config.jit_compile == "auto" else config.jit_compile == "true"
-    with scope:
-        model = _model(config, images)
-        optimizer = _optimizer(config, min(steps, config.max_steps or steps))
-        from_logits = not own_models.gives_probabilities(config.model, model)
-        models.compile_for_training(
-            model, optimizer, jit_compile, config.steps_per_execution, from_logits
-        )
-        train = replicas.divide(images.train, images.steps_per_epoch, config)
     # On JAX, the first evaluation makes Keras compile the training step again. Before `fit`
     # there is nothing yet to compile twice; after its first epoch it would be on the clock.
     evaluate(model, images.test.take(1), config)

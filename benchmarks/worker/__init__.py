@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.errors import one_line
-from benchmarks.worker import start
+from benchmarks.worker import programs, start
 from benchmarks.worker.messages import Failure, Returned, Setting, Started
 
 __all__ = ["Failure", "run"]
@@ -66,6 +66,7 @@ def run(
         path=sys.path,
         arguments=sys.argv,
         log=log,
+        programs=programs.folder(backend),
         call=pickle.dumps((function, arguments, listens)),
     )
     process = start.process(backend)

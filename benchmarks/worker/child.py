@@ -11,7 +11,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks import signals, tensorflow_module
+from benchmarks import compilation, signals, tensorflow_module
 from benchmarks.errors import InputError, one_line
 from benchmarks.worker.messages import Failure, Returned, Setting, Started
 
@@ -69,6 +69,7 @@ def _settle(setting: Setting) -> None:
     os.chdir(setting.folder)
     sys.path[:] = setting.path
     sys.argv[:] = setting.arguments
+    compilation.folder = setting.programs
     # What a process that was forked has from its server, each of its kind would have alike.
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()

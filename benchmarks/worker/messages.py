@@ -20,6 +20,8 @@ class Setting:
     """Its `sys.argv`."""
     log: Path | None
     """File for what it prints; None leaves that on the terminal."""
+    programs: Path | None
+    """Folder of the cache of compiled programs, if it has one."""
     call: bytes
     """Function, arguments and whether it listens, pickled: the path must be set to read them."""
 

@@ -7,6 +7,7 @@ worker so has of its own, as if it had imported the library itself.
 import contextlib
 import importlib
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -17,13 +18,14 @@ from benchmarks import signals, tensorflow_module
 from benchmarks.worker import pages
 
 
-def serve(handle: int) -> Connection:
+def serve(handle: int, programs: str) -> Connection:
     """Be the server until the parent is gone; return in each worker.
 
     Args:
         handle: file descriptor of a socket, on which the parent sends a byte for each worker, with
             the descriptors of the worker's connection, of a connection for its exit code, and of
             what are its standard output and standard error.
+        programs: folder that is removed if the parent can not do it any more; "" is none.
 
     Returns:
         The connection of the worker with the parent.
@@ -48,6 +50,9 @@ def serve(handle: int) -> Connection:
         if not request:
             for pid in workers:
                 os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            if programs:
+                shutil.rmtree(programs, ignore_errors=True)
             os._exit(0)
         connection, ended = (Connection(descriptor) for descriptor in descriptors[:2])
         printed = descriptors[2:]

@@ -12,7 +12,7 @@ import threading
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-from benchmarks.worker import child
+from benchmarks.worker import child, programs
 
 CAN_FORK = sys.platform == "linux"
 """macOS has `fork`, too, but not all of its libraries bear it."""
@@ -106,11 +106,12 @@ class _Server:
         self._surroundings = _surroundings()
         self._parent = os.getpid()
         self._socket, theirs = socket.socketpair()
+        folder = str(programs.folder(backend) or "")
         with theirs:
             program = (
                 f"import sys; sys.path[:] = {sys.path!r}; "
                 "from benchmarks.worker import server, child; "
-                f"child.enter(server.serve({theirs.fileno()}))"
+                f"child.enter(server.serve({theirs.fileno()}, {folder!r}))"
             )
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program],

@@ -190,10 +190,11 @@ PARENT = """
 import os, signal, sys
 from pathlib import Path
 from benchmarks import worker
-from benchmarks.worker import start
+from benchmarks.worker import programs, start
 
 name = "tests.benchmarks.worker.test_server:wait_for"
 messages = worker.run(name, Path("/no/such/file"), backend="jax", device="cpu")
+assert programs.folder("jax").parent == Path(os.environ["TMPDIR"])
 print(next(messages), start._servers["jax"]._process.pid, flush=True)
 {end}
 """
@@ -203,8 +204,9 @@ print(next(messages), start._servers["jax"]._process.pid, flush=True)
     "end", ["os.kill(os.getpid(), signal.SIGKILL)", "os.kill(os.getpid(), signal.SIGTERM)", ""]
 )
 def test_nothing_outlives_the_parent(end, tmp_path):
-    """However it ends; and its socket has no path, which could be too long."""
+    """However it ends, and no file; and its socket has no path, which could be too long."""
     long = tmp_path / ("long" * 30)
+    long.mkdir()
     done = subprocess.run(
         [sys.executable, "-c", PARENT.format(end=end)],
         cwd=ROOT,
@@ -216,6 +218,7 @@ def test_nothing_outlives_the_parent(end, tmp_path):
     for pid in map(int, done.stdout.split()):
         with contextlib.suppress(psutil.NoSuchProcess):
             psutil.Process(pid).wait(timeout=60)
+    assert list(long.iterdir()) == []
 
 
 def test_a_library_that_cannot_be_imported_is_named(monkeypatch, tmp_path):

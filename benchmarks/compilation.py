@@ -1,0 +1,65 @@
+"""JAX's compilation cache on disk: in force while a model is built, never while it is trained.
+
+Each run is a process, and would compile Keras's initializers anew, for seconds. What is measured of
+a run is a real compilation.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FOLDER = "jax_compilation_cache_dir"
+"""JAX's name of the setting."""
+
+folder: Path | None = None
+"""Where the programs lie; None is no cache. The worker has it from its parent."""
+
+
+@contextlib.contextmanager
+def from_disk(backend: str) -> Iterator[None]:
+    """Take compiled programs from the folder, and keep there what is compiled.
+
+    A cache that the user has set for JAX stays as it is.
+    """
+    settings: dict[str, Any] = {}
+    if backend == "jax" and folder is not None:
+        import jax
+
+        if getattr(jax.config, FOLDER) is None:
+            settings = {
+                FOLDER: str(folder),
+                "jax_persistent_cache_min_compile_time_secs": 0.0,
+                "jax_persistent_cache_min_entry_size_bytes": -1,
+            }
+    with _with(settings):
+        yield
+
+
+@contextlib.contextmanager
+def anew(backend: str) -> Iterator[None]:
+    """Compile every program, even where the user has set a cache for JAX."""
+    with _with({"jax_enable_compilation_cache": False} if backend == "jax" else {}):
+        yield
+
+
+@contextlib.contextmanager
+def _with(settings: dict[str, Any]) -> Iterator[None]:
+    if not settings:
+        yield
+        return
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    before = {name: getattr(jax.config, name) for name in settings}
+
+    def use(values: dict[str, Any]) -> None:
+        for name, value in values.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()  # else JAX keeps what it found at its first compilation
+
+    use(settings)
+    try:
+        yield
+    finally:
+        use(before)

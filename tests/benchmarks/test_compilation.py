@@ -1,0 +1,66 @@
+"""What of a JAX run is compiled anew, and what comes from disk. The worker imports this file."""
+
+import dataclasses
+
+from benchmarks import compilation, worker
+from benchmarks.worker import programs
+
+
+def dense(image_shape, classes):
+    import keras
+
+    return keras.Sequential(
+        [keras.Input(image_shape), keras.layers.Flatten(), keras.layers.Dense(classes)]
+    )
+
+
+def train(config, data_dir, caches, send):
+    """Do a run with each cache that a user may have set, as in processes of their own.
+
+    Send its losses, its programs in the order in which they were made, and those from disk.
+    """
+    import jax
+
+    from benchmarks.training import one_run
+    from benchmarks.training.messages import Epoch
+
+    made, hits = [], []
+    jax.monitoring.register_event_listener(
+        lambda event, **_: hits.append(len(made)) if event.endswith("/cache_hits") else None
+    )
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, _, **of: (
+            made.append(of["fun_name"]) if event.endswith("/backend_compile_duration") else None
+        )
+    )
+    for cache in caches:
+        jax.clear_caches()
+        made.clear()
+        hits.clear()
+        jax.config.update("jax_compilation_cache_dir", cache)
+        if cache is not None:
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        messages = []
+        one_run.train_model(config, data_dir, None, None, messages.append)
+        assert jax.config.jax_compilation_cache_dir == cache
+        rows = [message.row for message in messages if isinstance(message, Epoch)]
+        losses = [(row["train_loss"], row["test_loss"]) for row in rows]
+        send((losses, list(made), [made[number] for number in hits]))
+    send(compilation.folder)
+
+
+def test_the_model_of_a_second_run_comes_from_disk_and_no_training_step(config, data_dir, tmp_path):
+    config = dataclasses.replace(config, model=f"{__name__}:dense", backend="jax", max_steps=2)
+    arguments = config, data_dir, (None, None, str(tmp_path))
+    *runs, folder = worker.run(f"{__name__}:train", *arguments, backend="jax", device="cpu")
+    assert folder == programs.folder("jax")
+    losses, made, _ = runs[0]
+    assert made.count("jit(train_step)") == 1
+    building = made[: made.index("jit(test_step)")]
+    assert "jit(_uniform)" in building
+    assert runs[1] == (losses, made, building)
+    assert runs[2] == (losses, made, [])  # the user's own cache was empty
+    for cache in (folder, tmp_path):
+        kept = [path.name for path in cache.glob("*-cache")]
+        assert any("_uniform" in name for name in kept)
+        assert not any("_step" in name for name in kept)
