@@ -1,7 +1,7 @@
-"""What annotations call arrays, variables and numbers.
+"""The names that annotations use for arrays, variables and numbers.
 
-The arrays of TensorFlow, JAX and PyTorch share no type, and Keras has none for a checker. So these
-names are `Any` to the checker, and say to the reader what is meant.
+The arrays of TensorFlow, JAX and PyTorch share no type, and Keras has no type for them. So these
+names are `Any` to the type checker, and tell the reader what is meant.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Flag: TypeAlias = Any
 """A Python boolean, or a boolean array of shape ()."""
 
 Functions: TypeAlias = Any
-"""`keras.ops`, or what has functions of the same names for Python numbers."""
+"""`keras.ops`, or an object with functions of the same names for Python numbers."""
 
 Gradient: TypeAlias = Any
 """A gradient of the backend, dense or sparse; `None` for a variable that has none."""
@@ -26,7 +26,7 @@ Variable: TypeAlias = Any
 """A variable of Keras or of the backend."""
 
 Slot: TypeAlias = Any
-"""What is kept of a variable: a variable or an array, `Quantized` ones, or `None`."""
+"""The storage of one part of the state: a variable or an array, a `Quantized`, or `None`."""
 
 Dtype: TypeAlias = Any
 """A dtype of Keras or of the backend: a string or an object."""

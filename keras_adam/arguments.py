@@ -1,4 +1,4 @@
-"""Reads off an optimizer what its arguments are now: the options of a step and its numbers."""
+"""Reads the present arguments of an optimizer: the options and the numbers of a step."""
 
 import numbers
 from typing import Any
@@ -13,8 +13,8 @@ from keras_adam.math.options import Clip, Options
 
 
 def read_options(optimizer: Any) -> Options:
-    """Read off an optimizer which parts of a step are switched on now."""
-    clips: tuple[Clip, ...] = ("clipnorm", "global_clipnorm", "clipvalue")  # Keras's precedence
+    """Return which parts of a step the optimizer's arguments switch on now."""
+    clips: tuple[Clip, ...] = ("clipnorm", "global_clipnorm", "clipvalue")  # in Keras's order
     return Options(
         clip=next((name for name in clips if _is_on(getattr(optimizer, name))), None),
         weight_decay=_is_on(optimizer.weight_decay),
@@ -30,11 +30,11 @@ def read_options(optimizer: Any) -> Options:
 
 
 def read_numbers(optimizer: Any, options: Options) -> Numbers:
-    """Read off an optimizer the numbers of this step; callables and schedules are called.
+    """Return the optimizer's numbers for this step; callables and schedules are called.
 
     Raises:
-        TypeError: what an option holds, or its callable returns, is no real scalar.
-        ValueError: it is an array of another shape than ().
+        TypeError: an option, or the result of its callable, is not a real scalar.
+        ValueError: an option is an array whose shape is not ().
 
     """
 
@@ -56,7 +56,7 @@ def read_numbers(optimizer: Any, options: Options) -> Numbers:
 
 
 def _is_on(value: Any) -> bool:
-    """Say whether a number switches its option on: `None` and zero do not; what varies does."""
+    """Say whether a number switches its option on: all but `None` and zero do."""
     if value is None:
         return False
     return float(value) != 0 if isinstance(value, numbers.Real) else True

@@ -1,7 +1,7 @@
-"""What an optimizer knows of the variables that it updates.
+"""What an optimizer knows about the variables that it updates.
 
-Looking a variable up through Keras, and asking it for its shape, takes longer than
-the update of a small one; here both are remembered.
+To look a variable up through Keras, and to ask it for its shape, takes longer than the update of a
+small variable. Here both are remembered.
 """
 
 import collections
@@ -15,27 +15,27 @@ class BuiltVariables:
     """The positions and shapes of the variables, and the checks of gradients against them."""
 
     def __init__(self, variables: Sequence[Any], sparse_gradient: Any) -> None:
-        """Remember `variables`; gradients of the type `sparse_gradient` are of some rows."""
-        self._variables = list(variables)  # holding the objects keeps their ids unique
+        """Remember `variables`; a gradient of the type `sparse_gradient` has only some rows."""
+        self._variables = list(variables)  # ids stay unique while the objects exist
         self._positions = {id(variable): i for i, variable in enumerate(variables)}
         self._shapes = [tuple(variable.shape) for variable in variables]
         self._sparse_gradient = sparse_gradient
         self._floating: set[Any] = set()
 
     def positions(self, variables: Sequence[Any]) -> list[int] | None:
-        """Return the position of each variable, or `None` if one is not the very object."""
+        """Return the position of each variable, or `None` if one is not the same object."""
         positions = [self._positions.get(id(variable), -1) for variable in variables]
         return None if -1 in positions else positions
 
     def check(self, positions: Sequence[int], gradients: Sequence[Any]) -> None:
-        """Raise unless each position comes once, with a gradient that fits the variable there.
+        """Raise unless each position is given once, with a gradient that fits its variable.
 
-        A gradient must have the variable's shape and a floating dtype. What a graph does not
-        know of a shape passes here, and fails when it runs.
+        A gradient must have the variable's shape and a floating dtype. If a graph does not know a
+        shape, the check passes here, and the graph may fail when it runs.
 
         Raises:
-            ValueError: a variable comes twice, or the shape of a gradient is another.
-            TypeError: its dtype is another.
+            ValueError: a variable is given twice, or a gradient has another shape.
+            TypeError: a gradient has another dtype.
 
         """
         if len(set(positions)) < len(positions):
@@ -53,7 +53,7 @@ class BuiltVariables:
             gradient, skipped = gradient.values, 1
         if not _may_be(gradient.shape, shape, skipped):
             raise ValueError(
-                f"The gradient of variable {self._path(position)!r} must have its shape {shape}; "
+                f"The gradient of variable {self._path(position)!r} must have shape {shape}; "
                 f"received {(None,) * skipped + tuple(gradient.shape)[skipped:]}."
             )
         if gradient.dtype not in self._floating:
@@ -71,7 +71,7 @@ class BuiltVariables:
 
 
 def _may_be(found: Any, shape: tuple[int, ...], skipped: int) -> bool:
-    """Say whether a gradient's shape, as far as it is known, is this one but for `skipped`."""
+    """Say whether the known part of a gradient's shape is `shape` without `skipped` dimensions."""
     if isinstance(found, tuple) and found == shape:
         return True
     if getattr(found, "rank", 0) is None:

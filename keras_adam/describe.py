@@ -11,7 +11,7 @@ from keras import ops
 def describe(optimizer: Any, learning_rate: Any) -> str:
     """Return the call that makes such an optimizer.
 
-    It has the learning rate, and those other arguments that are not the defaults.
+    The call has the learning rate, and the other arguments that differ from their defaults.
     """
     arguments = [f"learning_rate={_spell(learning_rate)}"]
     for name, parameter in inspect.signature(type(optimizer)).parameters.items():
@@ -29,8 +29,8 @@ def _spell(value: Any) -> str:
         return type(value).__name__
     if isinstance(value, keras.Variable) or ops.is_tensor(value):
         try:
-            # In the digits of its own dtype: 0.001, and not 0.0010000000474974513.
+            # With the digits of its own dtype: 0.001, not 0.0010000000474974513.
             return str(np.asarray(ops.convert_to_numpy(value))[()])
-        except Exception:  # Within a trace it has no value, and each backend says so in its way.
+        except Exception:  # In a trace it has no value, and each backend raises another error.
             return f"<{type(value).__name__}>"
     return repr(value)

@@ -11,30 +11,30 @@ from keras_adam import validate
 class DataParallel(keras.distribution.DataParallel):
     """`keras.distribution.DataParallel` that can split the optimizer's state over the devices.
 
-    With `shard_optimizer_state=True` each of N devices keeps one N-th of momentum, velocity and
-    the other state of a `keras_adam` optimizer, and of its master weights: the first dimension
-    that N divides is split. State without such a dimension is whole on every device, and so are
-    the scales of `state_dtype="int8"`. XLA then gives each device its part of the summed
-    gradients, and gathers the variables. This is stage 1 of ZeRO (Rajbhandari et al. 2020,
+    With `shard_optimizer_state=True` each of N devices keeps one N-th of the state of a
+    `keras_adam` optimizer: of momentum, velocity, master weights and so on. The first dimension
+    that N divides is split. State without such a dimension is whole on every device, and so are the
+    scales of `state_dtype="int8"`. XLA then gives each device its part of the summed gradients, and
+    gathers the variables. This is stage 1 of ZeRO (Rajbhandari et al. 2020,
     https://arxiv.org/abs/1910.02054, section 5).
 
-    The weights are those of training without it, except for rounding. A file holds the whole
-    state, and loads on another number of devices.
+    The weights are the same as without splitting, except for rounding. A file holds the whole
+    state, and can be loaded with another number of devices.
 
     Args:
-        device_mesh: `keras.distribution.DeviceMesh` or `None`. One dimension, over the data.
-        devices: Sequence of devices or `None`, instead of a mesh. Defaults to all.
+        device_mesh: `keras.distribution.DeviceMesh` or `None`. It has one dimension, over the data.
+        devices: Sequence of devices or `None`, instead of a mesh. Defaults to all devices.
         auto_shard_dataset: Boolean. Give each process its part of a `tf.data.Dataset`.
             Defaults to `True`.
-        shard_optimizer_state: Boolean. Defaults to `False`.
+        shard_optimizer_state: Boolean. Split the optimizer's state. Defaults to `False`.
 
     Raises:
-        RuntimeError: on another backend than JAX, which `keras.distribution` needs.
+        RuntimeError: the backend is not JAX, which `keras.distribution` needs.
 
     Examples:
         >>> distribution = keras_adam.distribution.DataParallel(shard_optimizer_state=True)
         >>> keras.distribution.set_distribution(distribution)
-        >>> model = make_model()  # whatever is made from here on is distributed
+        >>> model = make_model()  # all that is created from here on is distributed
         >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
 
     """
@@ -58,7 +58,7 @@ class DataParallel(keras.distribution.DataParallel):
         self.shard_optimizer_state = shard_optimizer_state
 
     def slot_layout(self, shape: Sequence[int]) -> Any:
-        """Return the `keras.distribution.TensorLayout` of a slot; `None` is the variable's own."""
+        """Return a slot's `keras.distribution.TensorLayout`, or `None` for that of its variable."""
         dimension = split_dimension(shape, self.device_mesh.devices.size)
         if not self.shard_optimizer_state or dimension is None:
             return None
@@ -76,7 +76,7 @@ def split_dimension(shape: Sequence[int], devices: int) -> int | None:
 
 
 def slot_layout(shape: Sequence[int]) -> Any:
-    """Return the backend's layout for a slot under the distribution in force, or `None`."""
+    """Return the backend's layout of a slot under the present distribution, or `None`."""
     distribution = keras.distribution.distribution()
     if not isinstance(distribution, DataParallel):
         return None

@@ -1,4 +1,4 @@
-"""Which variables weight decay spares."""
+"""Which variables have no weight decay."""
 
 import re
 import warnings
@@ -9,20 +9,20 @@ from typing import Any
 def decays(optimizer: Any, variable: Any) -> bool:
     """Say whether weight decay applies to the variable.
 
-    On TensorFlow, Keras looks for the excluded names in what TensorFlow calls the variable, in
-    which its layer is named; here, and on other backends too, its path serves.
+    On TensorFlow, Keras looks for the excluded names in TensorFlow's name of the variable, which
+    contains its layer. Here they are looked for in the path of the variable, on every backend.
     """
     is_excluded = any(re.search(name, _path(variable)) for name in optimizer._excluded_names)
     return not is_excluded and optimizer._use_weight_decay(variable)
 
 
 def warn_of_names_that_exclude_nothing(names: Sequence[str], variables: Sequence[Any]) -> None:
-    """Warn of each name, a regular expression, that is in the path of no variable."""
+    """Warn of each name (a regular expression) that is not in the path of any variable."""
     paths = [_path(variable) for variable in variables]
     for name in names:
         if not any(re.search(name, path) for path in paths):
             warnings.warn(
-                f"`exclude_from_weight_decay`: {name!r} is in the path of no variable, so it "
+                f"`exclude_from_weight_decay`: no variable has {name!r} in its path, so it "
                 f"excludes none. The paths are {paths}.",
                 stacklevel=4,
             )

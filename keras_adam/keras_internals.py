@@ -1,6 +1,6 @@
-"""What is used of Keras that is not public, and the methods of it that a subclass may override.
+"""The private parts of Keras that are used, and its methods that a subclass may override.
 
-A test asks for each by its name, and so says which release of Keras has moved it.
+A test looks up each name, and so says which release of Keras has moved it.
 """
 
 import inspect
@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-# The helpers of `BaseOptimizer.apply`, which `keras_adam.Adam` replaces to update all variables at
-# once, and the lists that `build` fills with every option on.
+# The helpers of `BaseOptimizer.apply`, and the lists that `build` fills if every option is on.
+# `keras_adam.Adam` replaces `apply` to update all variables at once.
 KERAS_PRIVATE = (
     "_accumulated_gradients",
     "_check_variables_are_known",
@@ -28,7 +28,7 @@ KERAS_PRIVATE = (
 )
 
 # Methods of Keras's optimizers that a subclass may override to change the update. The compiled
-# one does not call them: with one overridden, the update is Keras's.
+# update does not call them. If a subclass overrides one, Keras's update is used.
 KERAS_HOOKS = (
     "update_step",
     "_apply_weight_decay",
@@ -46,9 +46,9 @@ KERAS_HOOKS = (
 
 
 def overridden_hooks(optimizer: Any, base: type) -> list[str]:
-    """Return the hooks that the optimizer, or its class, has of its own and not of `base`."""
-    # Not by way of `vars`: a class made by `type(name, bases, dict(Other.__dict__))`, as
-    # wrappers make it, has Other's `__dict__`, which does not work for it.
+    """Return the hooks that the optimizer, or its class, does not have from `base`."""
+    # `vars` does not work here. Wrappers make a class by `type(name, bases, dict(Other.__dict__))`,
+    # and it then has Other's `__dict__`.
     return [
         hook
         for hook in KERAS_HOOKS
@@ -57,17 +57,17 @@ def overridden_hooks(optimizer: Any, base: type) -> list[str]:
 
 
 def _function_of(method: Any) -> Any:
-    # Not by `getattr` with a default: that is what `torch.compile` then finds in its trace.
+    # No `getattr` with a default, because `torch.compile` would use the default in its trace.
     try:
         return method.__func__
-    except AttributeError:  # a function that was set on the object
+    except AttributeError:  # a function set on the object
         return None
 
 
 def skips_mismatch() -> bool:
-    """Say whether what is being loaded is loaded with `load_weights(..., skip_mismatch=True)`.
+    """Say whether Keras is loading with `load_weights(..., skip_mismatch=True)`.
 
-    Keras does not hand this on to `load_own_variables`; it is an argument of a caller of it.
+    Keras does not pass this to `load_own_variables`, so it is read from the arguments of a caller.
     """
     frame = inspect.currentframe()
     while frame is not None:
@@ -79,20 +79,20 @@ def skips_mismatch() -> bool:
 
 def file_name(store: Any) -> str | None:
     """Return the name of the file that Keras reads state from, if it reads from a named one."""
-    if hasattr(store, "sharding_config"):  # of several files, this one names the others
+    if hasattr(store, "sharding_config"):  # of several files, this one has the others' names
         return str(store.path)
     name = getattr(getattr(store, "h5_file", None), "filename", None)
     return name if isinstance(name, str) else None
 
 
 def optimizer_name(store: Any) -> str | None:
-    """Return the name of the optimizer whose state it is, if Keras wrote it down."""
+    """Return the name of the optimizer that saved the state, if Keras wrote it to the store."""
     group = getattr(store, "_h5_entry_group", None)
     return getattr(group, "attrs", {}).get("name")
 
 
 def is_of_another_class(name: str | None) -> bool:
-    """Say whether an optimizer's name is the default one of a class of Keras other than Adam."""
+    """Say whether a name is the default name of an optimizer class of Keras other than Adam."""
     plain = re.sub(r"(_\d+)?$", "", name or "").replace("_", "")
     base = keras.optimizers.Optimizer
     classes = [c for c in vars(keras.optimizers).values() if isinstance(c, type) and c is not base]

@@ -20,24 +20,25 @@ from keras_adam.state import State
 class Adam(keras.optimizers.Adam):
     """Adam with a compiled update of all variables.
 
-    With bias corrections folded into the step size, each step t computes
+    The bias corrections are included in the step size. Each step t computes
 
         momentum <- beta_1 * momentum + (1 - beta_1) * gradient
         velocity <- beta_2 * velocity + (1 - beta_2) * gradient**2
         step_size = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)
         variable <- variable - step_size * momentum / (sqrt(velocity) + epsilon)
 
-    in float32 (float64 for float64 variables), whatever the dtype of the
-    variables. State, options and defaults are those of `keras.optimizers.Adam`,
-    so that either continues from the other's checkpoint.
+    in float32 (float64 for float64 variables), for variables of any dtype. State, options and
+    defaults are those of `keras.optimizers.Adam`, so that each can continue from the other's
+    checkpoint.
 
     A float below may also be a scalar tensor or variable, a callable without arguments
-    that returns one of these, or a `keras.optimizers.schedules.LearningRateSchedule`. They
-    are read, called or evaluated at each step, and so may change: no new value compiles
-    anything. Keras itself takes no tensor as `learning_rate`; `ema_momentum` is a number.
+    that returns one of these, or a `keras.optimizers.schedules.LearningRateSchedule`. They are
+    read, called or evaluated at each step, so they may change, and a new value compiles nothing.
+    There are two exceptions: Keras itself accepts no tensor as `learning_rate`, and `ema_momentum`
+    must be a number.
 
-    A subclass that overrides one of the methods that make up the update of Keras's
-    optimizers (`update_step`, `_clip_gradients`, ...) gets Keras's own, which calls it.
+    A subclass that overrides a method of Keras's update (`update_step`, `_clip_gradients`, ...)
+    gets Keras's own update, which calls this method and is not compiled.
 
     Args:
         learning_rate: Float. Defaults to `0.001`.
@@ -52,29 +53,28 @@ class Adam(keras.optimizers.Adam):
         global_clipnorm: Float or `None`. Largest norm of all gradients together.
         use_ema: Boolean. Keep an exponential moving average of the variables.
         ema_momentum: Float in [0, 1], the average's decay rate. Defaults to `0.99`.
-        ema_overwrite_frequency: Integer >= 1 or `None`. After so many updates
-            the variables are set to their averages.
-        loss_scale_factor: Float or `None`. The loss was multiplied by it; the
-            gradients are divided by it.
-        gradient_accumulation_steps: Integer >= 2 or `None`. Update once in so many
-            calls, from the mean of their gradients.
+        ema_overwrite_frequency: Integer >= 1 or `None`. After each such number of updates, the
+            variables are set to their averages.
+        loss_scale_factor: Float or `None`. The loss is multiplied by it, and the update divides the
+            gradients by it.
+        gradient_accumulation_steps: Integer >= 2 or `None`. The variables are updated once in this
+            number of calls, from the mean of their gradients.
         name: String or `None`.
-        jit_compile: Boolean. `False` runs the same mathematics uncompiled.
-        lazy: Boolean. A sparse gradient moves only the rows that it names: their
-            momentum, velocity and weights. Other rows do not change at all, which is another
-            algorithm than Adam. The time depends on these rows, not on the size of the table.
-        skip_nonfinite: Boolean. If any gradient is not finite, nothing changes but
+        jit_compile: Boolean. `False` runs the same computation uncompiled.
+        lazy: Boolean. A sparse gradient updates only the rows that it names, with their momentum
+            and velocity. Other rows do not change at all, so this is a different algorithm from
+            Adam. The time depends on the number of named rows, not on the size of the table.
+        skip_nonfinite: Boolean. If any gradient is not finite, the call changes only
             `skipped_steps`.
-        state_dtype: `None`, `"float32"`, `"bfloat16"` or `"int8"`. How momentum and velocity
-            are stored; `None` is the variable's dtype. In bfloat16 they are rounded at random,
-            so that small changes count on average: 4 bytes a parameter in place of 8. `"int8"`
-            has codes with a scale for each block of 256 numbers: 2.03 bytes. With it, variables
-            of fewer than 4,096 numbers keep float32, and `lazy=True` is an error.
-        master_weights: `False`, `True` or `"stochastic"`. For bfloat16 and float16 variables,
-            in which small steps are lost to rounding. `True` keeps a float32 copy of each, in
-            which they add up; its average and accumulator are float32 too. `"stochastic"`
-            keeps no copy and rounds bfloat16 variables at random. Other variables are
-            not affected.
+        state_dtype: `None`, `"float32"`, `"bfloat16"` or `"int8"`. How momentum and velocity are
+            stored; `None` is the variable's dtype. `"bfloat16"` needs 4 bytes a parameter instead
+            of 8, and rounds at random, so that small changes count on average. `"int8"` needs 2.03
+            bytes, and stores codes with a scale for each block of 256 numbers. With `"int8"`,
+            variables of fewer than 4,096 numbers keep float32, and `lazy=True` is an error.
+        master_weights: `False`, `True` or `"stochastic"`. It is for bfloat16 and float16 variables,
+            in which rounding loses small steps. `True` keeps a float32 copy of each variable, in
+            which small steps add up; its average and accumulator are float32 too. `"stochastic"`
+            keeps no copy and rounds bfloat16 variables at random. Other variables are not affected.
 
     References:
 
@@ -170,16 +170,16 @@ class Adam(keras.optimizers.Adam):
         self._slots_in_use: Any = None
         self._variables_built: Any = None
         self._state: Any = None
-        # State that was loaded before there were variables to put it in.
+        # State that was loaded before the optimizer had variables for it.
         self._loaded: saving.Loaded | None = None
 
     def build(self, variables: Sequence[Any]) -> None:
         """Create the state of `variables`, in Keras's order: momentum, velocity, ...
 
-        State that was loaded before is taken, if it fits.
+        State that was loaded earlier is taken now, if it fits.
 
         Raises:
-            ValueError: if the options do not fit the variables.
+            ValueError: the options do not fit the variables.
 
         """
         if self.built:
@@ -195,26 +195,26 @@ class Adam(keras.optimizers.Adam):
         return BuiltVariables(variables, self._updater_class.sparse_gradient)
 
     def _take_loaded(self) -> None:
-        """Take the state that was loaded before there were variables for it.
+        """Take the state that was loaded before the optimizer was built.
 
-        Where the user made an error of the warning that it does not fit, it stays, and so the
-        error comes again.
+        The user may turn the warning that the state does not fit into an error. Then the state is
+        kept, and the next call raises the error again.
         """
         if self._loaded is not None:
             with self._updater_class.outside_of_graphs():
                 saving.take(self._own(), self._loaded, takes_learning_rate=False)
             self._loaded = None
 
-    # What `add_variable` shall make otherwise of the slot that `add_variable_from_reference` asks
-    # for: Keras takes dtype and layout from the variable.
+    # The changes that `add_variable` makes to a slot of `add_variable_from_reference`. Keras takes
+    # the dtype and the layout from the variable.
     _slot_arguments: Mapping[str, Any] = MappingProxyType({})
 
     def add_variable_from_reference(
         self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
     ) -> Any:
-        """Add a slot as Keras does, in the dtype that `state_dtype` asks for.
+        """Add a slot as Keras does, in the dtype of `state_dtype`.
 
-        Under a `keras_adam.distribution.DataParallel` it may be split over the devices.
+        Under a `keras_adam.distribution.DataParallel` the slot may be split over the devices.
         """
         variable = reference_variable
         dtype = keras.backend.standardize_dtype(variable.dtype)
@@ -233,17 +233,17 @@ class Adam(keras.optimizers.Adam):
 
     @property
     def state_dtype(self) -> str | None:
-        """The dtype in which momentum and velocity are stored; `None` is the variable's."""
+        """The dtype in which momentum and velocity are stored; `None` is the variable's dtype."""
         return self._state_dtype
 
     @property
     def master_weights(self) -> bool | str:
-        """Whether variables of half precision have a float32 copy, or are rounded at random."""
+        """Whether half precision variables have a float32 copy, or are rounded at random."""
         return self._master_weights
 
     @property
     def lazy(self) -> bool:
-        """Whether a sparse gradient moves only the rows that it names."""
+        """Whether a sparse gradient updates only the rows that it names."""
         return self._lazy
 
     @lazy.setter
@@ -270,40 +270,41 @@ class Adam(keras.optimizers.Adam):
         if skip_nonfinite and self.built and self._state.skipped_steps is None:
             raise ValueError(
                 "`skip_nonfinite` must be True before the optimizer is built, that is, before its "
-                "first step: it counts the skipped steps in a variable. Received: "
+                "first step, because it counts the skipped steps in a variable. Received: "
                 "skip_nonfinite=True."
             )
         self._skip_nonfinite = skip_nonfinite
 
     @property
     def skipped_steps(self) -> Any:
-        """How many calls of `apply` changed nothing since a gradient was not finite."""
+        """The number of calls of `apply` that changed nothing because a gradient was not finite."""
         count = self._state.skipped_steps if self.built else None
         return 0 if count is None else count
 
     @property
     def fused_variables(self) -> int | None:
-        """On PyTorch, how many variables torch's fused kernel updated in the last step.
+        """The number of variables that torch's fused kernel updated in the last step, on PyTorch.
 
-        The pure functions updated the others. `None` on other backends, and before the first step
-        outside of `torch.compile` and `stateless_apply`, where there is no such kernel.
+        The pure functions updated the other variables. `None` on other backends, and before the
+        first step. Steps in `torch.compile` and `stateless_apply` do not count, because they do not
+        use the kernel.
         """
         return getattr(self._updater, "fused_variables", None)
 
     @without_autograph
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
-        """Update the variables, one gradient each.
+        """Update the variables, with one gradient for each.
 
         Args:
-            grads: Gradients of the variables' shapes and of floating dtypes; sparse
-                ones where the backend makes them. A variable whose gradient is
-                `None` stays as it is.
-            trainable_variables: The variables, the same at every call; `None`
-                stands for those that the optimizer was built with.
+            grads: Gradients with the shapes of the variables and floating dtypes. They may be
+                sparse if the backend makes sparse gradients. A variable whose gradient is `None`
+                does not change.
+            trainable_variables: The variables, the same at every call. `None` means the variables
+                that the optimizer was built with.
 
         Raises:
-            ValueError: if the gradients do not fit the variables, or a variable is
-                not one that the optimizer was built with.
+            ValueError: the gradients do not fit the variables, or the optimizer was not built with
+            one of the variables.
 
         """
         grads = list(grads)
@@ -315,13 +316,13 @@ class Adam(keras.optimizers.Adam):
         variables = all_variables = self._variables_of(grads, trainable_variables)
         with keras.name_scope(self.name, caller=self):
             known = self._variables_built if self.built else self._remember(variables)
-            self._positions_in(known, variables)  # also of those whose gradient is `None`
+            self._positions_in(known, variables)  # even if the gradient is `None`
             grads, variables = self._filter_empty_gradients(grads, variables)
             grads = [g if ops.is_tensor(g) else ops.convert_to_tensor(g) for g in grads]
             known.check(self._positions_in(known, variables), grads)
             if not self.built:
                 self.build(all_variables)
-            self._take_loaded()  # again, if it was an error
+            self._take_loaded()  # a second time, if the first raised
             grads, variables = self._overwrite_variables_directly_with_gradients(grads, variables)
             finite = self._update(grads, variables) if grads else None
             self._constrain(variables, finite)
@@ -331,10 +332,10 @@ class Adam(keras.optimizers.Adam):
         return keras_internals.overridden_hooks(self, Adam)
 
     def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
-        """Set the variables to their averages, with `use_ema`; `fit` calls this at its end.
+        """Set the variables to their averages if `use_ema` is on; `fit` calls this at its end.
 
-        The averages of half precision variables with master weights are float32, which Keras
-        would assign as they are.
+        With master weights, the averages of half precision variables are float32, and Keras would
+        assign them without a cast.
         """
         if not (self.use_ema and self.master_weights):
             super().finalize_variable_values(var_list)
@@ -344,7 +345,7 @@ class Adam(keras.optimizers.Adam):
                 variable.assign(ops.cast(average, variable.dtype))
 
     def _variables_of(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None) -> Any:
-        """Return the variables that the gradients are of, one each."""
+        """Return the variable of each gradient."""
         if trainable_variables is None and not self.built:
             raise ValueError(
                 "`apply` needs `trainable_variables` before the optimizer is built. "
@@ -361,7 +362,7 @@ class Adam(keras.optimizers.Adam):
         return variables
 
     def _update(self, grads: Sequence[Any], variables: Sequence[Any]) -> Any:
-        """Take the compiled step; return whether it was finite, or `None` where nobody asks."""
+        """Take the compiled step; return whether it was finite, or `None` if that is not needed."""
         slots_in_use = self.amsgrad, self.use_ema, bool(self.gradient_accumulation_steps)
         if self._updater is None or self._slots_in_use != slots_in_use:
             self._updater = self._updater_class(self._state.tracked(self), self.assign)
@@ -393,7 +394,7 @@ class Adam(keras.optimizers.Adam):
     def _positions_in(self, known: BuiltVariables, variables: Sequence[Any]) -> list[int]:
         """Return the position of each variable among those that the optimizer updates."""
         positions = known.positions(variables)
-        if positions is None:  # perhaps the backend's variable in place of Keras's
+        if positions is None:  # perhaps a variable of the backend
             self._check_variables_are_known(variables)
             positions = [self._get_variable_index(variable) for variable in variables]
         return positions
@@ -401,15 +402,15 @@ class Adam(keras.optimizers.Adam):
     def exclude_from_weight_decay(
         self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
-        """Spare variables from weight decay: those of `var_list`, or with `var_names` in theirs.
+        """Exclude variables from weight decay, by the variables or by names in their paths.
 
         Args:
-            var_list: Variables.
-            var_names: Regular expressions, looked for in the path of a variable, as in
-                `"layer_normalization/gamma"`. `build` warns of one that is found nowhere.
+            var_list: The variables to exclude.
+            var_names: Regular expressions that are searched in the path of each variable, such as
+                `"layer_normalization/gamma"`. `build` warns if an expression is found in no path.
 
         Raises:
-            ValueError: if the optimizer is built, since it would come too late.
+            ValueError: the optimizer is already built.
 
         """
         if self.built:
@@ -429,21 +430,22 @@ class Adam(keras.optimizers.Adam):
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set all state of a built optimizer, in the order of `variables`.
 
-        The number of iterations and the learning rate alone are the state before the first step.
+        Two weights, the number of iterations and the learning rate, are the state before the first
+        step.
 
         Raises:
-            ValueError: if it is not built, or number or shapes do not fit.
+            ValueError: the optimizer is not built, or the number or the shapes do not fit.
 
         """
         if self.built:
             saving.set_weights(self._own(), self.variables, weights)
         else:
-            super().set_weights(weights)  # says what to do
+            super().set_weights(weights)  # raises an error that says what to do
 
     def save_own_variables(self, store: Any) -> None:
-        """Write the state to `store` as `keras.optimizers.Adam` does; it can read it.
+        """Write the state to `store` so that `keras.optimizers.Adam` can read it.
 
-        The count of skipped steps, which Keras does not know, stays out.
+        The count of skipped steps is not written, because Keras does not have it.
         """
         if self._loaded is not None and not self.built:
             values = saving.with_learning_rate(self._loaded.values, self._own())
@@ -452,13 +454,13 @@ class Adam(keras.optimizers.Adam):
         saving.write(store, values)
 
     def load_own_variables(self, store: Any) -> None:
-        """Read state that an optimizer of this class or of Keras wrote.
+        """Read the state that an optimizer of this class or of Keras wrote.
 
-        What fits is taken, learning rate included. Before the optimizer is built, the state is
-        kept, and taken when it is, without the learning rate.
+        State that fits is taken, including the learning rate. If the optimizer is not built yet,
+        the state is kept, and is taken without the learning rate when the optimizer is built.
 
         Raises:
-            ValueError: if the state is damaged.
+            ValueError: the state is damaged.
 
         """
         loaded = saving.read(store)
@@ -472,7 +474,7 @@ class Adam(keras.optimizers.Adam):
             self._loaded = None
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the constructor; what varies as its present value, or itself."""
+        """Return the constructor's arguments; a varying one as its present value, or itself."""
         config = {
             **super().get_config(),
             "jit_compile": self.jit_compile,
@@ -484,7 +486,7 @@ class Adam(keras.optimizers.Adam):
         return {name: saving.to_config(value) for name, value in config.items()}
 
     def __repr__(self) -> str:
-        """Return the class with its learning rate and what is not the default."""
+        """Return the class with its learning rate and the arguments that are not defaults."""
         return describe(self, self._learning_rate)
 
     @classmethod
@@ -501,16 +503,16 @@ class Adam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable(package="keras_adam")
 class AdamW(Adam, keras.optimizers.AdamW):
-    """`Adam` with decoupled weight decay: as `weight_decay` in `Adam`, but on by default.
+    """`Adam` with decoupled weight decay, the same as in `Adam`, but on by default.
 
         variable <- (1 - learning_rate * weight_decay) * variable
                     - step_size * momentum / (sqrt(velocity) + epsilon)
 
     Args:
-        weight_decay: Float. Defaults to `0.004`. `exclude_from_weight_decay()`
-            spares variables, biases say; call it before the first step.
+        weight_decay: Float. Defaults to `0.004`. `exclude_from_weight_decay()` excludes variables,
+            for example biases; call it before the first step.
 
-    All other arguments are those of `keras_adam.Adam`; only their order is that of
+    All other arguments are those of `keras_adam.Adam`. Their order is that of
     `keras.optimizers.AdamW`.
 
     References:

@@ -1,12 +1,12 @@
-"""The state of an optimizer in a file, the rule by which it is taken, arguments in a configuration.
+"""The state of an optimizer in a file, the rule for loading it, arguments in a configuration.
 
-The rule is that of Keras: to load never fails because the state in the file is another one's.
+The rule is Keras's: loading never fails because the file has the state of another optimizer.
 
-- No state, or that of an optimizer before its first step: the optimizer starts afresh.
-- State of the same shapes is taken.
-- Other state is not taken, with a `StateNotLoadedWarning`.
+- If the file has no state, or the state before the first step, the optimizer starts afresh.
+- If the shapes are the same, the state is taken.
+- Other state is not taken, and a `StateNotLoadedWarning` says so.
 
-Only what is damaged is an error, and then nothing has changed.
+Only damaged state is an error, and then nothing has changed.
 """
 
 import itertools
@@ -24,40 +24,40 @@ from keras_adam.math.blocks import Quantized
 
 
 class StateNotLoadedWarning(UserWarning):
-    """State in a file does not fit the optimizer, which keeps its own.
+    """The state in a file does not fit the optimizer, and the optimizer keeps its own state.
 
     Examples:
-        >>> warnings.simplefilter("error", keras_adam.StateNotLoadedWarning)  # to stop there
+        >>> warnings.simplefilter("error", keras_adam.StateNotLoadedWarning)  # to stop at it
 
     """
 
 
 class Saved(NamedTuple):
-    """What a file holds of an optimizer: its variables, or their values as arrays."""
+    """The variables of an optimizer that a file holds, or their values as arrays."""
 
     keras: Sequence[Any]
-    """Those of `keras.optimizers.Adam`, in its order; a momentum or velocity may be codes."""
+    """The state of `keras.optimizers.Adam`, in its order; a momentum or velocity may be codes."""
     scale: Sequence[Any] = ()
-    """One for each of codes, in their order."""
+    """The scales of the codes, in the order of the codes."""
     master: Sequence[Any] = ()
 
 
 class Loaded(NamedTuple):
-    """State that was read, to be taken when the optimizer has variables for it."""
+    """State that was read, which is taken when the optimizer has variables for it."""
 
     values: Saved
     source: str
-    """Where it comes from, in words."""
+    """The source of the state, in words."""
     is_of_another_class: bool = False
-    """Whether it is known to be that of another optimizer than Adam."""
+    """Whether the state is known to be that of another optimizer than Adam."""
     is_silent: bool = False
     """Whether the user asked for `skip_mismatch`."""
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it is that of an optimizer before its first step: two numbers, or one, or none.
+        """Whether this is the state before the first step: two numbers, or one, or none.
 
-        They are the number of iterations and the learning rate, where that is no schedule.
+        The numbers are the number of iterations, and the learning rate if it is not a schedule.
         """
         numbers = self.values.keras
         return len(numbers) <= 2 and all(
@@ -71,13 +71,13 @@ class Own(NamedTuple):
     optimizer_name: str
     variables: Saved
     learning_rate: Any
-    """Its variable, one of `variables.keras`, or what stands for it."""
+    """The variable of the learning rate, one of `variables.keras`, or the user's schedule."""
 
 
 def write(store: Any, values: Saved) -> None:
-    """Write arrays to a store as `keras.optimizers.Adam` does, under their numbers; others after.
+    """Write arrays to a store under their numbers, those of `keras.optimizers.Adam` first.
 
-    Without scales and master weights Keras can read it.
+    If there are no scales and no master weights, Keras can read the store.
     """
     for i, value in enumerate(values.keras):
         store[str(i)] = value
@@ -146,7 +146,7 @@ def read(store: Any) -> Loaded:
 
 
 def take(own: Own, loaded: Loaded, *, takes_learning_rate: bool) -> None:
-    """Set the variables of a built optimizer to the state that was read, all or none."""
+    """Set all variables of a built optimizer to the state that was read, or none."""
     if loaded.is_fresh:
         _start_afresh(own, loaded, takes_learning_rate)
         return
@@ -161,10 +161,10 @@ def take(own: Own, loaded: Loaded, *, takes_learning_rate: bool) -> None:
 
 
 def set_weights(own: Own, variables: Sequence[Any], weights: Sequence[Any]) -> None:
-    """Set all variables of a built optimizer to arrays, all or none.
+    """Set all variables of a built optimizer to arrays, or none.
 
     Raises:
-        ValueError: if number or shapes do not fit.
+        ValueError: the number or the shapes do not fit.
 
     """
     arrays = [ops.convert_to_numpy(weight) for weight in weights]
@@ -188,7 +188,7 @@ def set_weights(own: Own, variables: Sequence[Any], weights: Sequence[Any]) -> N
 
 
 def with_learning_rate(values: Saved, own: Own) -> Saved:
-    """Return values that wait to be taken with the learning rate that the optimizer has now."""
+    """Return values that wait to be taken, with the optimizer's present learning rate."""
     is_rate = [variable is own.learning_rate for variable in own.variables.keras]
     arrays = list(values.keras)
     if any(is_rate) and np.shape(arrays[is_rate.index(True)]) == ():
@@ -197,24 +197,24 @@ def with_learning_rate(values: Saved, own: Own) -> Saved:
 
 
 def give_up(waiting: Loaded, loaded: Loaded, optimizer_name: str) -> None:
-    """Warn that state which waited to be taken is not, if what was loaded last has none at all."""
+    """Warn that the waiting state is discarded, if the last file has no state at all."""
     if not loaded.values.keras:
         _warn(
             loaded,
             f"{_sentence(loaded.source)} has no variables for optimizer {optimizer_name!r}, which "
-            f"starts afresh: {waiting.source}, which was loaded before, is given up.",
+            f"starts afresh. {_sentence(waiting.source)}, which was loaded before, is discarded.",
         )
 
 
 def _start_afresh(own: Own, loaded: Loaded, takes_learning_rate: bool) -> None:
-    """Bring the variables to where they are before the first step."""
+    """Set the variables to their values before the first step."""
     numbers, variables = loaded.values.keras, own.variables
     updates = int(variables.keras[0].numpy())
     if not numbers and updates:
         _warn(
             loaded,
             f"{_sentence(loaded.source)} has no variables for optimizer {own.optimizer_name!r}, "
-            f"which starts afresh: the state of its {updates} iterations is given up.",
+            f"which starts afresh. The state of its {updates} iterations is discarded.",
         )
     for variable in itertools.chain(*variables):
         if variable is not own.learning_rate:
@@ -235,9 +235,9 @@ def _sentence(words: str) -> str:
 
 
 def _difference(own: Own, loaded: Loaded) -> str:
-    """Say in words what of the state does not fit; nothing, if it does."""
+    """Say in words which part of the state does not fit; return '' if all fits."""
     if loaded.is_of_another_class:
-        return f"{own.optimizer_name!r}: it is that of another class of optimizers."
+        return f"{own.optimizer_name!r}: the state is that of another class of optimizers."
     found = _first_difference(own.variables.keras, loaded.values.keras)
     if not found and own.variables.master and loaded.values.master:
         found = _first_difference(own.variables.master, loaded.values.master)
@@ -262,21 +262,21 @@ def _first_difference(variables: Sequence[Any], values: Sequence[Any]) -> str:
 
 
 def _assignments(variables: Saved, values: Saved) -> list[tuple[Any, Any]]:
-    """Return variables with the values of the same shapes that they are to have.
+    """Return variables with their new values, of the same shapes.
 
-    What was saved in codes, and is kept in codes, is the same to the bit. Else codes are decoded,
-    or values are rounded to the nearest code. Master weights that were not saved start from
-    the variables.
+    If state was saved in codes and is kept in codes, the bits do not change. Otherwise codes are
+    decoded, or values are rounded to the nearest code. Master weights that were not saved start
+    from the variables.
     """
     scales, own_scales = iter(values.scale), iter(variables.scale)
     assignments: list[tuple[Any, Any]] = []
     for variable, value in zip(variables.keras, values.keras, strict=True):
         is_coded = bool(values.scale) and _is_codes(value)
         stored = value
-        if is_coded:  # what decodes it is made for tensors
+        if is_coded:  # `dequantize` needs tensors
             stored = Quantized(*map(ops.convert_to_tensor, (value, next(scales))))
         if not (variables.scale and _is_codes(variable)):
-            # Whole numbers, which count steps, stay what they are.
+            # Whole numbers, which count steps, are not cast.
             decoded = storage.decode_slot(stored, "float32") if is_coded else value
             assignments.append((variable, decoded))
             continue
@@ -293,7 +293,7 @@ def _is_codes(array: Any) -> bool:
 
 
 def to_config(value: Any) -> Any:
-    """Return an argument as a configuration holds it: a tensor as the number that it is now."""
+    """Return an argument for a configuration; a tensor becomes its present value."""
     if isinstance(value, keras.Variable) or ops.is_tensor(value):
         return float(ops.convert_to_numpy(value))
     if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):

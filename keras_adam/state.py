@@ -1,4 +1,4 @@
-"""The state that a built optimizer has: Keras's, and what ours has beside it."""
+"""The state of a built optimizer: Keras's variables, and our additional ones."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ from keras_adam.saving import Own, Saved
 
 
 class State:
-    """Scales of codes, master weights and the count of skipped steps, and where they belong."""
+    """The scales of codes, the master weights, and the count of skipped steps."""
 
     def __init__(self, optimizer: Any) -> None:
-        """Add the variables to an optimizer that has those of Keras."""
+        """Add these variables to an optimizer that has Keras's variables."""
         self._keras_variables = optimizer.variables
         self._scales = {
             id(variable): optimizer.add_variable(
@@ -27,7 +27,7 @@ class State:
             for variable in self._keras_variables
             if variable.dtype in ("int8", "uint8") and optimizer.state_dtype == "int8"
         }
-        # Zeros are nobody's master: the first step takes the variable.
+        # A master of zeros has not been set yet, and the first step uses the variable.
         self._masters = {
             id(variable): optimizer.add_variable_from_reference(variable, "master")
             for variable in optimizer._trainable_variables
@@ -41,7 +41,7 @@ class State:
 
     def own(self, optimizer: Any) -> Own:
         """Return the variables that a file holds."""
-        # The learning rate is no variable any more where the user has set a schedule.
+        # If the user has set a schedule, the learning rate is not a variable any more.
         present = {id(variable) for variable in optimizer.variables}
         keras_variables = [v for v in self._keras_variables if id(v) in present]
         scales = [self._scales[id(v)] for v in keras_variables if id(v) in self._scales]
@@ -49,10 +49,10 @@ class State:
         return Own(optimizer.name, saved, optimizer._learning_rate)
 
     def tracked(self, optimizer: Any) -> list[TrackedVariable]:
-        """Gather the slots of each variable; one that its gradient overwrites has no state.
+        """Gather the slots of each variable; a variable that its gradient overwrites has no state.
 
         Raises:
-            ValueError: an option needs slots that were not made when the optimizer was built.
+            ValueError: an option needs slots that were not created when the optimizer was built.
 
         """
 
@@ -63,7 +63,7 @@ class State:
             if not slots:
                 raise ValueError(
                     f"`{option}` must be set before the optimizer is built, that is, before its "
-                    "first step: it needs state of its own. Received: "
+                    "first step, because it needs its own state. Received: "
                     f"{getattr(optimizer, option)!r}."
                 )
             return slots

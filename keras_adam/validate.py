@@ -1,4 +1,4 @@
-"""Checks of the constructor's arguments, before anything is made of them."""
+"""Checks of the constructor's arguments, before they are used."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from keras import Variable, ops
 from keras.backend import standardize_dtype
 
-# argument -> what is right, whether a number is, whether it may be None, whether it may vary
+# argument -> (right values in words, whether a number is right, may be None, may vary)
 _NUMBERS = {
     "learning_rate": ("a finite number >= 0", lambda x: 0 <= x < math.inf, False, True),
     "beta_1": ("a number in [0, 1)", lambda x: 0 <= x < 1, False, True),
@@ -30,12 +30,12 @@ _NUMBERS = {
 def numbers(**arguments: Any) -> None:
     """Check numbers against their ranges.
 
-    `None` passes where the argument may be missing. Where a number may vary, so do
-    callables, schedules, variables and tensors: what they come to is for `scalar`.
+    `None` passes if the argument may be missing. If a number may vary, callables, schedules,
+    variables and tensors pass too; `scalar` checks the results of callables later.
 
     Raises:
-        TypeError: if an argument is of another kind.
-        ValueError: if a number is out of range, or an array is no scalar.
+        TypeError: an argument is of another kind.
+        ValueError: a number is out of range, or an array is not a scalar.
 
     """
     for name, value in arguments.items():
@@ -60,16 +60,18 @@ def numbers(**arguments: Any) -> None:
 
 
 def scalar(name: str, value: Any) -> None:
-    """Check what stands for a number without being one: an array or variable of one number.
+    """Check an array or a variable that is used as a number.
 
     Raises:
-        TypeError: if it is anything else, or not of a numeric dtype.
-        ValueError: if its shape is not ().
+        TypeError: the value is anything else, or its dtype is not numeric.
+        ValueError: its shape is not ().
 
     """
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if shape is None or dtype is None:
-        raise TypeError(f"`{name}` must come to a number or a scalar tensor; received {value!r}.")
+        raise TypeError(
+            f"`{name}` must be, or return, a number or a scalar tensor; received {value!r}."
+        )
     dtype = standardize_dtype(dtype)
     if "float" not in dtype and "int" not in dtype:
         raise TypeError(f"`{name}` must be of a numeric dtype; received a tensor of {dtype}.")
@@ -87,43 +89,43 @@ def booleans(**arguments: Any) -> None:
 
 
 def choice(name: str, value: Any, choices: Sequence[Any]) -> None:
-    """Raise ValueError if an argument is none of the choices."""
+    """Raise ValueError if an argument is not one of the choices."""
     if not any(value is c or (isinstance(c, str) and value == c) for c in choices):
         *first, last = map(repr, choices)
         raise ValueError(f"`{name}` must be {', '.join(first)} or {last}; received {value!r}.")
 
 
 def lazy_alone(lazy: bool, **others: Any) -> None:
-    """Raise ValueError if `lazy` meets an option that touches every row at every step."""
+    """Raise ValueError if `lazy` is used with an option that changes every row at every step."""
     for name, value in others.items():
         if lazy and value:
             raise ValueError(
-                f"`lazy=True` touches only the rows that a gradient names, and `{name}={value}` "
-                f"touches all: use lazy=False, or leave `{name}` out."
+                f"`lazy=True` changes only the rows that a gradient names, but `{name}={value}` "
+                f"changes all rows. Use lazy=False, or leave `{name}` out."
             )
 
 
 def not_lazy_in_blocks(lazy: bool, state_dtype: str | None) -> None:
-    """Raise ValueError if rows are to be updated alone of a state whose blocks they share."""
+    """Raise ValueError if single rows would be updated in a state with blocks."""
     if lazy and state_dtype == "int8":
         raise ValueError(
-            "`lazy=True` updates single rows, and with `state_dtype='int8'` rows share the scale "
-            "of a block: use state_dtype='bfloat16', or lazy=False."
+            "`lazy=True` updates single rows, but with `state_dtype='int8'` rows share the scale "
+            "of a block. Use state_dtype='bfloat16', or lazy=False."
         )
 
 
 def not_with_hooks(name: str, value: Any, hooks: Sequence[str]) -> None:
-    """Raise ValueError if the compiled update is asked for and Keras's has to run."""
+    """Raise ValueError if an option needs the compiled update, but Keras's update has to run."""
     if value and hooks:
         raise ValueError(
-            f"`{name}={value!r}` is part of the compiled update, which does not call "
-            f"`{hooks[0]}`; this class overrides it. Override `apply` instead, or leave "
+            f"`{name}={value!r}` needs the compiled update, which does not call "
+            f"`{hooks[0]}`, but this class overrides it. Override `apply` instead, or leave "
             f"`{name}` out."
         )
 
 
 def not_stochastic_in_float16(master_weights: Any, variables: Sequence[Any]) -> None:
-    """Raise ValueError if a variable is to be rounded at random for which there is no code."""
+    """Raise ValueError if a float16 variable would have to be rounded at random."""
     for variable in variables if master_weights == "stochastic" else ():
         if standardize_dtype(variable.dtype) == "float16":
             raise ValueError(

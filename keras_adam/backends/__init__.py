@@ -1,1 +1,1 @@
-"""How a step runs on each backend; the only package that imports one, `math.bits` apart."""
+"""How a step runs on each backend. Only this package and `math.bits` import a backend."""

@@ -1,4 +1,4 @@
-"""What a backend gets and offers; which one Keras runs on."""
+"""The interface of a backend, and the choice of the backend that Keras runs on."""
 
 import collections
 import importlib
@@ -19,9 +19,10 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 class TrackedVariable(NamedTuple):
-    """A trainable variable with its optimizer variables; whether weight decay applies to it.
+    """A trainable variable with its optimizer variables, and whether weight decay applies to it.
 
-    One without state (`slots.momentum` is `None`) is never updated: its gradient overwrites it.
+    A variable without state (`slots.momentum` is `None`) is never updated, because its gradient
+    overwrites it.
     """
 
     slots: Slots
@@ -29,17 +30,17 @@ class TrackedVariable(NamedTuple):
 
 
 class Updater(Protocol):
-    """What a backend offers: it applies steps to the variables that an optimizer was built with.
+    """Applies steps to the variables that an optimizer was built with, on one backend.
 
-    Its module `keras_adam.backends.NAME` has it under the name `Updater`.
+    The module `keras_adam.backends.NAME` has its class under the name `Updater`.
     """
 
     sparse_gradient: Any
-    """The type of a gradient of some rows, which has its values in `values`; `()` where
-    gradients always have the shape of their variable."""
+    """The type of a sparse gradient, which has its values in `values`; `()` if all gradients of the
+    backend have the shape of their variable."""
 
     outside_of_graphs: Callable[[], AbstractContextManager[None]]
-    """A context in which a variable is set at once, also while a function is being traced."""
+    """A context in which a variable is assigned at once, even while a function is traced."""
 
     def __init__(self, tracked: Sequence[TrackedVariable], assign: Assign) -> None:
         """Prepare for the variables `tracked`; trace and compile nothing yet."""
@@ -55,40 +56,41 @@ class Updater(Protocol):
 
         Args:
             gradients: One for each tracked variable, of its shape and any floating dtype, or
-                `None`. A variable without a gradient keeps all but its average, which moves,
-                and its accumulator, which is emptied when an update is due.
-            numbers: Python numbers or scalar arrays; the learning rate is a variable, too. They
-                may be others at each call, and nothing is compiled for them.
-            iterations: How many calls came before, an integer scalar variable.
-            options: What a step does. They seldom change; a program may be compiled for them.
+                `None`. For a variable without a gradient, only the average moves, and the
+                accumulator is emptied when an update is due.
+            numbers: Python numbers or scalar arrays; the learning rate may also be a variable. They
+                may change at each call, and no new value is compiled.
+            iterations: The number of earlier calls, an integer scalar variable.
+            options: What a step does. They seldom change, and a program may be compiled for each.
 
         Returns:
-            A boolean scalar array: whether all gradients were finite, and so the step was
-            taken; or `None` without `options.skip_nonfinite`.
+            A boolean scalar array that says whether all gradients were finite, so that the step was
+            taken; `None` without `options.skip_nonfinite`.
 
         """
 
 
 class SharedPatterns:
-    """Which patterns of missing gradients are worth programs that variables share.
+    """The patterns of missing gradients for which variables share programs.
 
-    A program over many variables is compiled for one pattern only. With other patterns, each
-    variable is taken by itself, by programs of which there are as many as shapes. So the number
-    of programs is bounded.
+    A program over many variables is compiled for one pattern only. With the other patterns, each
+    variable has a program of its own, and there are as many of these as shapes. So the number of
+    programs is bounded.
     """
 
     MOST, MOST_SEEN = 8, 4
 
     def __init__(self) -> None:
-        """Know no pattern yet."""
+        """Start without patterns."""
         self._known: set[tuple[bool, ...]] = set()
         self._seen: collections.deque[tuple[bool, ...]] = collections.deque(maxlen=self.MOST_SEEN)
 
     def may_share(self, pattern: tuple[bool, ...], *, is_traced: bool) -> bool:
-        """Say whether the variables may share programs; while there is room, let a pattern do so.
+        """Say whether the variables may share programs for a pattern, and remember the pattern.
 
-        In a trace it may: a traced function is called again. Called from Python, the first
-        pattern may, and one that comes back; patterns at random may not.
+        In a trace they may, because a traced function is called again. In a call from Python they
+        may for the first pattern, and for a pattern that comes again, but not for random patterns.
+        The number of patterns is bounded.
         """
         if pattern in self._known:
             return True
@@ -111,7 +113,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def without_autograph(function: Function) -> Function:
     """Keep TensorFlow's AutoGraph from rewriting `function` and all that it calls.
 
-    It spares Keras, but not what is outside of it, and would take seconds at the first trace.
+    AutoGraph leaves Keras alone but not other packages, and would take seconds at the first trace.
     """
     if keras.backend.backend() != "tensorflow":
         return function
@@ -121,9 +123,9 @@ def without_autograph(function: Function) -> Function:
 
 
 def observes_operations() -> bool:
-    """Say whether TensorFlow looks at what each operation returns, which XLA does not let it.
+    """Say whether TensorFlow looks at the result of each operation, which XLA does not allow.
 
-    So it is after `tf.debugging.enable_check_numerics()`.
+    It does so after `tf.debugging.enable_check_numerics()`.
     """
     if keras.backend.backend() != "tensorflow":
         return False
@@ -136,7 +138,7 @@ def updater_class() -> type[Updater]:
     """Return the `Updater` of the backend that Keras runs on.
 
     Raises:
-        RuntimeError: on a backend that has none.
+        RuntimeError: the backend has none.
 
     """
     backend = keras.backend.backend()

@@ -1,4 +1,4 @@
-"""The update on JAX: one compiled function from the old values to the new ones."""
+"""The update on JAX: one compiled function that computes new values from old ones."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -16,22 +16,22 @@ from keras_adam.math.adam import Numbers, Scalars, Slots
 from keras_adam.math.options import Options
 from keras_adam.math.sparse import Rows
 
-# What the compiled function takes apart from the trainable variables: the slots of each
-# without the variable itself.
+# The compiled function takes the trainable variables as one argument, and this as another: the
+# slots of each without the variable itself.
 State = list[tuple[Any, ...]]
 
 
 class Updater:
     """Applies steps to the variables that an optimizer was built with.
 
-    A call reads the variables, computes in one jitted function and assigns the
-    results: the same eagerly, where Keras's variables hold arrays, and inside the
-    stateless scope of Keras's `fit` or of `stateless_apply`, where they hold tracers.
+    A call reads the variables, computes in one jitted function and assigns the results. This works
+    in a call from Python, in which Keras's variables hold arrays. It also works in the stateless
+    scope of Keras's `fit` or of `stateless_apply`, in which they hold tracers.
     """
 
-    # JAX traces functions of values; variables are set outside of them anyway.
+    # JAX traces functions of values, so variables are set outside of a trace.
     outside_of_graphs = staticmethod(contextlib.nullcontext)
-    # None: a gradient of some rows has the variable's shape, too.
+    # There is no such type, because a sparse gradient has the variable's shape, too.
     sparse_gradient = ()
 
     def __init__(
@@ -41,8 +41,8 @@ class Updater:
         self.entries = list(entries)
         self._assign = assign
         self._patterns = SharedPatterns()
-        # Nothing is donated: users hold arrays of the state, or have one array in two variables
-        # (Keras itself does, when a fit with averages ends).
+        # No argument is donated, because users may hold arrays of the state, or have one array in
+        # two variables (as Keras has at the end of a fit with averages).
         self._take_step = jax.jit(_take_step, static_argnames=("options", "decays"))
         self._total = jax.jit(_total, static_argnames="options")
 
@@ -51,10 +51,10 @@ class Updater:
     ) -> Any:
         """Take a step with one gradient, or `None`, for each entry.
 
-        `iterations` is the number of calls that came before.
+        `iterations` is the number of earlier calls.
 
-        Returns a boolean scalar array: whether the gradients were finite, or `None`
-        where that was not asked for.
+        Returns a boolean scalar array that says whether the gradients were finite, or `None`
+        without `skip_nonfinite`.
         """
         gradients = [_of_rows(g) if isinstance(g, jax_sparse.BCOO) else g for g in gradients]
         moves_all = options.accumulation or any(e.slots.average is not None for e in self.entries)
@@ -78,12 +78,12 @@ class Updater:
     def _split(
         self, moving: Sequence[int], gradients: Sequence[Any], common: tuple[Numbers, Any]
     ) -> list[list[int]]:
-        """Split the variables that move into parts on the same devices, each with a program.
+        """Split the variables that change by their devices; each part has a program.
 
-        Sparse gradients have a part each: together, there would be a program for every
-        combination of their numbers of rows. In a trace there is only one of them.
+        Each sparse gradient has its own part. Otherwise there would be a program for every
+        combination of their numbers of rows. In a trace there is only one part.
         """
-        # Gradients that a traced function captures are no tracers; what it updates is.
+        # In a traced function, captured gradients are arrays; the variables are tracers.
         leaves = jax.tree.leaves((gradients, self._values(moving), common))
         if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
             return [list(moving)]
@@ -105,7 +105,7 @@ class Updater:
         common: tuple[Numbers, Any],
         options: Options,
     ) -> tuple[Any, Any] | None:
-        """Return what `_total` does for all parts together, or `None` if the step needs none."""
+        """Return the result of `_total` for all parts together, or `None` if it is not needed."""
         if not _needs_total(options):
             return None
         total = self._total if options.jit_compile else _total
@@ -117,7 +117,7 @@ class Updater:
             ),
             strict=True,
         )
-        # By way of the host: the parts may lie on several devices.
+        # The host adds them up, because the parts may be on several devices.
         square_sums, finite = jax.device_get((square_sums, finite))
         return sum(square_sums), np.all(finite)
 
@@ -147,24 +147,24 @@ class Updater:
 
 
 def _of_rows(gradient: Any) -> Any:
-    """Return a sparse gradient of whole rows, padded; one of single elements as a dense one."""
+    """Pad a sparse gradient of whole rows; make one of single elements dense."""
     return _pad(gradient) if gradient.n_sparse == 1 else gradient.todense()
 
 
 def _pad(gradient: Any) -> Any:
     """Pad a sparse gradient to a power of two of rows, so that few programs serve all counts.
 
-    The rows that are added lie behind the last one, and are left out as all such. In a trace
-    the number of rows is static anyway.
+    The added rows have numbers after the last row of the variable, and such rows are left out. In a
+    trace the number of rows is static, so it needs no padding.
     """
     if isinstance(gradient.data, jax.core.Tracer):
         return gradient
     count = gradient.data.shape[0]
     more = (1 << max(count - 1, 0).bit_length()) - count
-    # NumPy, since JAX would compile the padding itself for each count.
+    # NumPy, because JAX would compile the padding for each count.
     data, indices = np.asarray(gradient.data), np.asarray(gradient.indices)
     data = np.concatenate([data, np.zeros((more, *data.shape[1:]), data.dtype)])
-    added = np.full((more, indices.shape[1]), gradient.shape[0], np.int32)  # may be too large else
+    added = np.full((more, indices.shape[1]), gradient.shape[0], np.int32)  # may not fit otherwise
     indices = np.concatenate([indices, added])
     return jax_sparse.BCOO((jnp.asarray(data), jnp.asarray(indices)), shape=gradient.shape)
 
@@ -199,7 +199,7 @@ def _take_step(
     options: Options,
     decays: tuple[bool, ...],
 ) -> tuple[list[Any], State, Any]:
-    """Return the weights and the state after a step, in the order in which they came.
+    """Return the weights and the state after a step, in the order of the arguments.
 
     `totals` covers the gradients of all parts; `None` if there is one part.
     """
@@ -242,7 +242,7 @@ def _take_step(
         is_due = (iterations + 1) % steps == 0
         if isinstance(is_due, jax.core.Tracer):
             new = jax.lax.cond(is_due, update, accumulate)
-        else:  # to compile a condition of two new functions takes longer than to ask it
+        else:  # a condition takes longer to compile
             new = update() if is_due else accumulate()
     else:
         new = update()
@@ -250,11 +250,11 @@ def _take_step(
 
 
 def _in_row_major_order(gradients: list[Any]) -> list[Any]:
-    """Return the gradients so that XLA for a GPU keeps their layout out of the update.
+    """Return the gradients in row-major order, so that the update on a GPU has this layout.
 
-    A convolution's gradient comes in the layout that the convolution likes. XLA would let the
-    update take it, which writes compact states by two transposing kernels a variable; so it
-    transposes the gradient alone.
+    The gradient of a convolution has the layout that is best for the convolution. XLA would use
+    this layout in the update, and would write compact states with two transposing kernels for each
+    variable. With row-major gradients XLA transposes only the gradient.
     """
 
     def settle(*flat: Any) -> Any:
@@ -287,7 +287,7 @@ def _slots(weights: list[Any], state: State) -> list[Slots]:
 
 
 def _known(gradients: list[Any], slots: list[Slots], options: Options) -> list[Any]:
-    """Return the gradients as the pure functions know them: dense, or `Rows` if lazy."""
+    """Convert the gradients for the pure functions: to `Rows` if lazy, else to dense ones."""
     known = []
     for gradient, each in zip(gradients, slots, strict=True):
         if isinstance(gradient, jax_sparse.BCOO):

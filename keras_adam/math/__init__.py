@@ -1,1 +1,1 @@
-"""Pure functions of arrays: no Keras class, no variable, and no backend but for `bits`."""
+"""Pure functions of arrays, without Keras classes, variables or (except in `bits`) backends."""

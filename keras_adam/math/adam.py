@@ -1,9 +1,8 @@
 """The mathematics of Adam: pure functions of arrays and scalars.
 
-Nothing here knows a Keras class, a variable or a backend; arrays of any backend
-go in and come out. Arrays have the *compute dtype*: float32, or float64 for
-float64 variables. Whoever stores a result in a narrower dtype rounds it once,
-at the end.
+Nothing here uses a Keras class, a variable or a backend. The functions take and return arrays of
+any backend. Arrays have the *compute dtype*: float32, or float64 for float64 variables. To store a
+result in a narrower dtype, the caller rounds it once, at the end.
 """
 
 from typing import NamedTuple
@@ -13,15 +12,15 @@ from keras import ops
 from keras_adam.annotations import Array, Functions, Scalar, Slot
 
 LARGEST_BOUND = 3.4e38
-"""A clip bound beyond which there is no float32: one that clips nothing."""
+"""A clip bound that clips nothing, because it is about the largest float32 number."""
 
 
 class Slots(NamedTuple):
-    """One trainable variable and what the optimizer keeps for it.
+    """One trainable variable and the state that the optimizer keeps for it.
 
-    The fields are all variables or all arrays, of the same shape; but momentum, velocity and
-    velocity_hat may be stored in blocks (`blocks.Quantized`). A field that the options in force
-    do not need is `None`.
+    The fields are all variables or all arrays, of the same shape. Only momentum, velocity and
+    velocity_hat may be stored in blocks (`blocks.Quantized`). A field that the present options do
+    not need is `None`.
     """
 
     variable: Slot
@@ -31,16 +30,16 @@ class Slots(NamedTuple):
     average: Slot = None
     accumulator: Slot = None
     master: Slot = None
-    """The variable in float32, of which it is the rounded copy."""
+    """The float32 copy of the variable; the variable is this copy, rounded."""
 
 
 class Numbers(NamedTuple):
     """The numbers that a user can set: Python numbers, or scalar arrays.
 
     All of them are inputs of the compiled programs, so that a new value compiles
-    nothing. What is close to one is given as its distance from one, which float32
-    holds far better: 1 - 0.999 to seven digits, 0.999 only to four digits of that
-    distance. A number whose option is off is never looked at.
+    nothing. A number close to one is given as its distance from one, because float32 holds the
+    distance more exactly: 1 - 0.999 has seven correct digits, but the distance computed from 0.999
+    has only four. A number whose option is off is not used.
     """
 
     learning_rate: Scalar
@@ -56,22 +55,22 @@ class Numbers(NamedTuple):
 
 
 class Scalars(NamedTuple):
-    """What one step computes once for all variables of a compute dtype, in that dtype."""
+    """The numbers of a step that all variables of a compute dtype share, in that dtype."""
 
     step_size: Scalar
     one_minus_beta_1: Scalar
     one_minus_beta_2: Scalar
     epsilon: Scalar
     decay: Scalar
-    """Share of itself that a variable loses: learning_rate * weight_decay."""
+    """The share of its value that a variable loses: learning_rate * weight_decay."""
     clip_bound: Scalar
     loss_scale: Scalar
     accumulation_steps: Scalar
     one_minus_ema_momentum: Scalar
     overwrite_with_average: Scalar
-    """One in the steps that set variables to their averages, else zero."""
+    """1 in the steps that set variables to their averages, else 0."""
     step: Scalar
-    """The number of this step, from one, for what is rounded at random."""
+    """The number of this step, counted from 1, for rounding at random."""
 
 
 def compute_dtype(dtype: str) -> str:
@@ -82,15 +81,15 @@ def compute_dtype(dtype: str) -> str:
 def is_half(dtype: str) -> bool:
     """Say whether numbers of `dtype` have half the bits of float32, so that small steps are lost.
 
-    Not so integers: the compute dtype is another for them, too, but they have no fractions.
+    This is false for integers. Their compute dtype differs too, but they have no fractions.
     """
     return dtype in ("bfloat16", "float16")
 
 
 def one_minus_power(one_minus_beta: Scalar, step: Scalar, functions: Functions = ops) -> Scalar:
-    """Return 1 - beta**step without the cancellation that float32 suffers at small steps.
+    """Return 1 - beta**step, without the cancellation that float32 has at small steps.
 
-    `one_minus_beta` is a scalar array in (0, 1], `step` one >= 1 of the same dtype.
+    `one_minus_beta` is a scalar array in (0, 1], `step` a scalar array >= 1 of the same dtype.
     """
     return -functions.expm1(step * functions.log1p(-one_minus_beta))
 
@@ -98,9 +97,9 @@ def one_minus_power(one_minus_beta: Scalar, step: Scalar, functions: Functions =
 def scalars(numbers: Numbers, updates: Scalar, functions: Functions = ops) -> Scalars:
     """Compute the scalars of the step that follows `updates` earlier ones.
 
-    All `numbers` are scalar arrays of one floating dtype, which the results have;
-    `updates` is of that dtype too; or they are what `functions` calculates with in place of arrays.
-    The bias corrections are folded into the step size,
+    All `numbers` and `updates` are scalar arrays of one floating dtype, and so are the results.
+    They may also be other objects, if `functions` calculates with these. The bias corrections are
+    included in the step size,
 
         step_size = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t),  t = updates + 1
 
@@ -112,7 +111,7 @@ def scalars(numbers: Numbers, updates: Scalar, functions: Functions = ops) -> Sc
         * functions.sqrt(one_minus_power(numbers.one_minus_beta_2, step, functions))
         / one_minus_power(numbers.one_minus_beta_1, step, functions)
     )
-    # The first average is the first value: there is nothing yet to average with.
+    # The first average is the first value, because there is no earlier value.
     one_minus_ema_momentum = functions.where(
         step > 1,
         numbers.one_minus_ema_momentum,
@@ -124,7 +123,7 @@ def scalars(numbers: Numbers, updates: Scalar, functions: Functions = ops) -> Sc
         numbers.one_minus_beta_2,
         numbers.epsilon,
         numbers.learning_rate * numbers.weight_decay,
-        # A bound of zero clips nothing, be it a number or a tensor.
+        # A bound of zero clips nothing, as a number and as a tensor.
         functions.where(numbers.clip_bound > 0, numbers.clip_bound, LARGEST_BOUND),
         numbers.loss_scale,
         numbers.accumulation_steps,
@@ -137,16 +136,16 @@ def scalars(numbers: Numbers, updates: Scalar, functions: Functions = ops) -> Sc
 
 
 def clip_scale(square_sum: Scalar, bound: Scalar) -> Scalar:
-    """Return the factor that brings a gradient of this square sum to norm `bound` at most."""
+    """Return the factor that reduces the norm of a gradient to at most `bound`."""
     return bound / ops.maximum(ops.sqrt(square_sum), bound)
 
 
 def moving_average(average: Array, value: Array, one_minus_beta: Scalar) -> Array:
     """Return beta * average + (1 - beta) * value.
 
-    Written so that float32 errs by no more than a rounding of `average`: the shorter
-    average + (value - average) * (1 - beta) cancels where the value is much smaller
-    than the average and beta is small: the velocity could reach zero, or less.
+    In this form the error in float32 is at most one rounding of `average`. In the shorter form,
+    average + (value - average) * (1 - beta), digits cancel if beta is small and the value is much
+    smaller than the average. The velocity could then become zero or negative.
     """
     return (average - average * one_minus_beta) + value * one_minus_beta
 
@@ -174,8 +173,8 @@ def move(slots: Slots, decays: bool, scalars: Scalars) -> Slots:
         variable <- (1 - learning_rate * weight_decay) * variable
                     - step_size * momentum / (sqrt(velocity) + epsilon)
 
-    `decays` says whether weight decay applies to this variable at all; `velocity_hat`, if there
-    is one, stands for the velocity.
+    `decays` says whether weight decay applies to this variable. `velocity_hat`, if there is one, is
+    used instead of the velocity.
 
     Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, section 2, with the "epsilon
     hat" of its last formula; decoupled weight decay after Loshchilov & Hutter 2019,
@@ -190,7 +189,7 @@ def move(slots: Slots, decays: bool, scalars: Scalars) -> Slots:
 
 
 def average(slots: Slots, overwrites: bool, scalars: Scalars) -> Slots:
-    """Move the average towards the variable; where `overwrites`, set the variable to it when due.
+    """Move the average towards the variable; if `overwrites`, assign it back when due.
 
     average <- ema_momentum * average + (1 - ema_momentum) * variable
     """

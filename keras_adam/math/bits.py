@@ -1,7 +1,7 @@
-"""The bits of arrays, which Keras's operations do not show in all its releases.
+"""The bits of arrays, which not all releases of Keras have an operation for.
 
-On PyTorch, which calculates with no unsigned numbers of more than eight bits, signed ones hold the
-same bits: sums, products and comparisons for equality have the same.
+PyTorch cannot calculate with unsigned numbers of more than eight bits, so signed numbers are used
+there. Their sums, products and comparisons for equality give the same bits.
 """
 
 import keras
@@ -28,7 +28,7 @@ def bitcast(array: Array, dtype: str) -> Array:
 
 
 def cast(array: Array, dtype: str) -> Array:
-    """Convert whole numbers to an unsigned `dtype`; of larger ones the lower bits remain."""
+    """Convert whole numbers to an unsigned `dtype`; larger numbers keep their lower bits."""
     if keras.backend.backend() != "torch":
         return ops.cast(array, dtype)
     import torch
@@ -40,12 +40,12 @@ def cast(array: Array, dtype: str) -> Array:
 
 
 def uint32(number: int) -> Scalar:
-    """Return a number of 32 bits to calculate with."""
+    """Return a number of 32 bits for calculations with arrays."""
     return _wrap(number) if keras.backend.backend() == "torch" else np.uint32(number)
 
 
 def right_shift(bits: Array, count: int) -> Array:
-    """Shift numbers of 32 bits, with zeros behind."""
+    """Shift numbers of 32 bits to the right, and fill with zeros."""
     if keras.backend.backend() != "torch":
         return ops.right_shift(bits, np.uint32(count))
     return (bits >> count) & ((1 << (32 - count)) - 1)

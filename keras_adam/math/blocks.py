@@ -1,4 +1,4 @@
-"""Numbers in eight-bit codes with a scale for each block of them. Pure functions of arrays."""
+"""Numbers as eight-bit codes, with a scale for each block. Pure functions of arrays."""
 
 import math
 from typing import NamedTuple
@@ -10,24 +10,25 @@ from keras_adam.annotations import Array, Dtype, Shape
 from keras_adam.math.bits import bitcast
 
 BLOCK_SIZE = 256
-"""How many numbers share a scale."""
+"""The number of codes that share a scale."""
 
 LEAST_QUANTIZED = 4096
-"""Smaller variables keep float32 with `state_dtype="int8"`: they hold no memory to speak of."""
+"""The least size of a variable with codes; smaller ones need little memory in float32."""
 
 
 class Quantized(NamedTuple):
-    """Eight-bit codes, and what the largest code of each block stands for.
+    """Eight-bit codes, and the value of the largest code of each block.
 
-    `codes` has the shape of the variable, whose numbers in row-major order make the blocks of
-    `BLOCK_SIZE`; the last one may be short. `scale` has shape `(number of blocks,)` and is float32.
+    `codes` has the shape of the variable. Its numbers in row-major order form blocks of
+    `BLOCK_SIZE`; the last block may be shorter. `scale` has shape `(number of blocks,)` and is
+    float32.
 
         momentum = scale * sign(code) * (code / 127)**2      int8
         velocity = scale * (code / 255)**4                   uint8
 
-    Both are finer near zero, as the tables of Dettmers et al. 2022 are
-    (https://arxiv.org/abs/2110.02861, section 2), but need no look-up. A velocity other than
-    zero never has the code zero, since the next step would divide by its root.
+    Both are finer near zero, like the tables of Dettmers et al. 2022
+    (https://arxiv.org/abs/2110.02861, section 2), but need no look-up. A velocity that is not zero
+    never has the code zero, because the next step would divide by its root.
     """
 
     codes: Array
@@ -40,12 +41,12 @@ def is_quantized(shape: Shape) -> bool:
 
 
 def block_count(shape: Shape) -> int:
-    """Return the number of blocks, the last of which may be short."""
+    """Return the number of blocks; the last block may be shorter."""
     return -(-math.prod(shape) // BLOCK_SIZE)
 
 
 def dequantize(quantized: Quantized) -> Array:
-    """Return the numbers, float32, that the codes stand for."""
+    """Return the float32 values of the codes."""
     codes = _to_blocks(ops.cast(quantized.codes, "float32"))
     if _is_signed(quantized.codes.dtype):
         shares = codes * ops.abs(codes) / 127**2
@@ -57,14 +58,14 @@ def dequantize(quantized: Quantized) -> Array:
 def quantize(values: Array, scale: Array, dtype: str, chance: Array | float = 0.5) -> Quantized:
     """Return values as codes of `dtype`, int8 for a momentum or uint8 for a velocity.
 
-    `chance`, in [0, 1), decides between two codes: at random, or 0.5 for the nearer one. What is
-    beyond the scale, or not a number, has the largest code.
+    `chance`, in [0, 1), decides between the two next codes: random numbers choose at random, 0.5
+    chooses the nearer code. A value beyond the scale, or NaN, gets the largest code.
     """
     is_signed = _is_signed(dtype)
     blocks = _to_blocks(ops.cast(values, "float32"))
     if not isinstance(chance, float):
         chance = _to_blocks(chance)
-    # A scale whose inverse overflows stands for nothing but zeros.
+    # If the inverse of a scale overflows, all values of the block are zero.
     inverse = ops.where(scale > 1e-37, 1 / ops.maximum(scale, 1e-37), 0.0)[:, None]
     if is_signed:
         size = 127 * ops.sqrt(ops.abs(blocks) * inverse)
@@ -82,25 +83,25 @@ def _is_signed(dtype: Dtype) -> bool:
 
 
 def _at_most(values: Array, bound: int) -> Array:
-    # Of a comparison with NaN, which is false.
+    # A comparison with NaN is false.
     return ops.where(values < bound, values, float(bound))
 
 
 def _to_integers(codes: Array, is_signed: bool) -> Array:
-    """Convert whole float32 numbers; XLA's own conversion looks for overflows first."""
+    """Convert whole float32 numbers, without XLA's own conversion, which checks for overflow."""
     integers = ops.cast(bitcast(codes + 1.5 * 2.0**23, "uint32"), "uint8")
     return bitcast(integers, "int8") if is_signed else integers
 
 
 def largest_of_blocks(values: Array) -> Array:
     """Return the largest absolute value of each block."""
-    # Of the absolute values XLA would make an array first.
+    # XLA would first store the absolute values in an array.
     blocks = _to_blocks(values)
     return ops.maximum(ops.max(blocks, axis=1), -ops.min(blocks, axis=1))
 
 
 def _to_blocks(values: Array) -> Array:
-    """Return values as an array of shape (blocks, `BLOCK_SIZE`), the last one padded with zeros."""
+    """Return values with shape (blocks, `BLOCK_SIZE`); the last block is padded with zeros."""
     flat = ops.reshape(values, (-1,))
     missing = -flat.shape[0] % BLOCK_SIZE
     if missing:

@@ -1,4 +1,4 @@
-"""Which parts of a step are switched on."""
+"""Which parts of a step are on."""
 
 import dataclasses
 from typing import Literal
@@ -8,9 +8,9 @@ Clip = Literal["clipnorm", "clipvalue", "global_clipnorm"]
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The structure of a step: all that a compiled program depends on besides shapes and dtypes.
+    """The structure of a step; compiled programs depend only on it and on shapes and dtypes.
 
-    Whatever is a number is not here but in `Numbers`: it may change at every step.
+    Numbers are in `Numbers`, because they may change at every step.
     """
 
     clip: Clip | None = None
@@ -26,7 +26,7 @@ class Options:
 
     @property
     def is_plain(self) -> bool:
-        """Whether a step is Adam, with or without decay, and nothing more."""
+        """Whether a step is only Adam, with or without decay."""
         return not (
             self.clip
             or self.loss_scale
@@ -37,9 +37,10 @@ class Options:
 
     @property
     def moves_by_stored(self) -> bool:
-        """Whether the variable moves by the momentum and velocity that were stored, rounded.
+        """Whether the variable moves by the stored (rounded) momentum and velocity.
 
-        In bfloat16 they are as good, and XLA on a CPU then reads fewer bytes. Else those before
-        the rounding serve: those in codes are coarse, and a velocity in float16 may be zero.
+        In bfloat16 the stored values are as good, and XLA on a CPU then reads fewer bytes.
+        Otherwise the values before the rounding are used, because codes are coarse, and a velocity
+        in float16 may be zero.
         """
         return self.state_dtype == "bfloat16"

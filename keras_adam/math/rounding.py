@@ -1,4 +1,4 @@
-"""Rounding at random, the same on every run: pure functions of arrays."""
+"""Rounding at random, with the same result in every run. Pure functions of arrays."""
 
 from keras import ops
 
@@ -8,12 +8,12 @@ from keras_adam.math.adam import Scalars
 
 
 def random_bits(source: Array, scalars: Scalars, salt: int) -> Array:
-    """Return 32 random bits for each number of `source`, the same whenever they are computed.
+    """Return 32 random bits for each number of `source`, the same in every computation.
 
-    A hash of the step and of `salt` shifts what a multiplication makes of the source's own
-    bits. Whatever these are, over the steps the sum is equally distributed. Unlike a hash of the
-    position, this costs XLA on a CPU no time, and is the same on every device and for every
-    mention of a row. Numbers of one source are rounded alike.
+    The bits of the source are multiplied by an odd number, and a hash of the step and of `salt` is
+    added. Over the steps the sum is equally distributed for any source. A hash of the position
+    would cost XLA on a CPU time; this does not, and gives the same bits on every device and for
+    every mention of a row. Equal numbers of the source are rounded in the same way.
     """
     key = bits.cast(scalars.step, "uint32") + bits.uint32(salt * 0x51ED270B % 2**32)
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
@@ -29,18 +29,18 @@ def scramble(source: Array, salt: int) -> Array:
 
 
 def round_at_random(values: Array, random: Array) -> Array:
-    """Round to bfloat16, up or down at random, so that the mean of the results is the value.
+    """Round to bfloat16, up or down at random, so that the mean result is the value.
 
-    bfloat16 has the upper half of a float32: what is added to the lower half carries with the
-    probability that is due.
+    bfloat16 is the upper half of a float32. Random bits are added to the lower half, and carry into
+    the upper half with the right probability.
     """
     values = ops.cast(values, "float32")
-    # An addition to the bits of NaN could make a number of it.
+    # An addition to the bits of NaN could turn it into a number.
     lower = ops.where(ops.isfinite(values), bits.right_shift(random, 16), bits.uint32(0))
     upper = bits.right_shift(bits.bitcast(values, "uint32") + lower, 16)
     return bits.bitcast(bits.cast(upper, "uint16"), "bfloat16")
 
 
 def to_fraction(random: Array) -> Array:
-    """Return random bits as numbers in [0, 1), float32."""
+    """Return random bits as float32 numbers in [0, 1)."""
     return ops.cast(ops.cast(bits.right_shift(random, 9), "int32"), "float32") * 2.0**-23

@@ -1,4 +1,4 @@
-"""Gradients that touch some rows of a variable only, as an embedding's do."""
+"""Gradients that touch only some rows of a variable, as those of an embedding do."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,34 +12,35 @@ class Rows(NamedTuple):
     """Gradient values for the rows `indices` of a variable; all other rows are zero.
 
     `indices` has shape `(n,)` and an integer dtype, `values` has shape
-    `(n, ...)`. A row may be named more than once: its gradient is the sum.
+    `(n, ...)`. A row may be named more than once, and its gradient is then the sum.
     """
 
     indices: Array
     values: Array
     is_any: Flag | None = None
-    """Whether a row is meant at all, a boolean scalar; `None` as long as nobody looked."""
+    """Whether any row of the variable is named, a boolean scalar; `None` if not checked."""
 
 
 def densify_or_sum(rows: Rows, row_count: int, lazy: bool, dtype: str) -> Array | Rows:
-    """Return a sparse gradient in `dtype` as a step takes it: dense, or lazy with summed rows.
+    """Convert a sparse gradient for a step, in `dtype`: dense, or if `lazy` with summed rows.
 
-    Values are cast before they are summed: bfloat16 cannot count beyond 256. What is named of
-    rows that a table of `row_count` rows does not have is left out, see `within`.
+    Values are cast before they are summed, because bfloat16 cannot count beyond 256. Rows that a
+    table of `row_count` rows does not have are left out, see `within`.
     """
     rows = within(rows._replace(values=ops.cast(rows.values, dtype)), row_count)
     return sum_repeated(rows) if lazy else to_dense(rows, row_count)
 
 
 def within(rows: Rows, row_count: int) -> Rows:
-    """Return the rows with indices from 0 to `row_count - 1` alone.
+    """Return only the rows with indices from 0 to `row_count - 1`.
 
-    A mention of another row becomes one of a row that is named anyway, with no gradient, since a
-    compiled program has static shapes. Left as they are, such indices are an error in one
-    operation of a backend, are dropped by the next, and count from the end in a third.
+    A compiled program has static shapes, so a mention of another row is not removed. It is replaced
+    by a mention, with gradient zero, of a row that is named anyway. Without this, one operation of
+    a backend raises an error for such indices, another ignores them, and a third counts them from
+    the end.
     """
     indices, values, _ = rows
-    if ops.dtype(indices) != "int64":  # one that has -1, and every number of a row
+    if ops.dtype(indices) != "int64":  # a dtype with -1 and all row numbers
         indices = ops.cast(indices, "int32")
     is_row = ops.logical_and(indices >= 0, indices < row_count)
     named = ops.max(ops.where(is_row, indices, -1), initial=-1)
@@ -52,7 +53,7 @@ def within(rows: Rows, row_count: int) -> Rows:
 
 
 def changes(rows: Rows, finite: Flag | None) -> Flag | None:
-    """Say in a boolean scalar whether a step changes the rows; `None`: it does."""
+    """Say in a boolean scalar whether a step changes the rows; `None` means that it does."""
     if rows.is_any is None or finite is None:
         return finite if rows.is_any is None else rows.is_any
     return ops.logical_and(rows.is_any, finite)
@@ -66,13 +67,12 @@ def to_dense(rows: Rows, row_count: int) -> Array:
 def sum_repeated(rows: Rows) -> Rows:
     """Return sorted rows in which every mention of a row carries the row's whole sum.
 
-    The number of mentions stays as it is, since a compiled program has static
-    shapes. Whoever computes a row anew from this gradient gets the same result at
-    each mention, and may write all of them; whoever sums over rows must count
-    first mentions only (`first_mentions`).
+    The number of mentions does not change, because a compiled program has static shapes. A new row
+    computed from this gradient is the same at each mention, so all mentions may be written. A sum
+    over rows must count only first mentions (`first_mentions`).
 
-    Keras's Adam squares each mention by itself, which gives a row named twice
-    another step than the dense gradient would.
+    Keras's Adam squares each mention separately. So a row that is named twice gets another step
+    than with the dense gradient.
     """
     order = ops.argsort(rows.indices)
     indices = ops.take(rows.indices, order, axis=0)
@@ -83,7 +83,7 @@ def sum_repeated(rows: Rows) -> Rows:
 
 
 def first_mentions(sorted_indices: Array) -> Array:
-    """Say of each row, in a boolean array of shape `(n,)`, whether it is its first mention."""
+    """Return a boolean array of shape `(n,)`: whether each mention is the first of its row."""
     changes = ops.not_equal(sorted_indices[1:], sorted_indices[:-1])
     return ops.concatenate([ops.ones_like(sorted_indices[:1], dtype="bool"), changes], axis=0)
 

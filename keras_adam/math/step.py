@@ -1,8 +1,8 @@
 """One optimizer step, from raw gradients to new slots, as pure functions of arrays.
 
-The order is Keras's: unscale, accumulate, clip, decay, update, average. Whoever
-calls these functions computes first what all variables together decide: the scale of
-`global_clipnorm` and, for `skip_nonfinite`, whether all gradients are finite.
+The order is Keras's: unscale, accumulate, clip, decay, update, average. The caller first computes
+what depends on all variables: the scale of `global_clipnorm` and, for `skip_nonfinite`, whether all
+gradients are finite.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def mean_gradient(
 def next_accumulator(
     slots: Slots, gradient: Array, scalars: Scalars, options: Options, finite: Flag | None
 ) -> Array:
-    """Return the accumulator with one more micro-batch in it, in its own dtype."""
+    """Return the accumulator plus one micro-batch, in the dtype of the accumulator."""
     gradient = mean_gradient(gradient, slots._replace(accumulator=None), scalars, options)
     accumulator = ops.cast(slots.accumulator, ops.dtype(gradient)) + gradient
     new = storage.cast_like(accumulator, slots.accumulator, options)
@@ -50,15 +50,16 @@ def all_finite(gradients: Sequence[Array | Rows]) -> Flag:
 
 
 def global_clip_scale(square_sum: Scalar, bound: Scalar) -> Scalar:
-    """Return the factor that `global_clipnorm` puts before every gradient.
+    """Return the factor by which `global_clipnorm` multiplies every gradient.
 
-    `square_sum` is that of all gradients together, `bound` of its dtype.
+    `square_sum` is the sum of squares of all gradients; `bound` has its dtype.
 
-    A global norm that is not finite makes the whole step NaN, as in Keras: it has
-    no direction.
+    If the global norm is not finite, the whole step is NaN, as in Keras, because it has no
+    direction.
     """
-    # Everything from the root: XLA does not compute a root twice. Of `square_sum` itself it would
-    # compute all square sums anew for each variable, and compile for half a minute.
+    # Everything is computed from the root, because XLA does not compute a root twice. From
+    # `square_sum` itself, XLA would compute all square sums again for each variable, and compile
+    # for half a minute.
     norm = ops.sqrt(square_sum)
     return bound / ops.maximum(norm, bound) + (norm - norm)
 
@@ -66,7 +67,7 @@ def global_clip_scale(square_sum: Scalar, bound: Scalar) -> Scalar:
 def clip(
     gradient: Array | Rows, scalars: Scalars, options: Options, clip_scale: Scalar | None
 ) -> Array | Rows:
-    """Clip a gradient by whichever of the three options is on."""
+    """Clip a gradient by the one of the three options that is on."""
     if options.clip == "clipvalue":
         bound = scalars.clip_bound
         return map_values(lambda g: ops.clip(g, -bound, bound), gradient)
@@ -85,12 +86,12 @@ def next_slots(
     options: Options,
     finite: Flag | None,
 ) -> Slots:
-    """Return the slots after one step, each stored as it came in.
+    """Return the slots after one step, each stored as before.
 
-    `slots` and `gradient` (unscaled and clipped) have one shape, that of the variable or
-    of some of its rows; `decays` says whether the variable does with these options. Without a
-    gradient only the average moves and the accumulator empties. Where `finite` is false,
-    everything stays as it was.
+    `slots` and `gradient` (unscaled and clipped) have the same shape, that of the variable or of
+    some of its rows. `decays` says whether the variable decays with these options. Without a
+    gradient only the average moves, and the accumulator is emptied. If `finite` is false, nothing
+    changes.
     """
     values, stored = storage.decode(slots), slots
     if gradient is not None:
@@ -102,7 +103,7 @@ def next_slots(
 def next_moments(
     slots: Slots, gradient: Array, scalars: Scalars, options: Options, finite: Flag | None
 ) -> Slots:
-    """Return the slots with only momentum and velocity after the step: its first half."""
+    """Return the slots after the first half of the step, which changes momentum and velocity."""
     _, stored = _moments(storage.decode(slots), slots, gradient, scalars, options)
     return storage.choose(finite, stored, slots)
 
@@ -115,10 +116,10 @@ def next_weights(
     options: Options,
     finite: Flag | None,
 ) -> Slots:
-    """Return the slots after the other half of a step.
+    """Return the slots after the second half of the step.
 
-    `moves` says whether there was a gradient. Together both halves do what `next_slots` does
-    where the variable moves by the momentum and velocity that were stored.
+    `moves` says whether there was a gradient. Both halves together do the same as `next_slots` if
+    the variable moves by the stored momentum and velocity.
     """
     stored = _weights(storage.decode(slots), slots, moves, decays, scalars, options)
     return storage.choose(finite, stored, slots)
@@ -127,7 +128,7 @@ def next_weights(
 def _moments(
     values: Slots, slots: Slots, gradient: Array, scalars: Scalars, options: Options
 ) -> tuple[Slots, Slots]:
-    """Return momentum and velocity after the step, as the variable sees them and as stored."""
+    """Return momentum and velocity after the step, once for the variable and once as stored."""
     values = adam.moments(values, gradient, scalars)
     stored = storage.encode_moments(values, slots, gradient, scalars, options)
     if options.moves_by_stored:

@@ -1,4 +1,4 @@
-"""How an optimizer stores its state: as it is, in bfloat16, or in blocks of eight-bit codes.
+"""How an optimizer stores its state: unchanged, in bfloat16, or in blocks of eight-bit codes.
 
 Pure functions of arrays. A step decodes the state, computes in float32, and encodes last.
 """
@@ -28,14 +28,14 @@ def slot_dtype(
             codes = "int8" if name == "momentum" else "uint8"
             return codes if blocks.is_quantized(shape) else "float32"
         return state_dtype or dtype
-    # An average of half precision would not see what the master weights add up.
+    # An average in half precision would lose the small steps of the master weights.
     return adam.compute_dtype(dtype) if has_master else dtype
 
 
 def map_arrays(function: Callable[..., Slot], slots: Slots, *others: Slots) -> Slots:
-    """Apply `function` to each array of the slots, and to those of others that are stored alike.
+    """Apply `function` to each array of the slots, with those of others stored in the same way.
 
-    A slot that is `None` stays so.
+    A slot that is `None` stays `None`.
     """
 
     def each(slot: Slot, *its_others: Slot) -> Slot:
@@ -49,12 +49,12 @@ def map_arrays(function: Callable[..., Slot], slots: Slots, *others: Slots) -> S
 
 
 def moments_of(slots: Slots) -> Slots:
-    """Return the slots of momentum and velocity alone."""
+    """Return only the slots of momentum and velocity."""
     return slots._replace(variable=None, average=None, accumulator=None, master=None)
 
 
 def without_moments(slots: Slots) -> Slots:
-    """Return the other slots alone."""
+    """Return only the other slots."""
     return slots._replace(**dict.fromkeys(MOMENTS))
 
 
@@ -66,22 +66,23 @@ def choose(condition: Flag | None, new: Slots, old: Slots) -> Slots:
 
 
 def decode(slots: Slots) -> Slots:
-    """Return the values of the slots in the compute dtype, each of the variable's shape.
+    """Return the values of the slots in the compute dtype, each with the variable's shape.
 
-    Where the variable is not its master weight rounded, somebody has set it, and it counts.
+    If the variable differs from its rounded master weight, the user has assigned it, and the
+    variable's value is used.
     """
     dtype = adam.compute_dtype(ops.dtype(slots.variable))
     values = Slots(*(None if slot is None else decode_slot(slot, dtype) for slot in slots))
     if slots.master is None:
         return values
-    # As bits: XLA takes a value that is rounded and cast back for the value itself.
+    # The bits are compared, because XLA removes a cast to a narrower dtype and back.
     rounded = bitcast(ops.cast(slots.master, slots.variable.dtype), "uint16")
     is_own = ops.equal(rounded, bitcast(slots.variable, "uint16"))
     return values._replace(variable=ops.where(is_own, values.master, values.variable))
 
 
 def decode_moments(values: Slots, stored: Slots) -> Slots:
-    """Return `values` with the momentum and velocity that were stored."""
+    """Return `values` with the stored momentum and velocity."""
     dtype = ops.dtype(values.variable)
     moments = {name: getattr(stored, name) for name in MOMENTS}
     return values._replace(
@@ -99,7 +100,7 @@ def decode_slot(slot: Slot, dtype: str) -> Array:
 def encode_moments(
     values: Slots, old: Slots, gradient: Array, scalars: Scalars, options: Options
 ) -> Slots:
-    """Return `old` with momentum and velocity set to `values`, those after this gradient."""
+    """Return `old` with momentum and velocity set to `values`, the values after this gradient."""
     if isinstance(old.momentum, Quantized):
         return _encode_blocks(values, old, gradient, scalars)
     encoded: dict[str, Slot] = {}
@@ -120,7 +121,7 @@ def encode_weights(
     """Return `old` with the variable, its average and its accumulator set to `values`."""
     variable = cast_like(values.variable, old.variable, options)
     if options.rounds_weights_at_random and moves and ops.dtype(old.variable) == "bfloat16":
-        # Of the two at least one has many different bits, in whatever the state is stored.
+        # At least one of the two has many different bits, with any storage of the state.
         bits = random_bits(values.variable, scalars, 3) + scramble(values.momentum, 4)
         variable = round_at_random(values.variable, bits)
 
@@ -137,8 +138,8 @@ def encode_weights(
 def cast_like(values: Array, old: Array, options: Options) -> Array:
     """Round to the dtype of `old`.
 
-    With `skip_nonfinite`, what leaves the range of float16 (an accumulator, a velocity) stays
-    at its end: an infinity would turn into NaN at the next step, and never leave.
+    With `skip_nonfinite`, a value beyond the range of float16 (in an accumulator or a velocity) is
+    set to the end of the range. An infinity would become NaN at the next step, and stay NaN.
     """
     if options.skip_nonfinite and ops.dtype(old) == "float16":
         values = ops.clip(values, -LARGEST_FLOAT16, LARGEST_FLOAT16)
@@ -148,13 +149,13 @@ def cast_like(values: Array, old: Array, options: Options) -> Array:
 def _encode_blocks(values: Slots, old: Slots, gradient: Array, scalars: Scalars) -> Slots:
     """Encode in blocks.
 
-    The scale of a block takes the step that its numbers take, with the largest gradient of the
-    block: so it bounds them, and no pass over the new values is needed to find their largest.
+    The scale of a block is updated like its numbers, with the largest gradient of the block. So it
+    bounds the numbers, and no pass over the new values is needed to find the largest.
     """
     scales = {name: getattr(old, name).scale for name in MOMENTS if getattr(old, name) is not None}
     was = Slots(None, **{name: ops.cast(scale, gradient.dtype) for name, scale in scales.items()})
     new = adam.moments(was, blocks.largest_of_blocks(gradient), scalars)
-    # A block in which something overflows, or is not a number, keeps its scales.
+    # If a number of a block overflows or is NaN, the block keeps its scales.
     is_finite = ops.isfinite(ops.cast(new.velocity, "float32"))
     encoded = {}
     for salt, (name, scale) in enumerate(scales.items()):

@@ -100,7 +100,7 @@ def test_each_fold_starts_afresh(path):
 def test_weights_without_state_start_a_trained_optimizer_afresh_and_say_so(path):
     make_model().save_weights(path)
     model = trained()
-    with pytest.warns(StateNotLoadedWarning, match="state of its 3 iterations is given up"):
+    with pytest.warns(StateNotLoadedWarning, match="state of its 3 iterations is discarded"):
         model.load_weights(path)
     assert rate(model) == RATE
     for value in state(model.optimizer):

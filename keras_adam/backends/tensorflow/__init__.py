@@ -1,9 +1,9 @@
 """The update on TensorFlow, in place.
 
-A gradient goes one way: `Updater` sums it over replicas and finds the `Step` for the options in
-force; `routes.plan` says once for each pattern of gradients what updates which variable; the
-`Step` runs that plan from top to bottom, by `native` operations and by `programs` of XLA. Called
-from Python, all of it is one graph of `eager_graph`.
+`Updater` sums the gradients over the replicas and finds the `Step` for the present options.
+`routes.plan` chooses what updates which variable, once for each pattern of gradients. The `Step`
+runs this plan from top to bottom, with `native` operations and XLA's `programs`. If the step is
+called from Python, `eager_graph` makes one graph of it.
 """
 
 from keras_adam.backends.tensorflow.updater import Updater

@@ -18,9 +18,9 @@ Run = Callable[[StepPlan, Sequence[Gradient], Numbers, Array], Array | None]
 class EagerGraphs:
     """Traces a step once for each plan and kind of gradients, and then calls the graph.
 
-    Of a call of a `tf.function` from Python, a third would be spent on looking at each
-    argument. Here the shapes are the variables', and the kinds tell the graphs apart:
-    missing, dense of a dtype, or sparse of a dtype and any number of rows.
+    A call of a `tf.function` from Python would spend a third of its time on looking at each
+    argument. Here the shapes are those of the variables, and a graph is found by the kinds of its
+    gradients: missing, dense with a dtype, or sparse with a dtype and any number of rows.
     """
 
     def __init__(self, run: Run, shapes: Sequence[tf.TensorShape]) -> None:
@@ -48,7 +48,7 @@ class EagerGraphs:
         learning_rate, *rest = numbers
         graph = self._graph(plan, tuple(kinds), learning_rate.dtype, iterations.dtype)
         arguments += [learning_rate, self._pack(tuple(rest)), iterations]
-        # Calling `graph` would check each argument again.
+        # A call of `graph` itself would check each argument again.
         outputs = tf.raw_ops.StatefulPartitionedCall(
             args=[*arguments, *graph.captured_inputs],
             Tout=[output.dtype for output in graph.outputs],

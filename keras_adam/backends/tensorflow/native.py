@@ -1,8 +1,8 @@
 """Updates by TensorFlow's own operations, which need no compilation.
 
-`ResourceApplyAdam` goes through a large variable in blocks, where XLA on a CPU makes three
-loops over all of it. For one of middling size, operations in place are faster. Inside a step that
-XLA compiles as a whole, XLA knows them too.
+`ResourceApplyAdam` goes through a large variable once, in blocks; XLA's program for a CPU makes
+three loops over it. For a variable of medium size, operations in place are faster. XLA can also
+compile these operations, as a part of a step that it compiles as a whole.
 """
 
 import numbers as python_numbers
@@ -18,17 +18,17 @@ from keras_adam.math.adam import Numbers, Scalars
 from keras_adam.math.options import Options
 from keras_adam.math.sparse import Rows
 
-# Both compute average + (value - average) * (1 - beta). With a small beta that
-# cancels where the value is much smaller than the average, and may end at zero.
+# The kernel and the operations compute average + (value - average) * (1 - beta). With a small beta,
+# digits cancel if the value is much smaller than the average, and the result may be zero.
 LEAST_BETA = 0.5
 
-# The kernel computes 1 - beta from beta in the variable's dtype, which cancels near 1: float32
-# has 1 - 0.999 to 1.3e-5, 1 - 0.9999 to 1.7e-4, and takes 0.99999999 for 1.
+# The kernel computes 1 - beta from beta in the variable's dtype, and digits cancel near 1. In
+# float32, 1 - 0.999 has a relative error of 1.3e-5, 1 - 0.9999 one of 1.7e-4, and 0.99999999 is 1.
 LARGEST_ERROR = 2e-5
 
 
 def betas_fit(numbers: Numbers) -> bool:
-    """Say whether these operations compute well with these betas; of tensors it is not known."""
+    """Say whether these operations are accurate with these betas; for tensors this is unknown."""
     return all(map(_beta_fits, (numbers.one_minus_beta_1, numbers.one_minus_beta_2)))
 
 
@@ -44,8 +44,8 @@ def _beta_fits(one_minus_beta: Any) -> bool:
 def scalars(numbers: Numbers, updates: Array, dtype: str) -> Scalars:
     """Return the scalars, in `dtype`, of the step that follows `updates` earlier ones.
 
-    `numbers` and `updates` are float64 scalars. The bias correction is that of the betas as the
-    kernel sees them: rounded to `dtype`.
+    `numbers` and `updates` are float64 scalars. The bias correction uses the betas as the kernel
+    sees them, rounded to `dtype`.
     """
     rounded = numbers._replace(
         one_minus_beta_1=_as_seen(numbers.one_minus_beta_1, dtype),
@@ -71,8 +71,8 @@ def by_kernel(
             var=slots.variable.handle,
             m=slots.momentum.handle,
             v=slots.velocity.handle,
-            # Its own bias correction is switched off, by powers of zero: `math.adam` knows it
-            # without the cancellation.
+            # Powers of zero switch the kernel's own bias correction off, because `math.adam`
+            # computes it without cancellation.
             beta1_power=zero,
             beta2_power=zero,
             lr=scalars.step_size,
@@ -91,9 +91,9 @@ def by_operations(
     options: Options,
     finite: Array | None,
 ) -> None:
-    """Take a step by operations that compute what the kernel does, in the same order.
+    """Take a step by operations that compute the same as the kernel, in the same order.
 
-    Where `finite`, a boolean scalar, is false, everything stays as it was.
+    If `finite`, a boolean scalar, is false, nothing changes.
     """
     variable, momentum, velocity, velocity_hat = tracked.slots[:4]
     if gradient is not None:
@@ -114,7 +114,7 @@ def by_operations(
 def _end_step(
     tracked: TrackedVariable, scalars: Scalars, options: Options, finite: Array | None
 ) -> None:
-    """Move the average and empty the accumulator, where there are such."""
+    """Move the average and empty the accumulator, if the variable has them."""
     variable, *_, average, accumulator, _ = tracked.slots
     if average is not None:
         change = (variable - average) * scalars.one_minus_ema_momentum
@@ -152,9 +152,10 @@ def in_rows(
     finite: Array | None,
     assign: Assign,
 ) -> None:
-    """Take a step with the rows of a clipped gradient alone; repeated ones carry their whole sum.
+    """Update only the rows of a clipped gradient; each mention of a row has the row's whole sum.
 
-    XLA would compile a program for each number of rows, which may be another at every step.
+    This is not compiled, because XLA would compile a program for each number of rows, and that may
+    change at every step.
     """
     indices, values, _ = gradient
     finite = sparse.changes(gradient, finite)
@@ -168,7 +169,7 @@ def in_rows(
 
 
 def _if(finite: Array | None, change: Array) -> Array:
-    """Return the change, or zeros where `finite` is false, whatever the change is."""
+    """Return the change; if `finite` is false, return zeros even for an infinite or NaN change."""
     if finite is None:
         return change
     return tf.math.multiply_no_nan(change, tf.cast(finite, change.dtype))

@@ -1,4 +1,4 @@
-"""The XLA programs of a step: what is computed for a group of variables with one set of options."""
+"""The XLA programs of a step: each computes a group of variables with one set of options."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,19 +13,19 @@ from keras_adam.math import adam, sparse, step, storage
 from keras_adam.math.adam import Scalars, Slots
 from keras_adam.math.options import Options
 
-# The positions of some variables of one device and one compute dtype.
+# The positions of some variables with the same device and compute dtype.
 Group = Sequence[int]
-# The gradients of all variables, of which those of the group are dense or `None`.
+# The gradients of all variables. Those of the group's variables are dense or `None`.
 Gradients = Sequence[Any]
-# A vector of `Scalars` in each compute dtype: one argument of a program in place of eleven.
+# A vector of `Scalars` for each compute dtype, so that a program has one argument, not eleven.
 Packed = Mapping[str, Array]
 
 
 class Programs:
-    """Takes steps of groups of variables, one program each.
+    """Takes the steps of groups of variables, with one program for each group.
 
-    The variables are arguments of the programs, so that one program serves all of a shape.
-    `clip_scale` and `finite` are scalar tensors, or `None` if not needed.
+    The variables are arguments of the programs, so that one program serves all variables of a
+    shape. `clip_scale` and `finite` are scalar tensors, or `None` if they are not needed.
     """
 
     def __init__(self, tracked: Sequence[TrackedVariable], options: Options) -> None:
@@ -40,7 +40,7 @@ class Programs:
         return _compiled(function, self._options, kinds)(*arguments)
 
     def pack(self, scalars: Scalars) -> Packed:
-        """Return scalars of float64 as the programs take them."""
+        """Convert float64 scalars to the form that the programs take."""
         vector = tf.stack(scalars)
         dtypes = {_compute_dtype(each) for each in self._tracked}
         return {dtype: tf.cast(vector, dtype) for dtype in dtypes}
@@ -61,8 +61,8 @@ class Programs:
             if on_gpu or not self._options.moves_by_stored:
                 self._run(_take_step, slots, own, decays, vector, clip_scale, finite)
                 return
-            # In one program XLA on a CPU would compute momentum and velocity once more for the
-            # variable, from copies of the old ones.
+            # There are two programs, because in a single program XLA on a CPU would compute
+            # momentum and velocity again for the variable, from copies of the old values.
             self._run(_update_moments, slots, own, vector, clip_scale, finite)
             moves = tuple(gradient is not None for gradient in own)
             self._run(_update_weights, slots, moves, decays, vector, finite)
@@ -80,7 +80,7 @@ class Programs:
             return self._run(_sum_squares, *self._arguments(group, gradients, packed))
 
     def all_finite(self, group: Group, gradients: Gradients) -> Array:
-        """Say in a boolean scalar whether all gradients are finite; there must be one."""
+        """Say in a boolean scalar whether all gradients are finite; at least one must be there."""
         with self._device(group):
             return self._run(_all_finite, [gradients[i] for i in group if gradients[i] is not None])
 
@@ -95,8 +95,8 @@ class Programs:
         return tf.device(self._tracked[group[0]].slots.variable.device)
 
 
-# A program belongs to no optimizer: TensorFlow keeps what XLA has compiled for a function for good,
-# even if the function is gone, so the next optimizer of such variables takes the same.
+# All optimizers share the programs. TensorFlow never frees what XLA has compiled for a function,
+# even if the function is gone. So another optimizer with such variables uses the same program.
 @functools.lru_cache(maxsize=1024)
 def _compiled(
     function: Callable[..., Any], options: Options, kinds: tuple[Any, ...]
@@ -106,12 +106,12 @@ def _compiled(
     def run(*arguments: Any) -> Any:
         return function(options, *arguments)
 
-    run.__name__ = function.__name__  # which is what XLA calls the program
+    run.__name__ = function.__name__  # XLA gives the program this name
     return tf.function(run, autograph=False, jit_compile=True)
 
 
 def _kind(argument: Any) -> Any:
-    """Return all that a program depends on: of a variable or a tensor, its shape and dtype."""
+    """Return what a program depends on; for a variable or a tensor, this is its shape and dtype."""
     if argument is None or isinstance(argument, bool):
         return argument
     return argument.shape, argument.dtype
@@ -204,7 +204,7 @@ def _sum_squares(
 def _with_gradients(
     variables: Sequence[Slots], gradients: Gradients
 ) -> Iterator[tuple[Slots, Slots, Array]]:
-    """Generate the variables that have a gradient, their values, and it."""
+    """Generate the slots of each variable that has a gradient, their values, and the gradient."""
     for each, gradient in zip(variables, gradients, strict=True):
         if gradient is not None:
             yield each, _read(each), gradient

@@ -1,4 +1,4 @@
-"""What knows replicas: the sum of gradients over them, and each one's copies of the variables."""
+"""Replicas: the sum of the gradients over them, and the copies of the variables in each."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from keras_adam.math import storage
 
 
 def sum_over_replicas(gradients: Sequence[Any]) -> list[Any]:
-    """Return the gradients of all replicas summed, in the context of one of several."""
+    """Return the sums of the gradients over all replicas; called in the context of each replica."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return list(gradients)
@@ -23,16 +23,16 @@ def sum_over_replicas(gradients: Sequence[Any]) -> list[Any]:
 def local_replicas(variable: Any) -> Sequence[int]:
     """Return which of this process's copies of `variable` a call updates.
 
-    In the context of a replica its own, else all.
+    In the context of a replica it is the replica's own copy; outside, all copies.
 
     Raises:
-        ValueError: the strategy in force has several replicas, and did not make the variable, or
-            made one for all of them.
+        ValueError: the present strategy has several replicas, and did not make the variable, or
+        made one variable for all replicas.
 
     """
     strategy = tf.distribute.get_strategy()
     value = _native(variable)
-    if strategy.num_replicas_in_sync == 1:  # also outside of the scope that made the variable
+    if strategy.num_replicas_in_sync == 1:  # even outside of the scope that made it
         is_distributed = isinstance(value, tf.distribute.DistributedValues)
         return range(len(value.values)) if is_distributed else (0,)
     if not isinstance(value, tf.distribute.DistributedValues):
@@ -51,7 +51,8 @@ def local_replicas(variable: Any) -> Sequence[int]:
     context = tf.distribute.get_replica_context()
     if context is None:
         return range(copies)
-    # Replicas are numbered over all workers, copies within one; all workers have equally many.
+    # Replicas are numbered over all workers, copies within one worker. All workers have the same
+    # number of replicas.
     return (int(tf.get_static_value(context.replica_id_in_sync_group)) % copies,)
 
 

@@ -1,7 +1,7 @@
-"""What updates each variable: TensorFlow's own operations, or an XLA program of a group.
+"""Chooses what updates each variable: TensorFlow's own operations, or the XLA program of a group.
 
-The route changes how fast a step is, not what it computes. A step that is compiled as a whole,
-by `jit_compile=True` of `fit` or of the function around it, is one XLA program by any route.
+The route changes the time of a step, not its result. If the whole step is compiled, by
+`jit_compile=True` of `fit` or of the user's function, it is one XLA program with any route.
 """
 
 import dataclasses
@@ -16,21 +16,22 @@ from keras_adam.math import adam
 from keras_adam.math.blocks import Quantized
 from keras_adam.math.options import Options
 
-# TensorFlow's kernel updates a variable of few numbers at once. It splits more of them over the
-# threads, and to wake a thread takes longer than to update a thousand numbers: that pays for
-# large ones. For what lies between, a dozen operations in place take less than one such kernel,
-# or than an XLA program. `python -m benchmarks.updates.grid` measures what follows.
+# TensorFlow's kernel updates a variable of few numbers in one thread. It splits the work on a
+# larger variable over the threads, and to wake a thread takes longer than to update a thousand
+# numbers. So the kernel is fast for the smallest and for large variables. Between these sizes, a
+# dozen operations in place take less time than the kernel or an XLA program. `python -m
+# benchmarks.updates.grid` measures these bounds.
 MOST_NUMBERS_AT_ONCE = 32
 LEAST_NUMBERS_TO_SPLIT = 16384
 
-# One program over all variables starts only when the last gradient is there, and
-# its launch cost grows faster than linearly with its arguments; one program a
-# variable costs a launch each. Neighbouring variables share one up to these bounds.
+# A single program over all variables would start only after the last gradient, and the time to
+# launch it grows faster than linearly with its arguments. One program for each variable would have
+# to be launched for each. So neighbouring variables share a program, up to these bounds.
 MAX_GROUP_VARIABLES = 32
 MAX_GROUP_BYTES = 4 << 20
 
 Kind = Literal["dense", "rows"] | None
-"""What a gradient is: of all the variable, of some rows of it alone, or missing."""
+"""The kind of a gradient: of the whole variable, of some of its rows, or missing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,19 +39,19 @@ class StepPlan:
     """The positions of the variables that a step updates, each in exactly one part."""
 
     kernel: tuple[int, ...]
-    """By TensorFlow's Adam kernel."""
+    """Positions that TensorFlow's Adam kernel updates."""
     operations: tuple[int, ...]
-    """By operations in place."""
+    """Positions that operations in place update."""
     programs: tuple[tuple[int, ...], ...]
-    """By an XLA program for each group."""
+    """Groups of positions; an XLA program updates each group."""
     rows: tuple[int, ...]
-    """Only in the rows that their gradient names."""
+    """Positions of which only the rows that the gradient names are updated."""
     shares_programs: bool
-    """Whether the pattern of gradients is worth programs of several variables, and a graph."""
+    """Whether variables share programs, and a graph is made, for this pattern of gradients."""
 
     @property
     def in_place(self) -> tuple[int, ...]:
-        """The positions of all that no XLA program updates."""
+        """The positions that no XLA program updates."""
         return (*self.kernel, *self.operations, *self.rows)
 
 
@@ -74,10 +75,10 @@ def plan(
     betas_fit: bool,
     shares_programs: bool,
 ) -> StepPlan:
-    """Decide what updates each variable whose gradient is of the kind at its place.
+    """Decide what updates each variable, given the kind of each gradient.
 
-    `betas_fit` says it of the betas and TensorFlow's operations; see `native`. `decays` of a
-    tracked variable says whether it does with these options.
+    `betas_fit` says whether TensorFlow's operations are accurate with the betas; see `native`.
+    `decays` of a tracked variable says whether it decays with these options.
     """
     parts: dict[str, list[int]] = {"kernel": [], "operations": [], "program": [], "rows": []}
     moves_all = options.accumulation or any(each.slots.average is not None for each in tracked)
@@ -107,26 +108,27 @@ def _route(
         and dtype == adam.compute_dtype(dtype)
         and not isinstance(slots.momentum, Quantized)
         and slots.momentum.dtype == slots.variable.dtype
-        # Each operation is a launch there, which groups save.
+        # On a GPU each operation is launched, and a group has fewer launches.
         and "GPU" not in slots.variable.device
     )
     if not fits_operations:
         return "program"
     count = slots.variable.shape.num_elements()
-    # The kernel has no AMSGrad, and nothing stops it half way.
+    # The kernel has no AMSGrad, and always updates the variable.
     fits_kernel = slots.velocity_hat is None and not options.skip_nonfinite
     if count <= MOST_NUMBERS_AT_ONCE:
         return "kernel" if fits_kernel else "operations"
     if count < LEAST_NUMBERS_TO_SPLIT:
         return "operations"
-    # A pass over a large variable for each option takes longer than the program, which has one.
+    # With options, operations in place go through a large variable once for each option. The
+    # program takes less time.
     is_plain = slots.average is slots.accumulator is options.clip is None
     is_plain = is_plain and not (tracked.decays or options.loss_scale)
     return "kernel" if fits_kernel and is_plain else "program"
 
 
 def _groups(tracked: Sequence[TrackedVariable], positions: Sequence[int]) -> list[list[int]]:
-    """Split positions into runs of neighbours within the bounds, of one device and dtype."""
+    """Split positions into groups of neighbours of one device and dtype, within the bounds."""
     groups: list[list[int]] = []
     before, size = None, 0
     for i in positions:

@@ -1,4 +1,4 @@
-"""A step over the variables of one replica with fixed options."""
+"""A step of the variables of one replica, with fixed options."""
 
 import functools
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from keras_adam.math.sparse import Rows
 
 
 class Step:
-    """Plans once for each pattern of gradients, and runs plans with any gradients and numbers."""
+    """Makes one plan for each pattern of gradients, and runs it with any gradients and numbers."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Step:
         betas_fit: bool,
         assign: Assign,
     ) -> None:
-        """Prepare for the `tf.Variable`s `tracked`; `betas_fit` is that of `routes.plan`."""
+        """Prepare for `tracked`, which has `tf.Variable`s; for `betas_fit` see `routes.plan`."""
         self._tracked = [e._replace(decays=e.decays and options.weight_decay) for e in tracked]
         self._options = options
         self._assign = assign
@@ -48,7 +48,7 @@ class Step:
     def run(
         self, plan: StepPlan, gradients: Sequence[Gradient], numbers: Numbers, iterations: Array
     ) -> Array | None:
-        """Take the step; return whether it was finite, or `None` where that was not asked for.
+        """Take the step; return whether the gradients were finite, if `skip_nonfinite` asks for it.
 
         `gradients` has a tensor, `IndexedSlices` or `None` for each variable; `numbers` are
         Python numbers or scalar tensors.
@@ -62,7 +62,7 @@ class Step:
         steps = tf.cast(numbers.accumulation_steps, iterations.dtype)
         tf.cond(
             tf.equal((iterations + 1) % steps, 0),
-            # Python numbers are constants in the branches, of which nothing is left to compute.
+            # Python numbers are constants in the branches, so nothing has to be computed from them.
             lambda: self._update(plan, known, numbers, iterations // steps, finite),
             lambda: self._accumulate(plan, known, numbers, finite),
         )
@@ -74,7 +74,7 @@ class Step:
         if gradient is None:
             return None
         if isinstance(gradient, tf.Tensor):
-            # What a graph does not know of a shape would be another program.
+            # Without a static shape, XLA would compile another program.
             is_known = gradient.shape.is_fully_defined()
             return gradient if is_known else tf.ensure_shape(gradient, variable.shape)
         rows = Rows(gradient.indices, gradient.values)
@@ -152,7 +152,7 @@ class Step:
     def _scalars_in_place(
         self, plan: StepPlan, exact: Scalars, numbers: Numbers, updates: Array
     ) -> dict[int, Scalars]:
-        """Return the scalars for each variable that no program updates, in its compute dtype."""
+        """Return the scalars of each variable that no program updates, in its compute dtype."""
         by_adam = {
             dtype: native.scalars(numbers, updates, dtype)
             for dtype in {self._dtypes[i] for i in (*plan.kernel, *plan.operations)}

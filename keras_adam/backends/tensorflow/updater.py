@@ -1,4 +1,4 @@
-"""From gradients to the step that takes them: replicas, and calls from Python or in a trace."""
+"""Passes gradients to the right step: sums over replicas, and calls from Python or in a trace."""
 
 import functools
 from collections.abc import Sequence
@@ -30,7 +30,8 @@ class Updater(interface.Updater):
         """Prepare for the variables `tracked`; trace and compile nothing yet."""
         self._tracked = list(tracked)
         self._assign = assign
-        # More than a few options in turn are a mistake, which costs time only.
+        # A user who changes options in turn more often than this makes a mistake, and only loses
+        # time.
         self._step = functools.lru_cache(maxsize=8)(self._make_step)
 
     def __call__(
@@ -64,7 +65,7 @@ class Updater(interface.Updater):
 
 
 def _without_shape(gradient: Gradient) -> Gradient:
-    """Drop a sparse gradient's shape, which is its variable's, and make tensors of the rest."""
+    """Drop the shape of a sparse gradient, its variable's, and make tensors of the rest."""
     if isinstance(gradient, tf.IndexedSlices):
         values = tf.convert_to_tensor(gradient.values)
         return tf.IndexedSlices(values, tf.convert_to_tensor(gradient.indices))

@@ -1,10 +1,10 @@
 """Adam for many variables by one call of torch's own kernel.
 
 `torch._fused_adamw_` is the kernel behind `torch.optim.AdamW(fused=True)`. The documented function
-around it, `torch.optim.adam.adam(fused=True)`, sorts the tensors and counts the steps of each of
-them at every call, which takes a quarter of the update of a model with many small variables. So we
-call the kernel itself. Where a release of torch, a device or a dtype has none, the pure functions
-update the variables: the same numbers, in more time.
+around it, `torch.optim.adam.adam(fused=True)`, sorts the tensors and counts the steps of each
+tensor at every call. This takes a quarter of the update of a model with many small variables. So we
+call the kernel itself. If a release of torch has no kernel for a device or a dtype, the pure
+functions update the variables. They compute the same numbers in more time.
 """
 
 import functools
@@ -15,8 +15,8 @@ import torch
 
 from keras_adam.math.adam import Scalars, Slots
 
-# What we use of torch that is not public, all of it in this file. A test names what a new release
-# has moved.
+# The private parts of torch that we use, all of them in this file. If a new release moves one, a
+# test names it.
 TORCH_PRIVATE = (
     "_foreach_add_",
     "_foreach_clamp_max_",
@@ -31,36 +31,37 @@ TORCH_PRIVATE = (
     "_fused_sgd_",
 )
 
-# Gradients that are clipped or unscaled are copied, since the user's stay as they are: in parts of
-# so many numbers, which the kernel takes before they have left the cache of a CPU.
+# Gradients that have to be clipped or unscaled are copied, because the user's gradients must not
+# change. They are copied in parts of so many numbers, and the kernel uses a part while it is in the
+# cache of the CPU.
 PART_NUMBERS = {"cpu": 1 << 20}
 PART_NUMBERS_ON_A_GPU = 1 << 25
 
-# The kernel's own bias corrections are 1 at this step: `math.adam` folds them into the step size,
-# as Keras does, where epsilon has another place.
+# The kernel's own bias corrections are 1 at this step. `math.adam` includes them in the step size,
+# as Keras does, because Keras adds epsilon in another place.
 NO_CORRECTION = 1e38
 
 
 class Group(NamedTuple):
-    """Variables that one call updates: of one device and dtype, all with decay or all without."""
+    """Variables that one call updates. All have one device and dtype, and all or none decay."""
 
     device: torch.device
     dtype: torch.dtype
     decays: bool
     positions: list[int]
     slots: list[Slots]
-    """Tensors, contiguous."""
+    """The variables and their state as contiguous tensors."""
 
 
 @functools.cache
 def is_available(device_type: str, dtype: torch.dtype) -> bool:
-    """Try the kernel on one number: whether this torch has it for the device and the dtype."""
+    """Try the kernel on one number, and say whether this torch has it for device and dtype."""
 
     def number(value: float) -> list[torch.Tensor]:
         return [torch.full((1,), value, dtype=dtype, device=device_type)]
 
     variable, gradient = number(0.0), number(1.0)
-    # As in a step: only numbers in the memory of the host are Python numbers there.
+    # As in a step, where only numbers in the memory of the host are Python numbers.
     step_size = 0.5 if device_type == "cpu" else torch.ones((), device=device_type)
     scalars = Scalars(step_size, 0.5, 0.5, 1.0, *[0.0] * 7)
     try:
@@ -79,7 +80,7 @@ def fits(slots: Slots) -> bool:
         slots.master is None
         and all(isinstance(slot, torch.Tensor) for slot in its)
         and all(s.dtype == first.dtype and s.device == first.device for s in its)
-        # The kernel goes through the memory of each without a look at its strides.
+        # The kernel goes through the memory of each tensor, and does not use its strides.
         and all(slot.is_contiguous() for slot in its)
         and first.dtype.is_floating_point
         and is_available(first.device.type, first.dtype)
@@ -87,7 +88,7 @@ def fits(slots: Slots) -> bool:
 
 
 def norms(gradients: Sequence[Any], order: float = 2.0) -> Any:
-    """Return the norm of each gradient in one tensor, float64 where the device has it."""
+    """Return the norms of the gradients in one tensor, float64 if the device has it."""
     stacked = torch.stack(torch._foreach_norm(list(gradients), order))
     return stacked if stacked.device.type == "mps" else stacked.double()
 
@@ -96,7 +97,7 @@ def all_finite(gradients: Sequence[Any]) -> Any:
     """Return a boolean scalar tensor: whether all numbers of all gradients are finite."""
     if gradients[0].device.type != "cpu":
         return torch.isfinite(torch.stack(torch._foreach_norm(list(gradients), torch.inf))).all()
-    # No norm of torch's is fast on a CPU that does not overflow.
+    # On a CPU, every norm of torch that is fast can overflow.
     extremes = [extreme for g in gradients if g.numel() for extreme in torch.aminmax(g)]
     if not extremes:
         return torch.ones((), dtype=torch.bool)
@@ -112,11 +113,11 @@ def update(
     scalars: Scalars,
     hold: Any,
 ) -> None:
-    """Take the step of variables of one device and dtype, one gradient each.
+    """Take the step of variables of one device and dtype, with one gradient for each.
 
     Gradients have the variables' dtype, and are contiguous. Each is multiplied by its factor, if
-    there are any, and then clipped to [-bound, bound], if there is a bound. With `hold`, a float32
-    scalar tensor, nothing changes where that is 1.
+    factors are given, and then clipped to [-bound, bound], if a bound is given. `hold` is `None` or
+    a float32 scalar tensor; if it is 1, nothing changes.
     """
     if factors is None and bound is None:
         _call(slots, gradients, decays, scalars, hold)
@@ -183,7 +184,7 @@ def _call(
         if decays:
             _decay(variables, scalars.decay, hold)
     elif decays and step_size:
-        # The kernel takes `lr * weight_decay` of the variable.
+        # The kernel subtracts `lr * weight_decay` times the variable.
         weight_decay = scalars.decay / step_size
     amsgrad = slots[0].velocity_hat is not None
     torch._fused_adamw_(
@@ -206,10 +207,10 @@ def _call(
 
 
 def _decay(variables: Sequence[Any], decay: Any, hold: Any) -> None:
-    """Take from each variable its share `decay`, where that is known to the device alone.
+    """Subtract the share `decay` from each variable; `decay` is a tensor on the device.
 
-    Adam's kernel wants a number of the host for it. That of SGD takes a tensor as learning rate,
-    and the variable itself as gradient.
+    Adam's kernel takes the decay only as a number on the host. So we call the kernel of SGD, which
+    takes a tensor as learning rate, with the variable as its gradient.
     """
     if isinstance(decay, torch.Tensor):
         decay = decay.to(variables[0].device, torch.float32)
@@ -230,7 +231,7 @@ def _decay(variables: Sequence[Any], decay: Any, hold: Any) -> None:
 
 
 def average(slots: Sequence[Slots], scalars: Scalars, overwrites: bool, hold: Any) -> None:
-    """Move averages towards their variables; where `overwrites`, set these to them when due."""
+    """Move averages towards their variables; if `overwrites`, assign them back when due."""
     weight, due = scalars.one_minus_ema_momentum, scalars.overwrite_with_average
     variables, averages = [e.variable for e in slots], [e.average for e in slots]
     if not isinstance(weight, torch.Tensor):

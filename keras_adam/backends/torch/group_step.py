@@ -1,4 +1,4 @@
-"""A step of the variables of a group: the kernel, and what the options put around it."""
+"""A step of the variables of a group: the kernel, and the calls that the options add to it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +15,8 @@ from keras_adam.math.options import Options
 class GroupStep:
     """One step of a group.
 
-    The scalars are Python numbers, or tensors. Then `is_update` and `finite` may be tensors too,
-    and where one of them is false the kernel is called and does nothing.
+    The scalars are Python numbers or tensors. If they are tensors, `is_update` and `finite` may be
+    tensors too. If one of these is false, the kernel is called and changes nothing.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class GroupStep:
         is_update: Any,
         finite: Any,
     ) -> None:
-        """Gather the gradients that are there, in the variables' dtype and layout."""
+        """Gather the gradients that are not missing, in the variables' dtype and layout."""
         self._group, self._scalars, self._options = group, scalars, options
         own = [gradients[i] for i in group.positions]
         self._slots = [its for its, g in zip(group.slots, own, strict=True) if g is not None]
@@ -81,7 +81,7 @@ class GroupStep:
             fused.average(slots, self._scalars, overwrites, self._hold)
 
     def _factors(self, clip_scale: Any) -> list[Any] | None:
-        """Return what each gradient is multiplied by; `None` where that is 1."""
+        """Return the factor of each gradient, or `None` if all factors are 1."""
         factor = self._factor
         if self._options.clip == "global_clipnorm":
             factor = factor * clip_scale

@@ -1,4 +1,4 @@
-"""Where the values of an optimizer lie, and which of them the kernel takes together."""
+"""Finds the tensors of an optimizer, and the groups that the kernel updates together."""
 
 import operator
 from collections.abc import Sequence
@@ -18,15 +18,16 @@ HALF = (torch.bfloat16, torch.float16)
 
 
 class Places:
-    """The tensors of the tracked, in groups; found once, and again when Keras has moved one.
+    """The tensors of the variables and their state, in groups; found again if Keras moves a tensor.
 
-    To ask hundreds of Keras's variables for their values takes as long as to update them.
+    To ask hundreds of Keras's variables for their values takes as long as the update, so the
+    tensors are remembered.
     """
 
     def __init__(self, tracked: Sequence[TrackedVariable]) -> None:
-        """Take note of the tracked; look at no value yet."""
+        """Remember `tracked`, and look at no value yet."""
         self.on_host = False
-        """Whether all of them lie in the memory of the host, which may read them."""
+        """Whether all tensors are in the memory of the host, so that the host can read them."""
         self._tracked = [each for each in enumerate(tracked) if each[1].slots.momentum is not None]
         self._variables: list[Any] = []
         for _, each in self._tracked:
@@ -37,13 +38,13 @@ class Places:
         self._others: dict[int, Slots] = {}
 
     def find(self, iterations: Any) -> None:
-        """Look whether all is still where it was, and where it is now if not."""
-        # Keras's `value` takes some microseconds to say what its `_value` is.
+        """Find the tensors again if one of them has moved."""
+        # Keras's property `value` takes some microseconds more than its `_value`.
         tensors = [variable._value for variable in self._variables]
         is_same = len(tensors) == len(self._tensors) and all(
             map(operator.is_, tensors, self._tensors)
         )
-        # `model.to` sets the `.data` of the weights, which then lie elsewhere.
+        # `model.to` sets the `.data` of the weights, and so moves them.
         weights = [each.slots.variable._value for _, each in self._tracked]
         addresses = [*map(torch.Tensor.data_ptr, weights)]
         if is_same and addresses == self._addresses:
@@ -67,7 +68,7 @@ class Places:
     def split(
         self, gradients: Sequence[Any], scalars: Scalars, options: Options
     ) -> tuple[list[Group], dict[int, Slots]]:
-        """Return the groups that the kernel takes, and the other variables by their positions."""
+        """Return the groups that the kernel updates, and the other slots by position."""
         kept, others = [], dict(self._others)
         for group in self._groups:
             if not _serves(group, scalars, options):
@@ -87,16 +88,16 @@ class Places:
 
 
 def _serves(group: Group, scalars: Scalars, options: Options) -> bool:
-    """Say whether the kernel, with calls around it, does all that a step does for a group."""
+    """Say whether the kernel, with other calls, can do the whole step of a group."""
     if not options.jit_compile:
         return False
     betas_and_epsilon = scalars.one_minus_beta_1, scalars.one_minus_beta_2, scalars.epsilon
     if any(isinstance(number, torch.Tensor) for number in betas_and_epsilon):
-        return False  # it takes numbers of the host for them
+        return False  # the kernel takes the betas as numbers on the host
     if group.dtype in HALF:
-        # All else would round between its calls, where the pure functions round once.
+        # Otherwise numbers are rounded after each call; the pure functions round them once.
         is_plain = options.is_plain and group.slots[0].average is None
         return is_plain and not (options.skip_nonfinite and group.dtype == torch.float16)
-    # Whether to accumulate is known to the device alone.
+    # Only the device knows whether this call is an update.
     is_on_host = not isinstance(scalars.step, torch.Tensor)
     return is_on_host or not (options.accumulation and options.skip_nonfinite)

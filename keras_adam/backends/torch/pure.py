@@ -1,4 +1,4 @@
-"""The step of one variable by the pure functions, for all that the kernel does not do."""
+"""The step of one variable by the pure functions, if the kernel cannot update it."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from keras_adam.math.sparse import Rows
 
 
 def known_gradient(gradient: Any, variable: Any, options: Options) -> Any:
-    """Return a gradient as a step takes it: dense, or `Rows` if it is sparse and lazy.
+    """Convert a gradient for a step: to `Rows` if it is sparse and lazy, else to a dense one.
 
     Raises:
-        TypeError: its layout is neither strided nor `torch.sparse_coo`.
+        TypeError: the gradient's layout is neither strided nor `torch.sparse_coo`.
 
     """
     if gradient.layout == torch.strided:
@@ -29,13 +29,13 @@ def known_gradient(gradient: Any, variable: Any, options: Options) -> Any:
         return gradient.to_dense()
     rows = Rows(gradient._indices()[0], gradient._values())
     dtype = _compute_dtype(variable)
-    if options.lazy and not rows.indices.numel():  # of which Keras makes no sums
+    if options.lazy and not rows.indices.numel():  # Keras cannot sum zero rows
         return rows._replace(values=rows.values.to(getattr(torch, dtype)))
     return sparse.densify_or_sum(rows, gradient.shape[0], options.lazy, dtype)
 
 
 def scalars_for(scalars: Scalars, slots: Slots) -> Scalars:
-    """Return the scalars as a variable needs them: tensors of its device, in its compute dtype."""
+    """Return the scalars as tensors of the variable's device, in its compute dtype."""
     device, dtype = slots.variable.device, getattr(torch, _compute_dtype(slots.variable))
     return Scalars(*(s.to(device, dtype) if isinstance(s, torch.Tensor) else s for s in scalars))
 
@@ -49,7 +49,7 @@ def take_step(
     clip_scale: Any,
     finite: Any,
 ) -> Slots:
-    """Return the slots after the step with a mean gradient; of `Rows`, those rows alone."""
+    """Return the slots after the step with a mean gradient; for `Rows`, only those rows."""
     if gradient is not None:
         gradient = step.clip(gradient, scalars, options, clip_scale)
     if isinstance(gradient, Rows):

@@ -1,7 +1,7 @@
-"""The scalars of a step: numbers where the host may read the device, else tensors on it.
+"""The scalars of a step: numbers if the host has them, else tensors on the device.
 
-To read a tensor of a GPU, its learning rate say, the host would wait for all that the GPU has yet
-to do. So what depends on such a tensor stays a tensor.
+To read a tensor of a GPU, for example the learning rate, the host would wait until the GPU has
+finished all its work. So a scalar that depends on such a tensor stays a tensor.
 """
 
 import math
@@ -16,7 +16,7 @@ from keras_adam.math.options import Options
 
 
 class Functions:
-    """What `adam.scalars` calculates with: of Python numbers, or of scalar tensors."""
+    """The functions that `adam.scalars` uses, for Python numbers and for scalar tensors."""
 
     @staticmethod
     def log1p(x: Any) -> Any:
@@ -37,19 +37,19 @@ class Functions:
 
     @staticmethod
     def where(condition: Any, x: Any, y: Any) -> Any:
-        """Choose between two."""
+        """Return x if the condition holds, else y."""
         if isinstance(condition, torch.Tensor):
             return torch.where(condition, x, y)
         return x if condition else y
 
     @staticmethod
     def ones_like(x: Any) -> Any:
-        """Return one."""
+        """Return 1 in the type of x."""
         return 1.0
 
     @staticmethod
     def equal(x: Any, y: Any) -> Any:
-        """Compare."""
+        """Say whether x and y are equal."""
         return x == y
 
     @staticmethod
@@ -59,17 +59,17 @@ class Functions:
 
     @staticmethod
     def cast(x: Any, dtype: Any) -> Any:
-        """Convert to what `dtype` returned."""
+        """Convert x to a result of `dtype`."""
         return x.to(dtype) if isinstance(x, torch.Tensor) else dtype(x)
 
 
 def scalars_of_step(
     numbers: Numbers, iterations: torch.Tensor, options: Options, on_host: bool
 ) -> tuple[Scalars, Any]:
-    """Return the scalars of the step after `iterations` calls, and whether it is an update.
+    """Return the scalars of the step after `iterations` calls, and whether the step is an update.
 
-    With gradient accumulation it may not be. On the host both are Python numbers; else they depend
-    on `iterations`, and are tensors of its device.
+    With gradient accumulation, not every step is an update. On the host both results are Python
+    numbers. Otherwise they depend on the tensor `iterations`, and are tensors of its device.
     """
     calls: Any
     if on_host:
@@ -87,13 +87,13 @@ def scalars_of_step(
 
 
 def _keep(number: Any, device: torch.device) -> Any:
-    """Return a number of the host as one, and a tensor in the best dtype of the device."""
+    """Return a number on the host as a float, and a tensor in the best dtype of its device."""
     if isinstance(number, keras.Variable):
         number = number.value
     if not isinstance(number, torch.Tensor):
         return float(number)
     if number.device.type == "cpu" != device.type:
-        return float(number)  # waits for nothing
+        return float(number)  # the host has it already
     return number.to(device, _float_dtype(device))
 
 

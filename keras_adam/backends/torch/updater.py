@@ -1,4 +1,4 @@
-"""From gradients to new values, in the variables themselves."""
+"""Updates the variables in place, from their gradients."""
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,16 +22,16 @@ from keras_adam.math.sparse import Rows
 class Updater:
     """Applies steps to the variables that an optimizer was built with.
 
-    Variables that need nothing but Adam, in one dtype, go to torch's fused kernel, all of a device
-    at once; clipping, loss scale, averages and accumulation are calls around it. The pure functions
-    take the others, one after another. They take all of them where values may not change in place,
-    in a stateless scope of Keras, and where torch traces: `torch.compile` makes one kernel of what
-    they do with a variable.
+    Torch's fused kernel updates the variables whose state has their own dtype, in one call for each
+    device. Clipping, loss scale, averages and accumulation are separate calls. The pure functions
+    update the other variables, one after another. They update all variables if values may not
+    change in place, as in a stateless scope of Keras, and if torch traces the step. `torch.compile`
+    then makes one kernel for each variable.
     """
 
-    # Values are values: nothing has to be lifted out of a graph.
+    # Torch has no graph out of which an assignment would have to be moved.
     outside_of_graphs = staticmethod(contextlib.nullcontext)
-    # None: a sparse gradient has the variable's shape, too.
+    # There is no such type, because a sparse gradient has the variable's shape, too.
     sparse_gradient = ()
 
     def __init__(self, tracked: Sequence[TrackedVariable], assign: Assign) -> None:
@@ -40,17 +40,17 @@ class Updater:
         self._assign = assign
         self._places = Places(self._tracked)
         self.fused_variables: int | None = None
-        """How many variables the kernel updated in the last step that was not traced."""
+        """The number of variables that the kernel updated in the last step outside of a trace."""
 
     def __call__(
         self, gradients: Sequence[Any], numbers: Numbers, iterations: Any, options: Options
     ) -> Any:
         """Take a step with one gradient, or `None`, for each variable.
 
-        `iterations` is the number of calls that came before.
+        `iterations` is the number of earlier calls.
 
-        Returns a boolean scalar tensor: whether the gradients were finite, or `None` where that
-        was not asked for.
+        Returns a boolean scalar tensor that says whether the gradients were finite, or `None`
+        without `skip_nonfinite`.
         """
         gradients = [
             None if g is None else pure.known_gradient(g, each.slots.variable, options)
@@ -71,7 +71,7 @@ class Updater:
         options: Options,
         is_stateless: bool,
     ) -> Any:
-        """Take the step by the pure functions, without a look at any value."""
+        """Take the step by the pure functions, and read no value on the host."""
         scalars, is_update = scalars_of_step(numbers, iterations, options, on_host=False)
         finite = _all_finite(gradients) if options.skip_nonfinite else None
         slots = {
@@ -95,7 +95,7 @@ class Updater:
     def _eager(
         self, gradients: Sequence[Any], numbers: Numbers, iterations: Any, options: Options
     ) -> Any:
-        """Take the step in place: by the kernel where it serves, by pure functions elsewhere."""
+        """Take the step in place, by the kernel if possible, else by the pure functions."""
         on_host = self._places.on_host
         scalars, is_update = scalars_of_step(numbers, iterations, options, on_host=on_host)
         finite = found = _all_finite(gradients) if options.skip_nonfinite else None
@@ -126,7 +126,7 @@ class Updater:
         return found
 
     def _next(self, i: int, slots: Slots, gradient: Any, mean: Any, now: "Now") -> Slots:
-        """Return the slots of a variable, or those rows that its gradient names, after the step."""
+        """Return a variable's slots after the step, or only the rows that its gradient names."""
         scalars, new = pure.scalars_for(now.scalars, slots), slots
         if now.is_update is not False:
             decays = self._tracked[i].decays and now.options.weight_decay
@@ -145,7 +145,7 @@ class Updater:
 
 
 class Now(NamedTuple):
-    """What is common to all variables in one step."""
+    """The values of one step that all variables share."""
 
     scalars: Scalars
     options: Options
@@ -155,7 +155,7 @@ class Now(NamedTuple):
 
 
 def _moving(slots: Mapping[int, Slots], gradients: Sequence[Any]) -> dict[int, Slots]:
-    """Return the slots in which a step changes anything."""
+    """Return the slots that the step changes."""
     return {
         i: its
         for i, its in slots.items()
@@ -166,7 +166,7 @@ def _moving(slots: Mapping[int, Slots], gradients: Sequence[Any]) -> dict[int, S
 def _means(
     slots: Mapping[int, Slots], gradients: Sequence[Any], scalars: Scalars, options: Options
 ) -> dict[int, Any]:
-    """Return the mean gradients, of those variables that have one, by position."""
+    """Return the mean gradients by position, without the missing ones."""
     return {
         i: step.mean_gradient(gradients[i], its, pure.scalars_for(scalars, its), options)
         for i, its in slots.items()
@@ -175,7 +175,7 @@ def _means(
 
 
 def _all_finite(gradients: Sequence[Any]) -> Any:
-    """Return a boolean scalar tensor: whether all numbers of all gradients are finite."""
+    """Say in a boolean scalar tensor whether all numbers of all gradients are finite."""
     by_device: dict[Any, list[Any]] = {}
     for gradient in gradients:
         if gradient is not None:
