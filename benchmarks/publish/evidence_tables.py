@@ -3,6 +3,7 @@
 No word says which is faster: the numbers do, and may change with the next measurement.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -357,20 +358,24 @@ def gains(folder: Path) -> str:
         over = digits(theirs / ours)
         lines.append([where, what, f"{digits(theirs)} MB", f"{digits(ours)} MB", over])
 
-    for shapes in ("mlp_1024", "2c2d", "mobilenet_v3_small"):
-        timed("CPU, `fit`", "update_fit", "fit", shapes, "keras_adam")
-    timed("CPU, `fit(jit_compile=True)`", "update_fit", "fit_xla", "2c2d", "keras_adam")
-    for mode in ("eager", "graph"):
-        for shapes in ("efficientnet_b0", "resnet50"):
-            timed(f"CPU, own loop, {MODES[mode]}", folder.name, mode, shapes, "keras_adam")
-    if (results / "update_fit_torch").exists():
-        for shapes in ("mlp_1024", "2c2d", "mobilenet_v3_small"):
-            timed("PyTorch, CPU, `fit`", "update_fit_torch", "fit", shapes, "keras_adam")
-    if (results / "update_torch").exists():
-        for shapes in ("efficientnet_b0", "resnet50"):
-            timed("PyTorch, CPU, own loop", "update_torch", "eager", shapes, "keras_adam")
+    models, weights = ("mlp_1024", "2c2d", "mobilenet_v3_small"), ("efficientnet_b0", "resnet50")
+    for backend, fit_race, own_race, modes in (
+        ("tensorflow", "update_fit", folder.name, ("eager", "graph")),
+        ("jax", "update_fit_jax", "update_jax", ("eager", "xla")),
+        ("torch", "update_fit_torch", "update_torch", ("eager",)),
+    ):
+        of = BACKENDS[backend]
+        if (results / fit_race).exists():
+            for shapes in models:
+                timed(f"{of}, `fit`", fit_race, "fit", shapes, "keras_adam")
+        if backend == "tensorflow":
+            timed(f"{of}, `fit(jit_compile=True)`", fit_race, "fit_xla", "2c2d", "keras_adam")
+        if (results / own_race).exists():
+            for mode, shapes in itertools.product(modes, weights):
+                timed(f"{of}, own loop, {MODES[mode]}", own_race, mode, shapes, "keras_adam")
     lazy = "keras_adam(lazy=True)"
-    timed("CPU, `lazy=True`, 1,024 rows", "update_embedding", "graph", "embedding", lazy)
+    where = "TensorFlow, `lazy=True`, 1,024 rows"
+    timed(where, "update_embedding", "graph", "embedding", lazy)
     peak = "peak memory of a step, ResNet-50"
     counted("One GPU*, `fit`", peak, "program_steps", "peak_mb", "keras_adam")
     counted("Eight GPUs*, `fit`", peak, "program_devices", "peak_mb", "keras_adam")
@@ -382,8 +387,8 @@ def gains(folder: Path) -> str:
     header = ["where", "what", "Keras's Adam", "keras_adam", "ratio (quartiles)"]
     folders = "; ".join(f"`results/{race}` ({day})" for race, day in when.items())
     return table(header, lines) + (
-        "\n\\* The account of XLA's compiler for an H100; nothing was run on a GPU for it. "
-        "Times are medians; the optimizers took turns, and the ratio is that of each round. "
+        "\n\\* The account of XLA's compiler for an H100; nothing was run on a GPU for it. Times "
+        "are medians on a CPU. The optimizers took turns, and the ratio is that of each round. "
         f"Folders: {folders}.\n"
     )
 
