@@ -1,7 +1,6 @@
 """A sweep that is killed, resumed, and begun twice at once."""
 
 import dataclasses
-import random
 import signal
 import subprocess
 import sys
@@ -21,14 +20,11 @@ from benchmarks.sweeps import plan, results, sweep
 from benchmarks.sweeps.here import Here
 from benchmarks.sweeps.request import SweepRequest
 from benchmarks.training.messages import Epoch, Finished
-from tests.benchmarks.conftest import ROOT
+from tests.benchmarks.conftest import ROOT, run_command
 
 HERE = Here(SweepRequest())
 
-LONGEST_SECONDS = 3.0
-"""Between the start of a sweep and its end by force: some runs come to their end before it."""
-
-RUN_SECONDS = 0.3
+RUN_SECONDS = 0.1
 """Of a run in a sweep that is killed through the command line."""
 
 
@@ -80,8 +76,8 @@ from tests.benchmarks.sweeps import test_sweep
 
 test_sweep.worker.run = test_sweep.instant_run
 folder = Path(sys.argv[1])
-configs = test_sweep.configurations(200)
-for _ in range(100):
+configs = test_sweep.configurations(100)
+for _ in range(50):
     pid = os.fork()
     if not pid:
         test_sweep.run(configs, folder)
@@ -93,67 +89,70 @@ for _ in range(100):
 
 
 def test_a_sweep_killed_while_it_writes_loses_tears_and_doubles_nothing(tmp_path, monkeypatch):
-    """The moments at which files change, many times: without training, 100 kills."""
+    """The moments at which files change, many times: without training, 50 kills."""
     subprocess.run([sys.executable, "-c", KILL, tmp_path], cwd=ROOT, check=True, timeout=120)
     monkeypatch.setattr(worker, "run", instant_run)
-    configs = configurations(200)
+    configs = configurations(100)
     run(configs, tmp_path)
     assert_every_row_is_there_once(tmp_path, [config.run_id for config in configs])
 
 
-SWEEP = """
-import sys, time
-from benchmarks import worker
-from benchmarks.__main__ import main
-from benchmarks.environment import Checked
-from tests.benchmarks.sweeps import test_sweep
-
-def run(function, *arguments, **_):
+def without_training(function, *arguments, **_):
+    """Stand for `worker.run` of a command."""
     if ":check" in function:
         yield Checked("cpu", {})
     else:
-        for message in test_sweep.instant_run(function, *arguments):
-            time.sleep(test_sweep.RUN_SECONDS / 3)
+        for message in instant_run(function, *arguments):
+            time.sleep(RUN_SECONDS / 3)
             yield message
 
-worker.run = run
+
+SWEEP = """
+import sys
+from benchmarks import worker
+from benchmarks.__main__ import main
+from tests.benchmarks.sweeps import test_sweep
+
+worker.run = test_sweep.without_training
 sys.exit(main())
 """
 """The command line without training."""
 
 
-def command_line(folder, seeds=12):
+def command(folder, seeds=12):
     return [
-        *(sys.executable, "-c", SWEEP, "train", "--model", "mlp", "--epochs", "2"),
-        *("--seeds", str(seeds), "--optimizer", "adam", "--device", "cpu"),
-        *("--output", str(folder), "--resume"),
+        *("train", "--model", "mlp", "--epochs", "2", "--seeds", str(seeds)),
+        *("--optimizer", "adam", "--device", "cpu", "--output", str(folder), "--resume"),
     ]
 
 
-def test_a_sweep_killed_at_random_moments_and_resumed(tmp_path):
+def command_line(folder, seeds=12):
+    return [sys.executable, "-c", SWEEP, *command(folder, seeds)]
+
+
+def test_a_sweep_killed_and_resumed(tmp_path, monkeypatch):
     folder = tmp_path / "report"
-    moments = random.Random(0)
-    for _ in range(10):
-        with subprocess.Popen(command_line(folder), cwd=ROOT, stdout=subprocess.DEVNULL) as one:
-            time.sleep(moments.uniform(0, LONGEST_SECONDS))
+    for number in (1, 5):
+        with subprocess.Popen(
+            command_line(folder), cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as one:
+            while f"[{number}/" not in one.stdout.readline():
+                assert one.poll() is None
             one.kill()
-        assert one.returncode in (0, -signal.SIGKILL)
-    done = subprocess.run(command_line(folder), cwd=ROOT, capture_output=True, text=True)
+    assert 1 <= len(pd.read_csv(folder / "runs.csv")) < 12
+    monkeypatch.setattr(worker, "run", without_training)
+    done = run_command(*command(folder))
     assert done.returncode == 0, done.stderr
     run_ids = pd.read_csv(folder / "runs.csv")["run_id"]
     assert len(run_ids) == 12
     assert_every_row_is_there_once(folder, set(run_ids))
 
 
-@pytest.mark.parametrize("command", ["train", "tune"])
-def test_a_second_sweep_is_told_that_the_folder_is_held(tmp_path, command):
+@pytest.mark.parametrize("name", ["train", "tune"])
+def test_a_second_sweep_is_told_that_the_folder_is_held(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(worker, "run", without_training)
     with store_folder.hold(tmp_path):
-        done = subprocess.run(
-            [*(sys.executable, "-c", SWEEP, command), "--output", tmp_path, "--resume"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
+        done = run_command(name, "--output", tmp_path, "--resume")
     assert done.returncode == 2
     assert done.stderr == (
         f"Error: --output '{tmp_path}': another command is at work in it; wait for its end, or "
@@ -262,30 +261,27 @@ def test_a_signal_leaves_a_folder_that_can_be_read_and_resumed(tmp_path, number)
     assert set(epochs["run_id"]) == set(runs["run_id"])
 
 
-def test_a_disk_that_fills_up_tears_nothing(tmp_path):
+def test_a_disk_that_fills_up_tears_nothing(tmp_path, monkeypatch):
     """The system refuses to write more than a file's first bytes, in the middle of a row."""
     folder = tmp_path / "report"
-
-    def train(seeds, first_line=""):
-        script, *words = command_line(folder, seeds)[2:]
-        return subprocess.run(
-            [sys.executable, "-c", first_line + script, *words],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
-
-    assert train(1).returncode == 0
+    monkeypatch.setattr(worker, "run", without_training)
+    assert run_command(*command(folder, 1)).returncode == 0
     before = (folder / "runs.csv").read_bytes()
-    limit = len(before) + 50
-    full = train(2, f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, {(limit,) * 2})")
+    limit = (len(before) + 50,) * 2
+    first_line = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, {limit})"
+    full = subprocess.run(
+        [sys.executable, "-c", first_line + SWEEP, *command(folder, 2)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert full.returncode == 2
     assert "runs.csv" in full.stderr
     assert full.stderr.strip().splitlines()[-1].startswith("Error: ")
     assert "Traceback" not in full.stderr
     assert (folder / "runs.csv").read_bytes() == before
     # With room again, the sweep goes on.
-    assert train(2).returncode == 0
+    assert run_command(*command(folder, 2)).returncode == 0
     runs = pd.read_csv(folder / "runs.csv")
     assert runs["seed"].tolist() == [0, 1]
     assert_every_row_is_there_once(folder, runs["run_id"])

@@ -54,26 +54,38 @@ def messages_of(config, data_dir, folder, stop_in_epoch=None):
     return found[:-1]
 
 
-@pytest.fixture
+TINY = "tests.benchmarks.tiny:dense"
+
+
+@pytest.fixture(scope="module")
 def jax_config(config):
-    return dataclasses.replace(config, backend="jax", epochs=3, validation=0.1)
+    return dataclasses.replace(
+        config, model=TINY, backend="jax", epochs=4, validation=0.1, schedule="reduce-on-plateau"
+    )
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"data_wait": True, "schedule": "cosine"},
-        {"model": "mobilenet_v3_small", "epochs": 1, "max_steps": 2, "steps_per_execution": 2},
-        {"devices": 2, "optimizer": "keras_adam", "precision": "mixed_bfloat16"},
-    ],
-    ids=str,
-)
-def test_a_run(jax_config, data_dir, tmp_path, options):
-    config = dataclasses.replace(jax_config, **options)
+@pytest.fixture(scope="module")
+def whole(jax_config, data_dir, tmp_path_factory):
+    """The messages of a run."""
+    config = dataclasses.replace(jax_config, data_wait=True)
+    return messages_of(config, data_dir, tmp_path_factory.mktemp("whole"))
+
+
+def test_a_run_measures_what_it_measures_on_tensorflow(whole):
+    assert isinstance(whole[-1], Finished)
+    assert whole[-1].row["status"] == "ok", whole[-1].row
+    assert 0 < whole[-1].row["data_wait_fraction"] < 1
+
+
+def test_a_run_on_two_devices(jax_config, data_dir, tmp_path):
+    config = dataclasses.replace(
+        jax_config,
+        **{"devices": 2, "optimizer": "keras_adam", "precision": "mixed_bfloat16"},
+        **{"schedule": "cosine", "max_steps": 5},
+    )
     finished = messages_of(config, data_dir, tmp_path)[-1]
-    assert isinstance(finished, Finished)
     assert finished.row["status"] == "ok", finished.row
-    assert ("data_wait_fraction" in finished.row) == config.data_wait
+    assert "data_wait_fraction" not in finished.row
 
 
 def epochs_of(messages):
@@ -81,37 +93,29 @@ def epochs_of(messages):
     return [[m.row[column] for column in columns] for m in messages if isinstance(m, Epoch)]
 
 
-def test_several_steps_in_one_call_are_the_same_training(jax_config, data_dir, tmp_path):
-    found = []
-    for steps in (1, 10):
-        (tmp_path / str(steps)).mkdir()
-        config = dataclasses.replace(jax_config, steps_per_execution=steps)
-        found.append(epochs_of(messages_of(config, data_dir, tmp_path / str(steps))))
-    one, ten = found
-    assert [row[1] for row in ten] == [40] * 3
-    for row, other in zip(ten, one, strict=True):
+def test_several_steps_in_one_call_are_the_same_training(jax_config, whole, data_dir, tmp_path):
+    config = dataclasses.replace(jax_config, steps_per_execution=10)
+    ten = epochs_of(messages_of(config, data_dir, tmp_path))
+    assert [row[1] for row in ten] == [40] * 4
+    for row, other in zip(ten, epochs_of(whole), strict=True):
         assert row == pytest.approx(other, rel=1e-3)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "reduce-on-plateau"])
 def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(
-    jax_config, data_dir, tmp_path, schedule
+    jax_config, whole, data_dir, tmp_path
 ):
-    config = dataclasses.replace(jax_config, schedule=schedule)
-    for name in ("whole", "parts"):
-        (tmp_path / name).mkdir()
-    whole = messages_of(config, data_dir, tmp_path / "whole")
-    messages_of(config, data_dir, tmp_path / "parts", stop_in_epoch=3)
-    parts = messages_of(config, data_dir, tmp_path / "parts")
+    messages_of(jax_config, data_dir, tmp_path, stop_in_epoch=3)
+    parts = messages_of(jax_config, data_dir, tmp_path)
     assert next(m.epoch for m in parts if isinstance(m, Progress)) == 3
     expected, found = epochs_of(whole), epochs_of(parts)
     assert found[:2] == expected[:2]
-    assert found[2] == pytest.approx(expected[2], rel=1e-5)
+    for row, other in zip(found[2:], expected[2:], strict=True):
+        assert row == pytest.approx(other, rel=1e-5)
 
 
 def test_from_the_command_line_in_a_new_folder(tmp_path):
     done = run_command(
-        *("train", "--backend", "jax", "--dataset", "digits", "--model", "mlp", "--seeds", "1"),
+        *("train", "--backend", "jax", "--dataset", "digits", "--model", TINY, "--seeds", "1"),
         *("--optimizer", "adam", "--epochs", "1", "--max-steps", "2", "--device", "cpu"),
         *("--data-dir", tmp_path / "data", "--output", tmp_path / "report"),
     )
