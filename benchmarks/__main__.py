@@ -14,11 +14,11 @@ from benchmarks.errors import InputError
 from benchmarks.printing import leave_pipe
 
 BROKEN_PIPE = 141
-"""The exit code of a command whose output is read no further: that of the signal SIGPIPE."""
+"""The exit code of a command whose output is closed by its reader, as of the signal SIGPIPE."""
 
 
 def versions_in_use() -> str:
-    """Return what a report of a bug should say."""
+    """Return the versions that a bug report should contain."""
     from benchmarks import environment
 
     packages = ("keras_adam", "keras", "tensorflow", "jax", "torch")
@@ -60,7 +60,7 @@ for command in (
 
 
 def main() -> int:
-    """Run the command line; every error of the user's is one line on stderr."""
+    """Run the command line; an error of the user is one line on stderr."""
     try:
         with signals.as_interrupts():
             return int(cli(standalone_mode=False) or 0)
@@ -73,7 +73,7 @@ def main() -> int:
     except InputError as error:
         click.echo(f"Error: {error.spell(option)}", err=True)
         return 2
-    except BrokenPipeError:  # the reader of the output has left, as `head` does
+    except BrokenPipeError:  # the reader has closed the output, as `head` does
         leave_pipe()
         return BROKEN_PIPE
     except (click.Abort, KeyboardInterrupt) as error:

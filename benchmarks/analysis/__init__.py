@@ -1,1 +1,1 @@
-"""What the rows say: observations, statistics, verdicts."""
+"""The analysis of the rows: observations, statistics, verdicts."""

@@ -1,4 +1,4 @@
-"""Optimizers within a report, or two reports: how far apart, and how sure that is."""
+"""Compares the optimizers of one report, or two reports: how far apart, and how certain."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,11 +22,11 @@ CODE = ("keras_adam", "commit", "dirty")
 """The columns of the environment that may differ in a comparison of two versions."""
 
 MACHINE = ("host", "os", "cpu", "cores", "memory_gb", "gpu")
-"""The columns of the environment in which only runs must agree that are paired: a cluster has many
-machines, and each does both runs of a pair."""
+"""The columns of the environment that must agree only within a pair of runs. A cluster has many
+machines, and one machine does both runs of a pair."""
 
 BLANK_IS_A_VALUE = ("gpu", "xla_flags", "tf32", "deterministic")
-"""The columns of the environment that a machine may not have; a blank elsewhere is unknown."""
+"""The columns of the environment in which a blank is a value; in others it means unknown."""
 
 
 def within(
@@ -36,8 +36,8 @@ def within(
     """Compare the optimizers of one report with one of them.
 
     Args:
-        folder: what a command wrote, `train`, `update` or another.
-        wanted: what is compared.
+        folder: the results of a command, `train`, `update` or another.
+        wanted: the selection to compare.
 
     Returns:
         The comparisons, and the warnings.
@@ -54,7 +54,7 @@ def within_observations(
     where: str,
     wanted: Selection = ALL,
 ) -> tuple[list[Comparison], list[str]]:
-    """Compare within observations that have been read already; see `within`."""
+    """Compare within observations that are already read; see `within`."""
     unknown = [] if wanted.any_environment else _check_environments(found, _environment())
     subjects = list(dict.fromkeys(found["subject"]))
     baseline = default_baseline(found) if wanted.baseline is None else wanted.baseline
@@ -91,8 +91,8 @@ def between(
 ) -> tuple[list[Comparison], list[str]]:
     """Compare each optimizer of one report with itself in another.
 
-    The arguments and results are those of `within`. The commits may differ:
-    that is what such a comparison is for.
+    The arguments and results are those of `within`. The commits may differ, because the comparison
+    is about them.
     """
     both = pd.concat(
         [
@@ -102,7 +102,7 @@ def between(
         ignore_index=True,
     )
     both = observations.of_two(both)
-    if {"learning_rate", "optimizer"} <= set(both):  # one rate in each folder may be two in both
+    if {"learning_rate", "optimizer"} <= set(both):  # the two folders may differ in it
         both = _with_rates(both)
     unknown = (
         []
@@ -142,7 +142,7 @@ def between(
 
 
 def default_baseline(found: pd.DataFrame) -> str:
-    """Return `adam`, with arguments or a rate too, if it has a result, else the first that has."""
+    """Return `adam` (perhaps with arguments or a rate) or, without results of it, the first."""
     with_result = found[found["status"] == "ok"]
     subjects = list(dict.fromkeys(with_result["subject"]))
     for subject in sorted(subjects, key=lambda s: s != "adam"):
@@ -156,7 +156,7 @@ def _base(subject: str) -> str:
 
 
 def _find(name: str, subjects: Sequence[str], where: str) -> str:
-    """Return the subject of that name; without arguments, it is found if there is only one."""
+    """Return the subject of this name; the arguments may be left out if only one has the name."""
     if name in subjects:
         return name
     same = [subject for subject in subjects if _base(subject) == name]
@@ -168,7 +168,7 @@ def _find(name: str, subjects: Sequence[str], where: str) -> str:
 
 
 def _with_rates(both: pd.DataFrame) -> pd.DataFrame:
-    """Name the rates of an optimizer that has several in the two folders, or in one of them."""
+    """Add the rate to the name of an optimizer that has several rates in the two folders."""
     at_rate = both["learning_rate"].map(" at {:g}".format, na_action="ignore").fillna("")
     has_rate = both["subject"] == both["optimizer"] + at_rate
     names = both["subject"].mask(has_rate, both["optimizer"])
@@ -181,11 +181,11 @@ def _environment() -> list[str]:
 
 
 def _check_environments(found: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Refuse environments that differ; return a warning for what is not known of all."""
+    """Refuse environments that differ; return a warning about columns that are partly unknown."""
     unknown = []
     for column in columns:
         if column not in found or (column == "backend_version" and "shapes" in found):
-            continue  # the peers of a race have their own
+            continue  # in a race, each peer has its own
         values = found[column].astype("string")
         known = values.fillna("none") if column in BLANK_IS_A_VALUE else values.dropna()
         paired = [found.loc[known.index, key] for key in ("problem", "pair")]
@@ -203,7 +203,7 @@ def _check_environments(found: pd.DataFrame, columns: Sequence[str]) -> list[str
 
 
 def _apart(found: pd.DataFrame) -> str:
-    """Say why there is nothing to compare: the options in which the runs differ."""
+    """Say why there is nothing to compare, by the options in which the runs differ."""
     found = found[found["status"] == "ok"]
     differing = observations.differing(found, ["learning_rate", *observations.PROBLEM])
     if not differing:
@@ -217,7 +217,7 @@ def _apart(found: pd.DataFrame) -> str:
 def _chosen(
     comparisons: Sequence[Comparison], subjects: Sequence[str], metrics: Sequence[str]
 ) -> list[Comparison]:
-    """Return those that are asked for. What is said of one does not depend on what else is."""
+    """Return the wanted ones. The verdict of one does not depend on the others that are wanted."""
     return [
         compared
         for compared in comparisons
@@ -226,7 +226,7 @@ def _chosen(
 
 
 def _compare(old: Series, new: Series) -> Iterator[Comparison]:
-    """Compare two series of runs in each metric that they have."""
+    """Compare two series of runs in each metric that both have."""
     pairs, at_old, at_new = np.intersect1d(
         old.pairs, new.pairs, assume_unique=True, return_indices=True
     )
@@ -261,7 +261,7 @@ def _compare(old: Series, new: Series) -> Iterator[Comparison]:
 
 
 def _without(metric: Metric, statuses: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Say what became of runs of these statuses that have no value."""
+    """Say why runs with these statuses have no value."""
     return np.where(statuses == "ok", metric.without_value, statuses)
 
 
@@ -276,7 +276,7 @@ def _mean(metric: Metric, values: NDArray[np.float64]) -> float:
 
 
 def _left_out(old: ByProblem, new: ByProblem) -> Iterator[str]:
-    """Say what is only in one of two folders."""
+    """Say which runs only one of two folders has."""
     for these, those in ((old, new), (new, old)):
         for problem, subjects in these.items():
             only = [s.name for name, s in subjects.items() if name not in those.get(problem, {})]

@@ -1,10 +1,9 @@
 """Whether a regression of a given size is excluded, shown, or neither.
 
-The words are those of a test of non-inferiority. "Excluded": the end of the 95 %
-interval that is for the worse lies on this side of the size. "Shown": the
-estimate lies beyond it, and a test says that this is no chance, corrected for
-all comparisons by Holm's method. Where runs were lost there is no interval, and
-the signs of the pairs take its place, as for the verdicts.
+The words are those of a test of non-inferiority. A regression is "excluded" if the worse end of the
+95 % interval does not reach the size. It is "shown" if the estimate lies beyond the size and a test
+excludes chance, corrected for all comparisons by Holm's method. If runs were lost there is no
+interval, and the signs of the pairs are used instead, as for the verdicts.
 """
 
 import dataclasses
@@ -18,15 +17,15 @@ from benchmarks.analysis.verdict import Comparison, correct
 State = Literal["excluded", "shown", "inconclusive"]
 
 EXIT_CODES: dict[State, int] = {"excluded": 0, "shown": 1, "inconclusive": 3}
-"""Of a command; 2 is that of bad input."""
+"""The exit codes of a command; 2 means bad input."""
 
 OF_TRAINING = ("target missed", "diverged", NOT_MEASURED)
-"""What is no failure: chance can bring it about. A run that is lost otherwise has failed."""
+"""The losses that chance can cause. A run that is lost for another reason has failed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What is known about a regression in one comparison."""
+    """The state of a regression in one comparison."""
 
     comparison: Comparison
     state: State
@@ -34,11 +33,11 @@ class Outcome:
 
 
 def judge(comparisons: Sequence[Comparison], size: float) -> list[Outcome]:
-    """Say of each comparison whether a regression of more than `size` is excluded or shown.
+    """Say for each comparison whether a regression of more than `size` is excluded or shown.
 
     Args:
-        comparisons: all of an output.
-        size: as a fraction, 0.05 for 5 %; of an accuracy, the difference.
+        comparisons: all comparisons of an output.
+        size: as a fraction, 0.05 for 5 %; for an accuracy, as a difference.
     """
     limits = [_limit(compared, size) for compared in comparisons]
     p, p_losses, _ = correct(comparisons, limits)
@@ -46,7 +45,7 @@ def judge(comparisons: Sequence[Comparison], size: float) -> list[Outcome]:
 
 
 def overall(outcomes: Sequence[Outcome]) -> State:
-    """Return the state of all: shown if any is, excluded if all are."""
+    """Return the state of all outcomes: shown if any is shown, excluded if all are excluded."""
     states = {outcome.state for outcome in outcomes}
     if "shown" in states:
         return "shown"

@@ -1,4 +1,4 @@
-"""What is compared: the columns that are measured, and how a change of one is spelled."""
+"""The measured columns that are compared, and how a change of one is written."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOT_MEASURED = "not measured"
-"""What became of a run that is ok and has no value. Of no run, it says that it is worse."""
+"""The loss of a run that is ok but has no value. Such a run does not count as worse."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,22 +18,22 @@ class Metric:
     column: str
     scale: Literal["ratio", "difference"]
     higher: str
-    """What a run is called whose value is the higher one."""
+    """The word for a run with the higher value."""
     lower: str
     better: Literal["higher", "lower"]
     margin: float
-    """Differences up to that are called none, if larger ones are excluded."""
+    """If larger differences than this are excluded, there is "no difference"."""
     step: str | None = None
-    """Column that says how finely the values are rounded; None: as timings are."""
+    """The column that says how the values are rounded; None: as timings are."""
     is_timing: bool = False
 
     def is_value(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Say which of the values can be compared: of ratios, 0 and below have no logarithm."""
+        """Say which values can be compared; for ratios, 0 and below have no logarithm."""
         return np.isfinite(values) & ((values > 0) | (self.scale == "difference"))
 
     @property
     def without_value(self) -> str:
-        """What became of a run that is ok and has no value."""
+        """The words for a run that is ok and has no value."""
         return "target missed" if self.column.endswith("_to_target") else NOT_MEASURED
 
 
@@ -58,13 +58,13 @@ METRICS = (
 
 
 def in_changes(metric: Metric, values: Sequence[float], as_factor: bool | None = None) -> str:
-    """Spell an effect or its interval.
+    """Return an effect or its interval as text.
 
     Args:
-        metric: of what.
+        metric: the metric of the effect.
         values: the effect, or the ends of its interval.
-        as_factor: spell a ratio as a factor, else in per cent; None: as a factor if one is far
-            from 1. A column of a table has one spelling, and so has a row.
+        as_factor: write a ratio as a factor, else in per cent; None: as a factor if one is far from
+        1. A column of a table, and a row, use either factors or percentages.
     """
     if metric.scale == "difference":
         return " to ".join(f"{value:+.4f}" for value in values)
@@ -76,12 +76,12 @@ def in_changes(metric: Metric, values: Sequence[float], as_factor: bool | None =
 
 
 def is_far(metric: Metric, values: Sequence[float]) -> bool:
-    """Whether one of these effects is a ratio far from 1, which per cent do not show well."""
+    """Whether one of these effects is a ratio far from 1, hard to read as a percentage."""
     return metric.scale == "ratio" and not all(0.5 < value < 2 for value in values)
 
 
 def in_size(metric: Metric, value: float, as_factor: bool = False) -> str:
-    """Spell a size: a part of the value, or of an accuracy; see `in_changes`."""
+    """Return a size as text: a part of the value, or of an accuracy; see `in_changes`."""
     if metric.scale == "difference":
         return f"{value:.2g}"
     return f"x {1 + value:.3g}" if as_factor else f"{100 * value:.2g} %"

@@ -1,8 +1,8 @@
-"""What a folder of results holds that can be compared, whatever command wrote it.
+"""The observations in a folder of results, written by any command, that can be compared.
 
-One frame of the same form for all: a row is what was observed of a `subject`
-(an optimizer) on a `problem` (all options that must be equal) in a `pair` (a
-seed, or a round of a race), beside the metrics and the environment.
+They are one frame, of the same form for all commands. A row is an observation of a `subject` (an
+optimizer) on a `problem` (all options that must be equal) in a `pair` (a seed, or a round of a
+race), with the metrics and the environment.
 """
 
 import dataclasses
@@ -26,29 +26,29 @@ PROBLEM = tuple(
 code belong to the optimizer."""
 
 DIGEST_OF = {"data_digest": "dataset", "model_digest": "model"}
-"""Of the digests among them, the column with the name of that of which each is."""
+"""For each digest, the column that has the name of the data set or the model."""
 
 NEVER_BLANK = ("run_id", "status", "dataset", "model", "optimizer", "seed")
-"""In a row of runs.csv."""
+"""The columns of runs.csv in which no row may be blank."""
 
 FILES = ("runs.csv", "updates.csv", "steps.csv", "grid.csv", "overhead.csv")
-"""Those that hold observations."""
+"""The files that hold observations."""
 
 MOST_IMAGES = 100_000
 FEWEST_IMAGES = 300
-"""In a test split, when their number is guessed from the accuracies; that of the digits is 360."""
+"""The least number of test images that is guessed from accuracies; `digits` has 360."""
 
 _COUNTS = np.arange(FEWEST_IMAGES, MOST_IMAGES + 1)
 
 TIMING_STEP = 0.001
-"""The part of a timing that is taken for unknown: nearer than that, no two are told apart."""
+"""The relative precision of a timing; two timings closer than this count as equal."""
 
 
 def read_observations(folder: Path) -> pd.DataFrame:
-    """Read what was observed in `folder`.
+    """Read the observations in `folder`.
 
     Raises:
-        InputError: there is no report, or none of its runs came to an end.
+        InputError: there is no report, or no run of it has ended.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
@@ -92,10 +92,10 @@ def _read(folder: Path) -> Iterator[pd.DataFrame]:
 
 
 def from_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """Say of each run what it is a run of, and how finely its metrics are rounded.
+    """Add to each run its problem and subject, and how finely its metrics are rounded.
 
     Raises:
-        InputError: a row does not say what it is a run of.
+        InputError: a row lacks a column that names the run.
     """
     csv_file.check_not_blank(runs, "runs.csv", NEVER_BLANK)
     runs = runs.assign(jit_compile=_compilation(runs))
@@ -110,7 +110,7 @@ def from_runs(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_two(both: pd.DataFrame) -> pd.DataFrame:
-    """Let what is known of one of two folders count for the runs of the other that lack it."""
+    """Fill what the runs of one of two folders lack from the runs of the other."""
     if "jit_compile" not in both:
         return both
     both = both.assign(jit_compile=_compilation(both))
@@ -120,7 +120,7 @@ def of_two(both: pd.DataFrame) -> pd.DataFrame:
 
 
 def unlike(found: pd.DataFrame) -> Iterator[str]:
-    """Say in what runs differ that are taken for runs of one kind, or may differ."""
+    """Say in which columns runs of one kind differ, or may differ."""
     if "run_id" not in found:
         return
     for digest, name in (*DIGEST_OF.items(), ("optimizer_digest", "optimizer")):
@@ -136,7 +136,7 @@ def unlike(found: pd.DataFrame) -> Iterator[str]:
 
 
 def recoded(both: pd.DataFrame) -> Iterator[str]:
-    """Say of which optimizers the code differs between two folders, by the column `folder`."""
+    """Name the optimizers whose code differs between two folders (the column `folder`)."""
     if "run_id" not in both:
         return
     for subject, rows in both.groupby("subject", sort=False):
@@ -146,16 +146,16 @@ def recoded(both: pd.DataFrame) -> Iterator[str]:
 
 
 def _compilation(runs: pd.DataFrame) -> pd.Series:
-    """Return `jit_compile`. A run that failed does not know what `auto` came to: as in others."""
+    """Return `jit_compile`. A failed run does not know it for `auto`, and takes that of others."""
     likes = ["dataset", "model", "backend", "device"]
     found = runs.groupby(likes, dropna=False)["jit_compile"]
     return runs["jit_compile"].fillna(found.transform("first"))
 
 
 def from_search(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:
-    """Keep the runs of each search's winner: over its seeds if there are finalists, else the one.
+    """Keep the runs of each search's winner: of all its seeds if it is a finalist, else one run.
 
-    The other trials are other optimizers, and no repetitions of anything.
+    The other trials have other arguments, so they are not repetitions.
     """
     found = from_runs(runs)
     winners = trials.winners(trials.read_trials(folder))
@@ -166,7 +166,7 @@ def from_search(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def from_race(rows: pd.DataFrame, rounds: pd.DataFrame | None, metric: str) -> pd.DataFrame:
-    """Pair the competitors of a race by its rounds; without them, there is one pair."""
+    """Pair the competitors of a race by its rounds; without rounds, there is one pair."""
     batch = rows["batch_size"].map(", batches of {}".format) if "batch_size" in rows else ""
     rows = rows.assign(
         problem=rows["shapes"] + ", " + rows["mode"] + batch + " on " + rows["device"],
@@ -182,7 +182,7 @@ def from_race(rows: pd.DataFrame, rounds: pd.DataFrame | None, metric: str) -> p
 
 
 def from_grid(rows: pd.DataFrame) -> pd.DataFrame:
-    """Take each cell and mode of a grid for a problem, of which there is one pair."""
+    """Make a problem of each cell and mode of a grid, with one pair."""
     counts = rows["variables"].map("{:,} variables of ".format)
     sizes = rows["params_each"].map("{:,} numbers, ".format)
     return pd.DataFrame(
@@ -206,10 +206,10 @@ def medians_of_rounds(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def _problems(runs: pd.DataFrame) -> pd.Series:
-    """Name the problem of each run; each combination of options once, for there are few.
+    """Name the problem of each run, by its combination of options.
 
-    A digest is a part of the name only where there are several: of one that is not known, as of an
-    older version, the only one that is known is taken.
+    A digest is a part of the name only if there are several. If a run of an older version has no
+    digest, it is taken to have the only known one.
     """
     runs = runs.copy()
     for digest, name in DIGEST_OF.items():
@@ -257,7 +257,7 @@ def differing(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, list[str
 
 
 def _with_rounding(runs: pd.DataFrame) -> pd.DataFrame:
-    """Add how finely metrics are rounded: `test_accuracy_step` and, as a part, `to_target_step`."""
+    """Add the rounding of metrics: `test_accuracy_step` and, as a fraction, `to_target_step`."""
     by_problem = runs.groupby("problem", sort=False)
     images = {name: _images(group) for name, group in by_problem}
     steps = {name: _steps(group["steps_to_target"]) for name, group in by_problem}
@@ -268,17 +268,17 @@ def _with_rounding(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _images(runs: pd.DataFrame) -> int:
-    """Guess the images in the test split: the fewest of which all accuracies are whole parts."""
+    """Guess the number of test images: the least for which all accuracies are whole counts."""
     columns = ["test_accuracy", "best_test_accuracy"]
     values = np.unique(runs[columns].to_numpy(float, na_value=np.nan))
     images = _COUNTS
     for value in values[np.isfinite(values)]:
-        # The file has six digits, so that a count of images is off by that much.
+        # The file has six digits, so a count of images may be wrong by this much.
         off = np.abs(value * images - np.round(value * images))
         images = images[off <= 1e-6 * images]
     return int(images[0]) if len(images) else MOST_IMAGES
 
 
 def _steps(values: pd.Series) -> int:
-    """Guess the steps of an epoch, at whose ends the target is looked for."""
+    """Guess the steps of an epoch; the target is checked at the end of each epoch."""
     return int(np.gcd.reduce(values.dropna().to_numpy(int))) if values.notna().any() else 1

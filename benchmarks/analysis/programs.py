@@ -1,7 +1,7 @@
-"""Programs that were compiled: a table of them, and how they differ.
+"""Compiled programs: a table of them, and their differences.
 
-Their numbers are counted and not measured. So there is nothing to test: two
-programs are equal, or differ by just so much.
+Their numbers are counted, not measured. So no test is needed: two programs are equal, or differ by
+an exact number.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from benchmarks.store import csv_file, schema
 FILE = "programs.csv"
 
 METRICS = ("kernels", "kernels_of_update", "bytes_per_parameter", "peak_mb", "collective_bytes")
-"""The columns that are compared; of all of them, less is better."""
+"""The columns that are compared; in each, a lower number is better."""
 
 PROBLEM = (
     "target",
@@ -33,7 +33,7 @@ PROBLEM = (
 """The columns in which two programs must agree to be compared."""
 
 COMPILER = ("backend_version", "keras")
-"""Those of the environment in which they must: another compiler makes other programs."""
+"""The columns of the environment that must agree, because other compilers make other programs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +49,14 @@ class Change:
 
     @property
     def ratio(self) -> float:
-        """How many times as large the subject's number is."""
+        """The subject's number divided by the baseline's."""
         if self.before == self.after:
             return 1.0
         return self.after / self.before if self.before else math.inf
 
     @property
     def verdict(self) -> str:
-        """What that means in words."""
+        """The meaning of the ratio in words."""
         return "equal" if self.before == self.after else "more" if self.ratio > 1 else "less"
 
 
@@ -69,8 +69,8 @@ def within(folder: Path, wanted: Selection = ALL) -> list[Change]:
     """Compare the programs of one folder with those of one optimizer.
 
     Args:
-        folder: what `program` wrote.
-        wanted: what is compared; the metrics are of `METRICS`.
+        folder: a folder that `program` wrote.
+        wanted: the selection to compare, with metrics of `METRICS`.
 
     Raises:
         InputError: there is no such optimizer, or nothing to compare.
@@ -97,7 +97,7 @@ def between(before: Path, after: Path, wanted: Selection = ALL) -> list[Change]:
 
 
 def in_one_only(before: Path, after: Path) -> Iterator[str]:
-    """Say which programs only one of two folders has: XLA may have refused one."""
+    """Say which programs only one of two folders has, because XLA may have refused one."""
     found = {folder: read_programs(folder)[["optimizer", "problem"]] for folder in (before, after)}
     rows = {folder: dict.fromkeys(one.itertuples(index=False)) for folder, one in found.items()}
     for folder, other in ((before, after), (after, before)):
@@ -110,7 +110,7 @@ def read_programs(folder: Path) -> pd.DataFrame:
     """Read the programs in `folder`, and name the problem of each.
 
     Raises:
-        InputError: there are none, or two that nothing tells apart.
+        InputError: there are none, or two cannot be told apart.
     """
     rows = csv_file.read(folder / FILE, schema.PROGRAMS)
     if rows.empty:

@@ -1,4 +1,4 @@
-"""Observations sorted by what they are of: one series of runs each problem and subject."""
+"""Observations sorted into one series of runs for each problem and subject."""
 
 import dataclasses
 from collections import Counter
@@ -14,17 +14,17 @@ from benchmarks.analysis.statistics import spread
 from benchmarks.errors import InputError
 
 LARGEST_SPREAD = 0.1
-"""Of the timings of equal runs; above it, something else had the machine too."""
+"""The largest spread of timings of equal runs; above it, other programs used the machine too."""
 
 ByProblem = dict[str, dict[str, "Series"]]
-"""Problem, then subject, to the runs."""
+"""A mapping from problem, then subject, to the runs."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Series:
     """The runs of one subject on one problem, in the order of their pairs.
 
-    Plain arrays: of thousands of series, frames would take a minute.
+    It has plain arrays, because frames of thousands of series would take a minute.
     """
 
     problem: str
@@ -40,14 +40,14 @@ class Series:
 
     @property
     def name(self) -> str:
-        """What it is called in an output."""
+        """The name in an output."""
         return self.subject + self.where
 
     @property
     def alone(self) -> NDArray[np.bool_]:
-        """Which runs shared their host with no other of their sweep."""
+        """Which runs did not share their host with another run of their sweep."""
         runs_on_host = self.columns.get("runs_on_host", np.ones(len(self.pairs)))
-        return ~(runs_on_host > 1)  # an older folder does not say it, and had one at a time
+        return ~(runs_on_host > 1)  # blank in older folders, which had one run at a time
 
 
 def sort(found: pd.DataFrame, where: str = "") -> ByProblem:
@@ -82,21 +82,21 @@ def sort(found: pd.DataFrame, where: str = "") -> ByProblem:
 
 
 def are_two_sessions(old: Series, new: Series) -> bool:
-    """Whether one began when the other had ended; two folders of unknown times are two, too."""
+    """Whether one began after the other had ended; true for two folders of unknown times."""
     if not (all(old.started) and all(new.started)):
         return old.where != new.where
     return old.started[1] < new.started[0] or new.started[1] < old.started[0]
 
 
 def rounding_steps(metric: Metric, series: Series, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how finely the metric is rounded in these rows, as `statistics.rounding` takes it."""
+    """Return the rounding of the metric in these rows, for `statistics.rounding`."""
     if metric.step in series.columns:
         return series.columns[metric.step][rows]
     return np.full(len(rows), observations.TIMING_STEP)
 
 
 def warnings(series: ByProblem) -> Iterator[str]:
-    """Say which timings do not count or vary too much, and which runs have no result."""
+    """Say which timings are left out or vary too much, and which runs have no result."""
     widest: dict[tuple[str, str], tuple[float, str]] = {}
     failed: dict[tuple[str, str], int] = Counter()
     shared: dict[str, int] = Counter()
@@ -108,7 +108,7 @@ def warnings(series: ByProblem) -> Iterator[str]:
             for status, count in Counter(one.statuses[one.statuses != "ok"]).items():
                 failed[one.name, status] += count
             for metric in METRICS:
-                # The time to a target varies with the training too, and not only with the machine.
+                # The time to a target varies with the training, not only with the machine.
                 if metric.is_timing and metric.column in one.columns and not metric.step:
                     values = one.columns[metric.column][one.alone]
                     found = spread(values[np.isfinite(values)])

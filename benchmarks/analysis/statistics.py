@@ -1,7 +1,7 @@
-"""What a few pairs of runs say about a difference: estimate, interval, test. Numbers in and out.
+"""A difference from a few pairs of runs: estimate, interval and test, as numbers.
 
-The interval is Student's, and belongs to the paired t-test beside it: it leaves
-out "no difference" exactly when p is below 5 %.
+The interval is Student's, and belongs to the paired t-test. It excludes "no difference" exactly
+when p is below 5 %.
 """
 
 import bisect
@@ -10,29 +10,29 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special  # and not scipy.stats, which takes a second to import
+from scipy import special  # scipy.stats would take a second to import
 
 CONFIDENCE = 0.95
 POWER = 0.8
-"""The chance with which the number of pairs that `pairs_to_decide` names decides."""
+"""The probability with which the number of pairs from `pairs_to_decide` decides."""
 MOST_PAIRS = 10_000
-"""Above that, more pairs are no advice."""
+"""The largest number of pairs that is advised."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Effect:
-    """How far pairs of runs lie apart: one run of each pair has what the other has not."""
+    """The effect in pairs of runs; the two runs of each pair differ in what is compared."""
 
     mean: float
-    """Of the differences; of ratios, of their logarithms. NaN without a pair."""
+    """The mean of the differences, or of the logarithms of ratios; NaN without a pair."""
     deviation: float
-    """Standard deviation of the differences, at least what rounding gives; NaN with one pair."""
+    """The standard deviation of the differences, at least that of rounding; NaN with one pair."""
     n: int
-    """Pairs."""
+    """The number of pairs."""
     is_ratio: bool
     """Whether `mean` is that of logarithms: then the properties below are ratios."""
     differences: tuple[float, ...] = dataclasses.field(default=(), repr=False)
-    """Pair by pair; of ratios, of their logarithms."""
+    """The difference in each pair, or the logarithm of the ratio."""
 
     @property
     def none(self) -> float:
@@ -41,7 +41,7 @@ class Effect:
 
     @property
     def estimate(self) -> float:
-        """Mean of the differences, or geometric mean of the ratios."""
+        """The mean of the differences, or the geometric mean of the ratios."""
         return self._outside(self.mean)
 
     @property
@@ -56,28 +56,29 @@ class Effect:
 
     @property
     def p(self) -> float:
-        """Of the paired t-test, two-sided, that there is no effect; NaN with one pair."""
+        """The two-sided p of the paired t-test against no effect; NaN with one pair."""
         return self.p_against(self.none)
 
     def p_against(self, value: float) -> float:
-        """Return the probability of an estimate so far from `value` if that were the truth."""
+        """Return the probability of an estimate so far from `value` if `value` were true."""
         distance = abs(self.mean - self._inside(value))
         if self.n < 2:
             return math.nan
         if self.deviation == 0:
-            return 1.0 if distance == 0 else math.nan  # no spread known: nothing to judge by
+            return 1.0 if distance == 0 else math.nan  # the spread is not known
         return float(2 * special.stdtr(self.n - 1, -distance / self._error()))
 
     def signs(self, value: float) -> tuple[int, int]:
-        """Return in how many pairs the effect lies above, and below, `value`."""
+        """Return the number of pairs with an effect above `value`, and below it."""
         inside = self._inside(value)
         return sum(d > inside for d in self.differences), sum(d < inside for d in self.differences)
 
     def pairs_to_decide(self, value: float) -> int | None:
-        """Return how many pairs would show, four times in five, on which side of `value` it lies.
+        """Return the number of pairs that would show on which side of `value` the effect lies.
 
-        From the estimate and the spread so far, so a rough number. None if there are
-        too few pairs to say, or it would take more than `MOST_PAIRS`.
+        They would show it in four of five cases. The number is rough, because it is from the
+        estimate and the spread so far. None if there are too few pairs, or if more than
+        `MOST_PAIRS` would be needed.
         """
         distance = abs(self.mean - self._inside(value))
         if self.n < 2 or not self.deviation > 0:
@@ -101,7 +102,7 @@ class Effect:
         return float(special.stdtrit(self.n - 1, (1 + CONFIDENCE) / 2)) * self._error()
 
     def _outside(self, value: float) -> float:
-        # An interval of two pairs can end beyond every float.
+        # The end of an interval of two pairs may be too large for a float.
         return float(np.exp(np.clip(value, -700, 700))) if self.is_ratio else value
 
     def _inside(self, value: float) -> float:
@@ -114,17 +115,17 @@ def difference(before: ArrayLike, after: ArrayLike, floor: float = 0.0) -> Effec
     Args:
         before: a value each pair.
         after: a value each pair.
-        floor: least standard deviation of a difference, see `rounding`. Without
-            it, equal differences would be called certain.
+        floor: least standard deviation of a difference, see `rounding`. Without it, equal
+        differences would count as certain.
     """
     return _effect(np.asarray(after, float) - np.asarray(before, float), floor, is_ratio=False)
 
 
 def ratio(before: ArrayLike, after: ArrayLike, floor: float = 0.0) -> Effect:
-    """Return how many times as large the values `after` are as those `before`, pair by pair.
+    """Return the values `after` divided by the values `before`, pair by pair.
 
     All values are above 0. Mean, interval and test are those of the logarithms,
-    so that a half and a double cancel out; `floor` is of their differences.
+    so that a half and a double cancel out. `floor` is that of the logarithms' differences.
     """
     logarithms = np.log(np.asarray(after, float)) - np.log(np.asarray(before, float))
     return _effect(logarithms, floor, is_ratio=True)
@@ -133,11 +134,11 @@ def ratio(before: ArrayLike, after: ArrayLike, floor: float = 0.0) -> Effect:
 def rounding(before: ArrayLike, after: ArrayLike) -> float:
     """Return the standard deviation that rounding alone gives to a difference.
 
-    A value that is rounded to steps of r is off by a uniform error, of variance
-    r^2 / 12; the errors of both add up.
+    A value that is rounded to steps of r has a uniform error of variance r^2 / 12. The variances of
+    both values add up.
 
     Args:
-        before: the step r of each value (of ratios: as a fraction of the value).
+        before: the step r of each value (for ratios, as a fraction of the value).
         after: the same.
     """
     squares = np.square(np.asarray(before, float)) + np.square(np.asarray(after, float))
@@ -145,9 +146,9 @@ def rounding(before: ArrayLike, after: ArrayLike) -> float:
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Return the p-values, corrected for their number by Holm's method; NaN stays, uncounted.
+    """Return the p-values, corrected for their number by Holm's method; NaN is not counted.
 
-    Of tests without a true effect, the chance that any has a corrected p below 5 % is 5 %.
+    If no test has a true effect, a corrected p below 5 % has a probability of at most 5 %.
 
     Reference: Holm 1979, A simple sequentially rejective multiple test procedure.
     """
@@ -160,7 +161,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 def sign_test(lost: int, gained: int) -> float:
-    """Return the probability, two-sided, of so uneven counts if both were equally likely."""
+    """Return the two-sided probability of such uneven counts if both sides were equally likely."""
     tail = special.bdtr(min(lost, gained), lost + gained, 0.5)
     return min(1.0, 2 * float(tail))
 
@@ -175,7 +176,7 @@ def _effect(differences: NDArray[np.float64], floor: float, is_ratio: bool) -> E
     n = len(differences)
     mean = float(differences.mean()) if n else math.nan
     deviation = max(float(differences.std(ddof=1)), floor) if n > 1 else math.nan
-    # Equal differences differ in their last digit: that is no spread.
+    # A difference only in the last digit is not a spread.
     if n > 1 and np.ptp(differences) <= 1e-12 * max(1.0, abs(mean)):
         deviation = floor
     return Effect(mean, deviation, n, is_ratio, tuple(differences.tolist()))

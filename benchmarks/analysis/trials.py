@@ -1,7 +1,7 @@
-"""What came of a search: the winner, whether its range was wide enough, what a budget buys.
+"""The results of a search: the winner, whether its range was wide enough, and the best of k.
 
-Knows only the rows of trials.csv, which has a row each run of a trial: the one
-of the search, and for finalists one each further seed.
+Everything is from the rows of trials.csv. It has a row for each run of a trial: the run of the
+search, and for finalists one for each further seed.
 """
 
 import json
@@ -16,7 +16,7 @@ from benchmarks.run import parse_optimizer
 from benchmarks.store import csv_file, schema
 
 EDGE = 0.05
-"""A best value so close to an end of its range, in parts of it, may be better beyond."""
+"""If the best value is this close to an end of its range (as a fraction), a warning says so."""
 
 RESAMPLES = 2000
 
@@ -25,18 +25,18 @@ SEARCH = ["dataset", "model", "optimizer"]
 
 
 def is_search(folder: Path) -> bool:
-    """Whether the runs in `folder` are trials: each of another optimizer, and no repetitions."""
+    """Whether the runs in `folder` are trials, not repetitions."""
     if (folder / "trials.csv").exists():
         return True
     command = folder / "command.txt"
-    if not command.exists():  # a search that was killed, of a version that wrote its trials last
+    if not command.exists():  # a killed search of an older version, which wrote its trials last
         return False
     line = command.read_text(errors="replace").partition("\n")[0]
     return line.split()[:4] == ["python", "-m", "benchmarks", "tune"]
 
 
 def read_trials(folder: Path) -> pd.DataFrame:
-    """Read the trials in `folder`, those of an interrupted search too.
+    """Read the trials in `folder`, even of an interrupted search.
 
     Raises:
         InputError: there is no report.
@@ -51,7 +51,7 @@ def read_trials(folder: Path) -> pd.DataFrame:
 
 
 def with_results(planned: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """Put into the trials what their runs came to; the others keep their blanks."""
+    """Add the results of their runs to the trials; trials without a run keep their blanks."""
     found = planned.set_index("run_id", drop=False)
     done = runs.drop_duplicates("run_id", keep="last").set_index("run_id")
     last = epochs.sort_values("epoch").groupby("run_id")["val_accuracy"].last()
@@ -65,7 +65,7 @@ def with_results(planned: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame
 
 
 def _from_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """Take the runs for the trials: the ranges are not known, nor which was drawn first."""
+    """Make trials of the runs; the ranges and the order of the draws are not known."""
     specs = runs["optimizer"].map(parse_optimizer)
     rates = runs["learning_rate"]
     return pd.DataFrame(
@@ -89,7 +89,7 @@ def _from_runs(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def is_range(values: object) -> bool:
-    """Whether `values` are the two ends of a range, and not a choice."""
+    """Whether `values` are the two ends of a range, not a list to choose from."""
     return (
         isinstance(values, list)
         and len(values) == 2
@@ -98,19 +98,19 @@ def is_range(values: object) -> bool:
 
 
 def is_logarithmic(low: float, high: float) -> bool:
-    """Whether a range is so wide that its logarithm is searched."""
+    """Whether a range is so wide that the search uses its logarithm."""
     return low > 0 and high / low >= 10
 
 
 def drawn(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the search itself, one each trial, without finalists' further seeds."""
+    """Return the rows of the search itself, one for each trial, without further seeds."""
     return trials.drop_duplicates([*SEARCH, "trial"])
 
 
 def finals(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the finalists' further seeds, as far as they have been run.
+    """Return the rows of the finalists' further seeds that have been run.
 
-    The seed of the search is not among them: it has chosen them, and so flatters.
+    The seed of the search is not included, because it has chosen the finalists and so favours them.
     """
     return trials[trials.duplicated([*SEARCH, "trial"]) & trials["status"].notna()]
 
@@ -122,9 +122,9 @@ def ranking(trials: pd.DataFrame) -> pd.DataFrame:
     seeds (one that failed or diverged counts as 0) and come before the others.
 
     Returns:
-        The columns `parameters`, `val_accuracy` and `test_accuracy` (means over the same
-        seeds), and `seeds`, their number: 0 for a trial that is no finalist, whose
-        accuracies are those of the search. Without the trials that did not end well.
+        The columns `parameters`, `val_accuracy` and `test_accuracy` (means over the same seeds),
+        and `seeds`, the number of seeds. `seeds` is 0 for a trial that is not a finalist; its
+        accuracies are those of the search. Trials without a result are left out.
     """
     first = drawn(trials).set_index("trial")
     further = finals(trials).groupby("trial")
@@ -143,13 +143,13 @@ def ranking(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def best(trials: pd.DataFrame) -> pd.Series | None:
-    """Return the first of the `ranking`, its name the trial; None if no trial came to its end."""
+    """Return the first of the `ranking`, named by its trial; None if no trial has a result."""
     ranked = ranking(trials)
     return None if ranked.empty else ranked.iloc[0]
 
 
 def winners(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of each search's winner: its further seeds, or else its one trial."""
+    """Return the rows of each search's winner: its further seeds, or else its only run."""
     found = []
     for _, group in trials.groupby(SEARCH, sort=False):
         row = best(group)
@@ -160,7 +160,7 @@ def winners(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def warnings(trials: pd.DataFrame) -> Iterator[str]:
-    """Say of which searches the best lies at an end, or is missing."""
+    """Name the searches whose best value lies at an end of its range, or is missing."""
     for (dataset, model, optimizer), group in trials.groupby(SEARCH, sort=False):
         where = f"on {dataset} with {model}"
         row = best(group)
@@ -188,13 +188,12 @@ def warnings(trials: pd.DataFrame) -> Iterator[str]:
 
 
 def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return what a search of k trials gives: the test accuracy of the best by validation.
+    """Return the test accuracy that a search of k trials finds (the best by validation).
 
     Returns:
-        A row each k, with the `median` and the ends `low` and `high` of the
-        interval that holds nine in ten of the searches that draw k of these
-        trials. At all of them, there is only one. A trial that failed or
-        diverged counts as 0.
+        A row for each k, with the `median` and the ends `low` and `high` of an interval. The
+        interval contains nine of ten searches that draw k of these trials. If k is the number of
+        all trials, there is only one such search. A trial that failed or diverged counts as 0.
     """
     ordered = drawn(trials).sort_values("trial")
     ordered = ordered[ordered["status"].notna()]
@@ -202,7 +201,7 @@ def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
     test = ordered["test_accuracy"].astype("Float64").fillna(0.0).to_numpy(float)
     n = len(ordered)
     orders = np.random.default_rng(0).permuted(np.tile(np.arange(n), (RESAMPLES, 1)), axis=1)
-    # The place of the best so far, after each trial of each order.
+    # The position of the best trial so far, after each trial of each order.
     so_far = np.maximum.accumulate(validation[orders], axis=1)
     is_new = np.diff(so_far, axis=1, prepend=-2.0) > 0
     place = np.maximum.accumulate(np.where(is_new, np.arange(n), 0), axis=1)

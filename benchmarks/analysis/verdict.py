@@ -1,9 +1,8 @@
-"""What is said of two series of runs in one metric: test, correction, verdict in words.
+"""The verdict on two series of runs in one metric: test, correction, and words.
 
-A run without a result counts: it is worse than any that has one. Where there is
-one, no interval can be had, and the sign test takes the place of the t-test:
-it asks only in how many pairs the subject is the better. Another sign test asks
-whether it is lost more often.
+A run without a result counts as worse than any run with a result. If there is such a run, there is
+no interval, and the sign test is used instead of the t-test. It counts only the pairs in which the
+subject is better. Another sign test asks whether the subject is lost more often.
 """
 
 import dataclasses
@@ -22,57 +21,58 @@ class Comparison:
     """One metric of two series of runs, paired by their seeds or rounds."""
 
     problem: str
-    """The runs' common options, in words."""
+    """The options that all runs share, in words."""
     baseline: str
     subject: str
-    """What is compared: optimizers, or one optimizer in two folders."""
+    """The compared optimizer, or the optimizer and its folder."""
     metric: Metric
     mean_baseline: float
     mean_subject: float
-    """Over the pairs with both values; of a ratio, geometric. Their ratio or difference is the
-    effect."""
+    """The mean over the pairs with both values, geometric for a ratio. The ratio or difference of
+    both means is the effect."""
     effect: Effect
-    """Of the pairs with both values."""
+    """The effect in the pairs with both values."""
     lost: Counter[str]
-    """Pairs for which only `baseline` has a value, by what became of `subject`."""
+    """The number of pairs in which only `baseline` has a value, by the loss of `subject`."""
     gained: int
-    """Pairs for which only `subject` has a value, and `baseline` was lost."""
+    """The number of pairs in which only `subject` has a value, and `baseline` was lost."""
     alone: int
-    """Seeds that only one of both was run with."""
+    """The number of seeds that only one side was run with."""
     two_sessions: bool
-    """Whether all runs of one began after all of the other: a machine drifts in between."""
+    """Whether all runs of one side began after all runs of the other; machines drift over time."""
     both_lost: int = 0
-    """Pairs that have no value, since both were lost."""
+    """The number of pairs in which both runs were lost."""
     p_corrected: float = np.nan
-    """Of `p`, for all tests that the folders allow; see `correct`."""
+    """`p`, corrected for all tests that the folders allow; see `correct`."""
     p_losses_corrected: float = np.nan
-    """The same of `p_losses`."""
+    """`p_losses`, corrected in the same way."""
     tests: int = 0
-    """How many tests of values there are."""
+    """The number of tests of values."""
 
     @functools.cached_property
     def losses(self) -> int:
-        """Pairs in which the subject, and it alone, was lost: it diverged, missed or failed."""
+        """The number of pairs in which only the subject was lost: it diverged, missed or failed."""
         return sum(count for what, count in self.lost.items() if what != NOT_MEASURED)
 
     @property
     def has_losses(self) -> bool:
-        """Whether any run was lost, of either: then all is judged by signs."""
+        """Whether any run of either side was lost, so that signs are used."""
         return bool(self.losses or self.gained or self.both_lost)
 
     def signs(self, value: float) -> tuple[int, int]:
-        """Return in how many pairs the subject is worse, and better, than by an effect of `value`.
+        """Return the number of pairs in which the subject is worse, and better, than `value`.
 
-        A pair that is equal, or without both, is neither.
+        A pair that is equal, or without both runs, counts for neither.
         """
         above, below = self.effect.signs(value)
         worse, better = (below, above) if self.metric.better == "higher" else (above, below)
         return worse + self.losses, better + self.gained
 
     def p_against(self, value: float) -> float:
-        """Return the probability, two-sided, of such pairs if `value` were the true effect.
+        """Return the two-sided probability of such pairs if `value` were the true effect.
 
-        Of the t-test; of the sign test if runs were lost. NaN if there is nothing to test.
+        It is from the t-test, or from the sign test if runs were lost. NaN if there is nothing to
+        test.
         """
         if not self.has_losses:
             return self.effect.p_against(value)
@@ -80,13 +80,13 @@ class Comparison:
 
     @property
     def p_losses(self) -> float:
-        """Of the sign test that one is lost as often as the other; NaN if none was."""
+        """The p of the sign test that both sides are lost equally often; NaN if no run was lost."""
         if not self.losses and not self.gained:
             return np.nan
         return sign_test(self.losses, self.gained)
 
     def is_all_losses(self, value: float | None) -> bool:
-        """Whether all that can be tested against `value` is which of both was lost: one test."""
+        """Whether a test against `value` could use only the losses, as the test of losses does."""
         losses = self.losses, self.gained
         return any(losses) and (value is None or losses == self.signs(value))
 
@@ -102,12 +102,12 @@ class Comparison:
 
     @property
     def is_lost_more_or_less(self) -> bool:
-        """Whether a test shows, after correction, that the subject is lost more often, or less."""
+        """Whether a test shows, after correction, that the subject is lost more or less often."""
         return self.losses != self.gained and self.p_losses_corrected < 1 - CONFIDENCE
 
     @property
     def is_better(self) -> bool:
-        """On which side of the baseline the subject lies."""
+        """Whether the subject is better than the baseline."""
         if self.has_losses:
             worse, better = self.signs(self.effect.none)
             return better > worse
@@ -119,7 +119,7 @@ class Comparison:
         return self.spelled()
 
     def spelled(self, as_factor: bool = False) -> str:
-        """Return the verdict, a size in it spelled as `in_size` does."""
+        """Return the verdict, with sizes written by `in_size`."""
         words = self._without_counts(as_factor)
         for status, count in self.lost.items():
             words += f"; {count} lost ({status})" if status != NOT_MEASURED else ""
@@ -178,19 +178,19 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
 def correct(
     comparisons: Sequence[Comparison], values: Sequence[float | None]
 ) -> tuple[list[float], list[float], int]:
-    """Test each comparison against a value and its losses; correct for the number of tests.
+    """Test each comparison against a value, and its losses; correct for the number of tests.
 
-    Tests of values and tests of losses are corrected apart, since few pairs can show a loss only
-    with a p that is not very small, and there are many values. If there are both kinds, each p
-    counts twice: that either kind finds something without a true effect has a chance of 5 %.
+    Tests of values and tests of losses are corrected separately. There are many values, and few
+    pairs can show a loss only with a p that is not very small. If there are both kinds, each p is
+    doubled, so that without a true effect either kind finds one with a probability of at most 5 %.
 
     Args:
-        comparisons: all that there are.
-        values: the effect that each is tested against; None leaves that test out.
+        comparisons: all comparisons.
+        values: the effect that each is tested against; None leaves this test out.
 
     Returns:
-        The p of the tests and those of the losses, corrected; and how many the first are. Runs
-        that diverged are lost in every metric: that is one test of losses.
+        The corrected p of the tests of values, those of the losses, and the number of tests of
+        values. Runs that diverged are lost in every metric, and this is one test of losses.
     """
     pairs = list(zip(comparisons, values, strict=True))
     of_values = [

@@ -1,1 +1,1 @@
-"""The commands of `python -m benchmarks`, a file each."""
+"""The commands of `python -m benchmarks`, one file for each."""

@@ -1,4 +1,4 @@
-"""What several commands refuse before they start, and what they start with."""
+"""Checks and values that several commands need at their start."""
 
 import collections
 import datetime
@@ -20,23 +20,23 @@ def given_once(**options: Iterable[str]) -> None:
 
 
 def installed(backend: str) -> None:
-    """Raise an `InputError` unless the backend is there."""
+    """Raise an `InputError` unless the backend is installed."""
     if importlib.util.find_spec(backend) is None:
         raise InputError(f"{backend} is not installed here", backend=backend)
 
 
 def default_folder(command: str) -> Path:
-    """Return the folder for the reports of a command that was given none."""
+    """Return the folder for the reports of a command without --output."""
     return Path("results") / f"{command}-{datetime.datetime.now().astimezone():%Y%m%d-%H%M%S}"
 
 
 def command_line() -> str:
-    """Return what the user typed, as it stands in `command.txt`."""
+    """Return the user's command, as it is written to `command.txt`."""
     return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
 
 
 def command_to_resume(folder: Path) -> str:
-    """Return what the user may type to go on in `folder`."""
+    """Return the command that continues in `folder`."""
     words = command_line()
     if not any(word.partition("=")[0] == "--output" for word in sys.argv[1:]):
         words += f" --output {shlex.quote(str(folder))}"

@@ -1,4 +1,4 @@
-"""`compare`: changes with intervals, a test and a verdict, from the CSV files alone."""
+"""`compare`: changes with intervals, a test and a verdict, from the CSV files."""
 
 import itertools
 import json
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from benchmarks.analysis.verdict import Comparison
 
 MOST_TABLES = 40
-"""On the terminal; of more, only the verdicts are counted."""
+"""The largest number of tables on the terminal; if there are more, only verdicts are counted."""
 
 MOST_LINES = 100
-"""Of such counts, and of warnings."""
+"""The largest number of lines of such counts, and of warnings."""
 
 
 @click.command()
@@ -75,12 +75,12 @@ def compare(
     as_json: bool = False,
     merge: bool = False,
 ) -> int:
-    """Compare the optimizers in one results FOLDER, or two FOLDERS: before and after a change.
+    """Compare the optimizers in one results FOLDER, or two FOLDERS, before and after a change.
 
-    Runs are paired by their seeds, updates by the rounds of the race. For each metric:
-    the means over the pairs; the change (of a ratio, geometric means) with Student's 95 %
-    interval; p of the paired t-test; a verdict, corrected for the number of comparisons.
-    Of programs, which are counted and not measured, the change is exact.
+    Runs are paired by their seeds, updates by the rounds of the race. For each metric, the output
+    has the means over the pairs (geometric for a ratio), the change with Student's 95 % interval, p
+    of the paired t-test, and a verdict, corrected for the number of comparisons. Programs are
+    counted, not measured, so their change is exact.
     """
     wanted = Selection(baseline, subjects, metrics, any_environment)
     if merge and len(folders) > 1:
@@ -104,7 +104,7 @@ def compare_one_or_two(
     max_regression: str | None,
     as_json: bool,
 ) -> int:
-    """Compare within a folder, or two; see `compare`."""
+    """Compare within one folder, or between two; see `compare`."""
     if len(folders) == 2 and wanted.baseline is not None:
         raise InputError(
             "only with one folder; with two, the first is the baseline", baseline=wanted.baseline
@@ -145,7 +145,7 @@ def compare_one_or_two(
     if size is None:
         return 0
     state = gate.overall(outcomes)
-    # With --json, the standard output is for a program alone.
+    # With --json, the standard output is only for a program.
     words = _gate(outcomes, state, f"{100 * size:g}%")
     if as_json:
         sys.stderr.write(words)
@@ -168,7 +168,7 @@ def percent(text: str) -> float:
 def _objects(
     comparisons: Sequence["Comparison"], outcomes: Sequence["Outcome"]
 ) -> list[dict[str, Any]]:
-    """Return what --json prints; a number that is not known is null."""
+    """Return the output of --json; an unknown number is null."""
     objects = []
     for compared, outcome in itertools.zip_longest(comparisons, outcomes):
         effect = compared.effect
@@ -200,7 +200,7 @@ def _objects(
 
 
 def _text(comparisons: Sequence["Comparison"]) -> str:
-    """Return the tables and what their columns mean, as the output has room for them."""
+    """Return the tables that fit into the output, and the meaning of their columns."""
     from benchmarks.commands import terminal
     from benchmarks.reports import labels
     from benchmarks.reports.sections import comparing
@@ -234,7 +234,7 @@ def _text(comparisons: Sequence["Comparison"]) -> str:
 
 
 def _gate(outcomes: Sequence["Outcome"], state: str, size: str) -> str:
-    """Return a line each regression that is not excluded, and one for all."""
+    """Return a line for each regression that is not excluded, and one line for all."""
     lines = []
     for outcome in outcomes:
         if outcome.state != "excluded":

@@ -1,4 +1,4 @@
-"""`compare` for folders of `program`: counts, so that changes are exact."""
+"""`compare` for folders of `program`; its numbers are counts, so changes are exact."""
 
 import itertools
 import json

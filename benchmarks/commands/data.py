@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """Bring data sets onto this machine, and check those that are here."""
+    """Prepare data sets on this machine, and check the prepared ones."""
 
 
 @data.command()
@@ -34,9 +34,8 @@ def prepare(
 ) -> None:
     """Download a data set, or convert it from original files, once.
 
-    Afterwards `train` reads it without a network; the prepared folder can be
-    copied to another machine. The jax backend needs further files beside the
-    others, which `train` adds, too.
+    Afterwards `train` reads it without a network. The prepared folder can be copied to another
+    machine. The jax backend needs further files beside the others; `train` adds them too.
     """
     from benchmarks import worker
 
@@ -59,7 +58,7 @@ def prepare(
 @data.command(name="list")
 @DATA_DIR
 def list_prepared(data_dir: Path | None) -> None:
-    """Say which data sets are prepared, and where."""
+    """List the prepared data sets and their folders."""
     from benchmarks.data import on_disk
 
     found = on_disk.find(data_dir)
@@ -81,9 +80,9 @@ def list_prepared(data_dir: Path | None) -> None:
 )
 @DATA_DIR
 def verify(datasets: tuple[str, ...], data_dir: Path | None) -> int:
-    """Read every record of prepared data sets, or every image, and say which files are damaged.
+    """Read every record or image of prepared data sets, and say which files are damaged.
 
-    Exit code 1 if one is.
+    The exit code is 1 if a file is damaged.
     """
     from benchmarks import worker
     from benchmarks.data import on_disk
@@ -111,7 +110,7 @@ def verify(datasets: tuple[str, ...], data_dir: Path | None) -> int:
 
 
 def _verify_folders(names: list[str]) -> bool:
-    """Say what is damaged in folders of images; return whether nothing is."""
+    """Say which images of folders are damaged; return whether none is."""
     from benchmarks import worker
 
     whole = True

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 import functools
 import os
@@ -26,7 +26,7 @@ MANUAL_DIR = click.option(
 
 
 def choose_device(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """Return "cpu" or "gpu" of `cpu`, `gpu`, or `gpu:N`, which hides the other GPUs."""
+    """Return "cpu" or "gpu" for `cpu`, `gpu` or `gpu:N`; `gpu:N` hides the other GPUs."""
     match = re.fullmatch(r"(cpu|gpu)|gpu:(\d+)", value or "cpu")
     if match is None:
         raise click.BadParameter(f"{value!r} is not one of cpu, gpu, gpu:0, gpu:1, ...")
@@ -36,7 +36,7 @@ def choose_device(_: click.Context, __: click.Parameter, value: str | None) -> s
     visible = [text for text in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if text]
     if visible and number >= len(visible):
         raise click.BadParameter(f"{value!r}, but CUDA_VISIBLE_DEVICES names {len(visible)} GPUs")
-    # For the processes that compute, which all come from this one.
+    # All processes that compute inherit this environment.
     os.environ["CUDA_VISIBLE_DEVICES"] = visible[number] if visible else match[2]
     return "gpu"
 
@@ -213,16 +213,16 @@ WHERE = (
     *("device", "data_dir", "manual_dir", "timeout", "cluster", "parallel"),
     *("coordinator", "process_id", "accept_changes"),
 )
-"""Those of them that say where and how long runs are done. They change nothing of a run."""
+"""The options that say where and how long runs are done. They do not change a run."""
 
 
 def option(argument: str) -> str:
-    """Spell an argument of the Python code as the option of the command line that sets it."""
+    """Return the command line option that sets an argument of the Python code."""
     return "--" + argument.replace("_", "-")
 
 
 def shared(command: Any) -> Any:
-    """Give `command` the options that all that train have; those of `WHERE` come as `where`."""
+    """Give `command` the options of all commands that train; those of `WHERE` come as `where`."""
 
     @functools.wraps(command)
     def gather(*arguments: Any, **options: Any) -> Any:
@@ -235,7 +235,7 @@ def shared(command: Any) -> Any:
 
 
 def reports_folder(command: str, which: str) -> Callable[[Any], Any]:
-    """Return the option --output of a command, whose help says which folder it may be."""
+    """Return the option --output of a command, with help that says which folder it may be."""
     return click.option(
         "--output",
         type=click.Path(file_okay=False, path_type=Path),

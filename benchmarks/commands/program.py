@@ -1,4 +1,4 @@
-"""`program`: what XLA makes of an update or a training step for a GPU that need not be there."""
+"""`program`: the program that XLA makes of an update or a training step for a GPU."""
 
 from pathlib import Path
 
@@ -78,14 +78,13 @@ def program(
     keep_hlo: bool,
     output: Path | None,
 ) -> int:
-    """Compile an update or a training step for a GPU, and count what it costs there.
+    """Compile an update or a training step for a GPU, and count its kernels, bytes and memory.
 
-    No GPU and no CUDA are needed: XLA compiles, on JAX, for a GPU that it only
-    knows from a description. Nothing is run and nothing is timed but the
-    compiler.
+    No GPU and no CUDA are needed. XLA compiles, on JAX, for the description of a GPU. Nothing is
+    run, and only the compiler is timed.
 
-    Writes programs.csv (a row each program), environment.json and command.txt.
-    Exit code 1 if a program does not compile.
+    Writes programs.csv (one row for each program), environment.json and command.txt. The exit code
+    is 1 if a program does not compile.
     """
     for name in target_names:
         targets.check_name(name)

@@ -1,4 +1,4 @@
-"""`report`: a page about a results folder."""
+"""`report`: a page about a folder of results."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from benchmarks.errors import InputError
 def report(folders: tuple[Path, ...], output: Path | None) -> None:
     """Write a page about the results in FOLDER, or in several FOLDERS as one report.
 
-    report.html is one file that needs no other and no network; report.md says
-    the same with the plots in SVG files beside it.
+    report.html needs no other file and no network. report.md has the same content, with the plots
+    in SVG files beside it.
     """
     from benchmarks.reports import contents
     from benchmarks.store.merge import merge

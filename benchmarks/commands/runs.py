@@ -1,4 +1,4 @@
-"""What `train` and `tune` have in common: checks first, then a sweep of runs."""
+"""The common part of `train` and `tune`: first checks, then a sweep of runs."""
 
 import contextlib
 import dataclasses
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def check_names(
     datasets: Sequence[str], models: Sequence[str], specs: Sequence[OptimizerSpec], backend: str
 ) -> None:
-    """Find what is wrong with the names, as far as that needs no TensorFlow."""
+    """Find what is wrong with the names, if this needs no TensorFlow."""
     for name in models:
         check_name(name)
     checks.given_once(dataset=datasets, model=models, optimizer=map(str, specs))
@@ -36,7 +36,7 @@ def check_names(
 def check_options(
     schedule: str, warmup_steps: int, target_accuracy: float | None, stop_at_target: bool
 ) -> None:
-    """Find what is wrong with options together."""
+    """Find options that do not go together."""
     if warmup_steps and schedule == "reduce-on-plateau":
         raise InputError("not with reduce-on-plateau", warmup_steps=warmup_steps)
     if stop_at_target and target_accuracy is None:
@@ -46,17 +46,17 @@ def check_options(
 def request(
     where: Mapping[str, Any], backend: str, devices: int, processes: int, save_weights: bool = False
 ) -> SweepRequest:
-    """Return what the options ask of a sweep; find what is wrong with them together.
+    """Return the request of a sweep; find options that do not go together.
 
     Args:
         where: the options of `options.WHERE`.
         backend: the Keras backend.
-        devices: on which each run is divided.
-        processes: that train one model together.
+        devices: number of devices of each run.
+        processes: number of processes that train one model together.
         save_weights: whether the best weights are kept.
 
     Raises:
-        InputError: options do not go together.
+        InputError: some options do not go together.
     """
     asked = dict(where)
     elsewhere = {name: asked[name] for name in ("cluster", "parallel")}
@@ -77,9 +77,9 @@ def process_group(
     backend: str,
     **elsewhere: object,
 ) -> ProcessGroup | None:
-    """Return the processes that train together; None if it is this one alone.
+    """Return the processes that train together; None if there is only this one.
 
-    `elsewhere` are the options that let others do whole runs; they do not go together.
+    `elsewhere` are the options with which others do whole runs; they exclude this.
     """
     given = {
         "coordinator": coordinator,
@@ -110,7 +110,7 @@ def process_group(
 
 
 def new_folder(command: str, output: Path | None, resume: bool) -> Path:
-    """Return the folder for the reports, which holds none yet unless `resume`."""
+    """Return the folder for the reports; without `resume` it holds no report yet."""
     folder = output or checks.default_folder(command)
     if resume and output is None:
         raise InputError("name the folder to go on in", resume=True, see=["output"])
@@ -124,7 +124,7 @@ def new_folder(command: str, output: Path | None, resume: bool) -> Path:
 
 
 def follow(request: SweepRequest, group: ProcessGroup) -> int:
-    """Train together with process 0, as long as it goes on."""
+    """Train together with process 0 until it ends."""
     from benchmarks import printing
     from benchmarks.sweeps.follow import follow
 
@@ -134,7 +134,7 @@ def follow(request: SweepRequest, group: ProcessGroup) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """A sweep that has passed its check, and holds its folder."""
+    """A sweep that has passed its check and holds the lock of its folder."""
 
     place: "Place"
     checked: "Checked"
@@ -143,9 +143,9 @@ class Sweep:
     accept_changes: bool = False
 
     def as_found(self, config: RunConfig) -> RunConfig:
-        """Return the configuration with the device and the digests that the check has found.
+        """Return the configuration with the device and the digests from the check.
 
-        A run that has its result in the folder already, of a version without digests, has none.
+        If an older version without digests has written the result, the run has no digests.
         """
         config = dataclasses.replace(config, device=self.checked.device).identified({})
         return config if config.run_id in self._done else config.identified(self.checked.digests)
@@ -157,7 +157,7 @@ class Sweep:
         return results.done(self.folder)
 
     def train(self, configs: Sequence[RunConfig]) -> "pd.DataFrame":
-        """Do the runs that have no result in the folder; return the rows of all."""
+        """Do the runs that have no result in the folder; return the rows of all runs."""
         from benchmarks.environment import peer_versions, reader_versions
         from benchmarks.store.folder import open_folder
         from benchmarks.sweeps import results, sweep
@@ -189,11 +189,11 @@ class Sweep:
 def sweep(
     request: SweepRequest, configs: Sequence[RunConfig], folder: Path, console: "Console"
 ) -> Iterator[Sweep]:
-    """Check in seconds what would fail later; then hold `folder` for a sweep.
+    """Check in seconds what would fail later; then lock `folder` for a sweep.
 
     Args:
-        request: what the user asked for.
-        configs: the runs, as far as they are known; their device does not count.
+        request: the user's request.
+        configs: the known runs; their device is ignored.
         folder: for the reports.
         console: to print on.
     """
@@ -214,7 +214,7 @@ def sweep(
 
 @contextlib.contextmanager
 def _place(request: SweepRequest, console: "Console") -> "Iterator[Place]":
-    """Give the place where the user wants the runs to be done."""
+    """Yield the place where the user wants the runs to be done."""
     if request.group is not None:
         from benchmarks.sweeps.group import Group
 
@@ -225,7 +225,7 @@ def _place(request: SweepRequest, console: "Console") -> "Iterator[Place]":
 
         yield Here(request)
         return
-    # Only now: Dask takes a second to load.
+    # Imported here, because Dask takes a second to load.
     from benchmarks.sweeps import cluster, local
     from benchmarks.sweeps.on_cluster import OnCluster
 

@@ -1,4 +1,4 @@
-"""Which seeds are run: the option --seeds."""
+"""The option --seeds: which seeds are run."""
 
 import re
 
@@ -6,10 +6,10 @@ import click
 
 
 def parse(text: str) -> tuple[int, ...]:
-    """Read `5` as 0 to 4, `3-7` as 3 to 7, and `0,4,9` as these three; `4-4` is 4 alone.
+    """Read `5` as 0 to 4, `3-7` as 3 to 7, `0,4,9` as these three, and `4-4` as only 4.
 
     Raises:
-        ValueError: it is none of that, or names a seed twice.
+        ValueError: the text has none of these forms, or names a seed twice.
     """
     if re.fullmatch(r"\d+", text):
         seeds = list(range(int(text)))

@@ -1,4 +1,4 @@
-"""The tables that the commands print: header and rows of each."""
+"""The tables that the commands print, as header and rows."""
 
 import json
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from benchmarks.reports.sections import comparing
 from benchmarks.store.csv_file import Row
 
 Cells = tuple[Sequence[str], list[Sequence[str]]]
-"""Header and rows."""
+"""The header and the rows of a table."""
 
 
 def summary(runs: pd.DataFrame) -> Cells:
-    """One line for each data set, model and optimizer: medians over its runs, with ranges."""
+    """Return a row for each data set, model and optimizer: medians over the runs, with ranges."""
     rows: list[Sequence[str]] = []
     groups = runs.groupby(["dataset", "model", "optimizer", "learning_rate"], sort=False)
     for (dataset, model, optimizer, _), group in groups:
@@ -34,7 +34,7 @@ def summary(runs: pd.DataFrame) -> Cells:
 
 
 def print_comparisons(console: Console, comparisons: Sequence[Comparison], labels: Labels) -> None:
-    """Print the comparisons of the same two: a table if it fits, else a paragraph each metric."""
+    """Print the comparisons of a pair: a table if it fits, else a paragraph for each metric."""
     header, rows = comparing.table(comparisons, labels)
     if printing.fits(console, printing.grid(header, rows)):
         printing.table(console, header, rows)
@@ -45,7 +45,7 @@ def print_comparisons(console: Console, comparisons: Sequence[Comparison], label
 
 
 def search(found: pd.DataFrame) -> Cells:
-    """One line for each data set, model and optimizer: its best trial."""
+    """Return a row for each data set, model and optimizer: its best trial."""
     rows: list[Sequence[str]] = []
     for (dataset, model, optimizer), group in found.groupby(trials.SEARCH, sort=False):
         drawn = trials.drawn(group)
@@ -64,7 +64,7 @@ def search(found: pd.DataFrame) -> Cells:
 
 
 def programs(rows: Sequence[Row]) -> Cells:
-    """One line for each program: what was counted in it."""
+    """Return a row for each program, with its counts."""
     header = (
         *("target", "model", "optimizer", "kernels", "of the update", "bytes a parameter"),
         *("copied MB", "collective MB", "temporary MB", "peak MB"),

@@ -88,12 +88,13 @@ def train(
 ) -> int:
     """Train every model on every data set with every optimizer, over several seeds.
 
-    Each run has a process of its own. Without options: the digits, a small
-    convolutional network, keras_adam beside Keras's Adam and SGD, three seeds.
+    Each run has its own process. Without options, the data set is the digits, the model is a small
+    convolutional network, the optimizers are keras_adam, Keras's Adam and SGD, and there are three
+    seeds.
 
-    Writes runs.csv (a row each run), epochs.csv (a row each epoch),
-    environment.json and command.txt. Exit code 1 if a run failed; a run whose
-    loss diverged has not failed, it has a result.
+    Writes runs.csv (one row for each run), epochs.csv (one row for each epoch), environment.json
+    and command.txt. The exit code is 1 if a run failed. A run whose loss diverged has a result, so
+    it has not failed.
     """
     if from_tune is not None:
         for name in ("datasets", "models", "optimizer_texts", "learning_rate", "backend"):
@@ -101,7 +102,7 @@ def train(
                 raise InputError("says that itself: leave it to the search", from_tune=from_tune)
     specs = [parse_optimizer(text) for text in optimizer_texts]
     common.check_names(datasets, models, specs, backend)
-    if from_tune is None:  # else it is for the winners to say what the options come to
+    if from_tune is None:  # else the winners have their options
         _check_options(save_weights, **fixed)
     rates = [optimizers.learning_rate(spec, learning_rate) for spec in specs]
     request = common.request(where, backend, fixed["devices"], fixed["processes"], save_weights)
@@ -109,7 +110,7 @@ def train(
         return common.follow(request, request.group)
     folder = common.new_folder("train", output, resume)
 
-    # Only now, so that help and bad input do not wait for pandas.
+    # Imported here, so that help and bad input do not wait for pandas.
     from benchmarks import printing
     from benchmarks.commands import terminal
     from benchmarks.store import schema
@@ -157,5 +158,5 @@ def _check_options(save_weights: bool, **options: Any) -> None:
 
 
 def _is_given(context: click.Context, name: str) -> bool:
-    """Whether the user gave an option, and not its default."""
+    """Whether the user gave an option, so that it has not its default."""
     return context.get_parameter_source(name) is ParameterSource.COMMANDLINE

@@ -70,19 +70,19 @@ def tune(
 ) -> int:
     """Search the best learning rate of every optimizer, with the same number of trials.
 
-    The trials are drawn quasi-randomly, so that they cannot cluster; the same seed
-    draws the same ones. The best is the one with the highest validation accuracy after
-    the last epoch; with --finalists, on average over seeds that the search has not seen.
-    `train --from-tune FOLDER` goes on with what was found.
+    The trials are drawn quasi-randomly, so that they cannot cluster. The same seed draws the same
+    trials. The best trial has the highest validation accuracy after the last epoch. With
+    --finalists it has the highest mean over seeds that the search has not used. `train --from-tune
+    FOLDER` trains with the best trials.
 
-    Writes trials.csv (a row each run of a trial) beside the reports of train. Exit code
-    1 if a run failed; one that diverged has not.
+    Writes trials.csv (one row for each run of a trial) beside the reports of train. The exit code
+    is 1 if a run failed. A run that diverged has not failed.
     """
     specs = [parse_optimizer(text) for text in optimizer_texts]
     common.check_names(datasets, models, specs, backend)
     shared_checks = ("schedule", "warmup_steps", "target_accuracy", "stop_at_target")
     common.check_options(**{name: fixed[name] for name in shared_checks})
-    for spec in specs:  # a learning rate that is not searched
+    for spec in specs:  # checks a learning rate that is not searched
         given = {k: v for k, v in spec.arguments.items() if not isinstance(v, list)}
         optimizers.learning_rate(OptimizerSpec(spec.name, given), 1.0)
     request = common.request(where, backend, fixed["devices"], fixed["processes"])
@@ -119,10 +119,11 @@ def tune(
         ]
 
         def train(all_planned: list[plan.Trial]) -> "tuple[pd.DataFrame, pd.DataFrame]":
-            """Do what is not done yet; return the rows of runs.csv and of trials.csv."""
+            """Do the runs that are left; return the rows of runs.csv and of trials.csv."""
             path = folder / "trials.csv"
             rows = pd.DataFrame(plan.rows(all_planned), columns=list(schema.TRIALS))
-            # The plan first: what an interrupted search has done is then known for its trials.
+            # The plan is written first, so that the runs of an interrupted search are known as
+            # trials.
             csv_file.write(path, schema.TRIALS, plan.rows(all_planned))
             runs = sweep.train(list(dict.fromkeys(trial.config for trial in all_planned)))
             epochs = csv_file.read(folder / "epochs.csv", schema.EPOCHS)

@@ -1,4 +1,4 @@
-"""`update`: the time of one optimizer update, beside its peers and the memory bandwidth."""
+"""`update`: the time of one optimizer update, of its peers, and of the memory."""
 
 from pathlib import Path
 
@@ -70,15 +70,14 @@ def update(
 ) -> int:
     """Time one optimizer update, without a model, on the variables of real models.
 
-    Every optimizer in every mode has a process of its own; they take turns,
-    and one computes at a time. Beside them the memory bandwidth is measured,
-    which limits them all.
+    Every optimizer has its own process in every mode. The processes take turns, and one computes at
+    a time. The memory bandwidth is measured with them, because it limits all of them.
 
     The modes fit and fit_xla time the training step of the model instead.
 
-    Writes updates.csv (a row each optimizer, mode and model; of training steps,
-    steps.csv), updates_raw.csv (a row each update), environment.json and
-    command.txt. Exit code 1 if an optimizer failed.
+    Writes updates.csv (one row for each optimizer, mode and model; for training steps, steps.csv),
+    updates_raw.csv (one row for each update), environment.json and command.txt. The exit code is 1
+    if an optimizer failed.
     """
     for name in shape_names:
         shapes.check_name(name)

@@ -1,4 +1,4 @@
-"""`versions`: two versions of the code in turns, for a fair before and after."""
+"""`versions`: trains with two versions of the code in turn, for a fair comparison."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from benchmarks.commands.options import reports_folder
 from benchmarks.errors import InputError
 
 ORDER = ("before", "after")
-"""Within the first seed; the other way round within the second, and so on."""
+"""The order within the first seed; in the second seed it is reversed, and so on."""
 
 
 @click.command()
@@ -39,19 +39,19 @@ def versions(
     any_environment: bool,
     max_regression: str | None,
 ) -> int:
-    """Train with two versions of the code in turns, and compare them.
+    """Train with two versions of the code in turn, and compare them.
 
-    BEFORE and AFTER are each a checkout of this project (with the Python of its
-    .venv, if it has one) or the Python of an environment in which a version is
-    installed. What follows -- goes to the `train` of both, as in
-    `versions ../old . --seeds 10 -- --optimizer keras_adam --model mlp`.
+    BEFORE and AFTER are each a checkout of this project (with the Python of its .venv, if it has
+    one), or the Python of an environment in which a version is installed. The options after -- are
+    for the `train` of both, as in `versions ../old . --seeds 10 -- --optimizer keras_adam --model
+    mlp`.
 
-    Seed by seed, both train: before, after; after, before; and so on. A machine that
-    drifts, because it gets warm or others use it, so favours neither, as it does favour
-    one of two sessions.
+    Both train seed by seed: before, after; after, before; and so on. A machine may drift, because
+    it gets warm or other programs use it. In turn, this favours neither version. In two sessions it
+    would favour one.
 
-    Writes two folders, before and after, each as `train` does; ends as `compare` does,
-    exit code included.
+    Writes two folders, before and after, each as `train` does. The output and the exit code are
+    those of `compare`.
     """
     for text in train_options:
         name = text.partition("=")[0]
@@ -74,7 +74,7 @@ def versions(
         for name in ORDER if seed % 2 == 0 else reversed(ORDER):
             print(f"Seed {seed}, {name}:", flush=True)
             command, environment = trains[name]
-            # The seeds before have a result already: one more, and it is done.
+            # The earlier seeds have a result already, so only one more seed is run.
             code = subprocess.run(
                 [
                     *(*command, "train", *train_options),
@@ -82,7 +82,7 @@ def versions(
                 ],
                 env=environment,
             ).returncode
-            if code not in (0, 1):  # 1: a run has failed, which compare says
+            if code not in (0, 1):  # 1: a run has failed, and compare says so
                 return code
     return int(
         context.invoke(
@@ -95,7 +95,7 @@ def versions(
 
 
 def _train(argument: str, text: str) -> tuple[list[str], Mapping[str, str]]:
-    """Return how the harness of a version is called, and in which environment."""
+    """Return the command of a version's harness, and its environment variables."""
     path = Path(text)
     environment = dict(os.environ)
     environment.pop("PYTHONPATH", None)
@@ -107,5 +107,5 @@ def _train(argument: str, text: str) -> tuple[list[str], Mapping[str, str]]:
         executable = str(path.absolute())
     else:
         raise InputError(f"{argument} {text!r}: neither a checkout of this project nor a Python")
-    # -P: the folder that this was called from is no version of anything.
+    # -P: do not import from the folder in which this command was called.
     return [executable, "-P", "-m", "benchmarks"], environment
