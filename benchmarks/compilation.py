@@ -1,7 +1,7 @@
-"""JAX's compilation cache on disk: in force while a model is built, never while it is trained.
+"""JAX's compilation cache on disk, used while a model is built, never while it is trained.
 
-Each run is a process, and would compile Keras's initializers anew, for seconds. What is measured of
-a run is a real compilation.
+Each run is a process, and would compile Keras's initializers again, for seconds. The measured
+compilation of a run is always a real one.
 """
 
 import contextlib
@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = "jax_compilation_cache_dir"
-"""JAX's name of the setting."""
+"""JAX's name of the cache's setting."""
 
 folder: Path | None = None
-"""Where the programs lie; None is no cache. The worker has it from its parent."""
+"""The folder with the programs; None is no cache. The worker gets it from its parent."""
 
 
 @contextlib.contextmanager
 def from_disk(backend: str) -> Iterator[None]:
-    """Take compiled programs from the folder, and keep there what is compiled.
+    """Take compiled programs from the folder, and store new ones there.
 
-    A cache that the user has set for JAX stays as it is.
+    A cache that the user has set for JAX is not changed.
     """
     settings: dict[str, Any] = {}
     if backend == "jax" and folder is not None:
@@ -38,7 +38,7 @@ def from_disk(backend: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def anew(backend: str) -> Iterator[None]:
-    """Compile every program, even where the user has set a cache for JAX."""
+    """Compile every program, even if the user has set a cache for JAX."""
     with _with({"jax_enable_compilation_cache": False} if backend == "jax" else {}):
         yield
 
@@ -56,7 +56,7 @@ def _with(settings: dict[str, Any]) -> Iterator[None]:
     def use(values: dict[str, Any]) -> None:
         for name, value in values.items():
             jax.config.update(name, value)
-        compilation_cache.reset_cache()  # else JAX keeps what it found at its first compilation
+        compilation_cache.reset_cache()  # else JAX keeps the setting of its first compilation
 
     use(settings)
     try:

@@ -1,4 +1,4 @@
-"""The device that computes: whether it is there, when it is ready, how much memory it took."""
+"""The device that computes: whether it exists, when it is ready, how much memory it used."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,10 +26,10 @@ def gpu_names(backend: str) -> list[str]:
 
 
 def find(backend: str, device: str | None) -> str:
-    """Return the device to compute on: the one asked for, "cpu" or "gpu"; None is the best.
+    """Return the device, "cpu" or "gpu": the requested one, or the best for None.
 
     Raises:
-        InputError: it is not there.
+        InputError: the machine has no such device.
     """
     gpus = gpu_names(backend)
     if device == "gpu" and not gpus:
@@ -48,7 +48,7 @@ def synchronize(variables: Iterable[Any]) -> None:
     elif keras.backend.backend() == "torch":
         import torch
 
-        if torch.cuda.is_available():  # a CPU never runs ahead
+        if torch.cuda.is_available():  # a CPU does not run ahead
             torch.cuda.synchronize()
     else:
         import jax
@@ -57,10 +57,10 @@ def synchronize(variables: Iterable[Any]) -> None:
 
 
 def peak_memory_mb(backend: str, device: str) -> float | None:
-    """Return the most memory that was in use so far, in 10^6 bytes.
+    """Return the largest memory that was in use so far, in 10^6 bytes.
 
-    On a GPU, what the backend had allocated there; on a CPU, the resident
-    memory of this process, program included.
+    On a GPU it is the memory that the backend had allocated. On a CPU it is the resident memory of
+    this process, including the program.
     """
     if device == "gpu":
         if backend == "jax":
@@ -96,9 +96,9 @@ def megabytes_on_one(variables: Iterable[Any]) -> float:
 
 
 def restart_peak_memory() -> float | None:
-    """Forget the resident memory's peak so far; return what is in use now, in 10^6 bytes.
+    """Reset the peak of the resident memory; return the memory in use now, in 10^6 bytes.
 
-    Only Linux can; elsewhere, `None`.
+    This works only on Linux; elsewhere it returns `None`.
     """
     try:
         Path("/proc/self/clear_refs").write_text("5")

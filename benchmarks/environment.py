@@ -1,4 +1,4 @@
-"""Where a measurement was made: versions, machine, commit."""
+"""The environment of a measurement: versions, machine, commit."""
 
 import dataclasses
 import importlib.metadata
@@ -13,24 +13,24 @@ from benchmarks import machine
 from benchmarks.device import gpu_names
 
 PEERS = ("torch", "jax", "optax", "tf-keras")
-"""What the extra `peers` of pyproject.toml brings."""
+"""The packages of the extra `peers` in pyproject.toml."""
 
 READERS = ("tensorflow-datasets", "numpy", "grain", "pillow")
-"""What reads the data."""
+"""The packages that read the data."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """The message of a worker that has found nothing in the way: what was asked for can start."""
+    """The message of a worker whose check has found no problem."""
 
     device: str
-    """"cpu" or "gpu": the one asked for, else the best there is."""
+    """The device, "cpu" or "gpu": the requested one, else the best."""
     environment: dict[str, Any]
     """The environment columns."""
     notes: tuple[str, ...] = ()
-    """What the user should know of the data and the models, in a sentence each."""
+    """Notes for the user about the data and the models, in one sentence each."""
     digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Of data sets and of the user's own code, by their names in a run; see `RunConfig`."""
+    """The digests of data sets and of the user's own code, by name; see `RunConfig`."""
 
 
 def environment(backend: str) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def environment(backend: str) -> dict[str, Any]:
 
 
 def versions(backend: str) -> dict[str, str | None]:
-    """Return those environment columns that are versions of packages, without importing any."""
+    """Return the environment columns that are versions of packages, without an import of them."""
     return {
         "python": platform.python_version(),
         "tensorflow": version("tensorflow"),
@@ -62,7 +62,7 @@ def versions(backend: str) -> dict[str, str | None]:
 
 
 def peer_versions() -> dict[str, str]:
-    """Return the versions of those packages that are here only to be compared with."""
+    """Return the versions of the installed peers."""
     return _versions(PEERS)
 
 
@@ -77,7 +77,7 @@ def _versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def version(package: str) -> str | None:
-    """Return the version of an installed package; None if there is none."""
+    """Return the version of an installed package; None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -85,7 +85,7 @@ def version(package: str) -> str | None:
 
 
 def _gpu_habits(backend: str) -> dict[str, bool]:
-    """Return whether float32 products on a GPU are TF32's, and whether it repeats its results."""
+    """Return whether float32 products on a GPU use TF32, and whether results are deterministic."""
     if backend == "jax":
         import jax
 
@@ -125,10 +125,10 @@ def _cpu_name() -> str:
 def git_state(root: Path = Path(__file__).parents[1]) -> dict[str, Any]:
     """Return the commit of this project's checkout and whether it was changed.
 
-    Blank if these files do not come from one: an installed package may well lie in
-    the repository of another project.
+    Both are blank if these files are not from a checkout. An installed package may be inside the
+    repository of another project.
     """
-    # Git's own variables would lead it to another repository, as they do in a hook.
+    # In a hook, Git's own variables would lead to another repository.
     variables = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
 
     def git(*arguments: str) -> str:

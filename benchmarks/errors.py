@@ -1,4 +1,4 @@
-"""What the user asked for and cannot be done, in one line."""
+"""The error for a request of the user that cannot be done, in one line."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 class InputError(ValueError):
-    """What the user asked for cannot be done; the message is one line that says why.
+    """The user's request cannot be done; the message says why in one line.
 
-    It names an argument as Python spells it, `batch_size`. The command line, and
-    nothing else, knows that this is the option `--batch-size`, and spells it so.
+    The message has the name of the argument in Python, `batch_size`. Only the command line turns it
+    into the option `--batch-size`.
     """
 
     def __init__(self, problem: str, *, see: Sequence[str] = (), **argument: object) -> None:
@@ -17,27 +17,27 @@ class InputError(ValueError):
 
         Args:
             problem: what is wrong, and what would be right.
-            see: other arguments that can put it right.
-            **argument: name and value of the one that is wrong, if it is one.
+            see: other arguments that can correct it.
+            **argument: name and value of the wrong argument, if there is one.
         """
         super().__init__(problem)
         self._argument, self._value = next(iter(argument.items()), ("", None))
         self._see = see
 
     def __str__(self) -> str:
-        """Return the message, with the arguments as Python spells them."""
+        """Return the message, with the names of the arguments in Python."""
         return self.spell(str)
 
     def spell(self, argument: Callable[[str], str]) -> str:
-        """Return the message, with each argument spelled as `argument` returns it."""
+        """Return the message, with each argument's name replaced by the result of `argument`."""
         words = argument(self._argument) if self._argument else ""
-        if words and self._value is not True:  # that of a flag says nothing
+        if words and self._value is not True:  # the value of a flag is not shown
             words += f" {(str(self._value) if isinstance(self._value, Path) else self._value)!r}"
         message = f"{words}: {self.args[0]}" if words else str(self.args[0])
         return f"{message}; see {', '.join(map(argument, self._see))}" if self._see else message
 
     def at(self, place: str) -> "InputError":
-        """Return the same error, which says where it was met."""
+        """Return the same error, with the place where it was raised."""
         argument = {self._argument: self._value} if self._argument else {}
         return InputError(f"{place}: {self.args[0]}", see=self._see, **argument)
 

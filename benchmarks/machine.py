@@ -1,7 +1,7 @@
-"""How many cores and how much memory this process may use, limits of a container included.
+"""The cores and the memory that this process may use, including limits of a container.
 
-Linux limits containers by control groups, of version 1 or 2; every group above
-that of the process limits it, too.
+Linux limits containers by control groups, of version 1 or 2. Every group above the process's own
+group limits it, too.
 """
 
 import math
@@ -17,7 +17,7 @@ ROOT = Path("/")
 
 
 def usable_cores(root: Path = ROOT) -> int:
-    """Return how many logical cores the process may use; a part of one counts as one."""
+    """Return how many logical cores the process may use; a part of a core counts as one."""
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = float(found or 1)
     for group in _groups("cpu", root):
@@ -31,7 +31,7 @@ def usable_cores(root: Path = ROOT) -> int:
 
 
 def memory_bytes(root: Path = ROOT) -> int:
-    """Return how much memory the process may use when it has the machine for itself."""
+    """Return how much memory the process may use if no other process uses any."""
     return min([psutil.virtual_memory().total, *(limit for limit, _ in _memory(root))])
 
 
@@ -42,15 +42,15 @@ def free_memory_bytes(root: Path = ROOT) -> int:
 
 
 def process_seconds() -> float:
-    """Return for how long this process has been there."""
+    """Return the seconds since this process started."""
     return float(time.time() - psutil.Process().create_time())
 
 
 def oom_kills(root: Path = ROOT) -> int:
-    """Return how many processes Linux has killed so far because the memory was used up.
+    """Return how many processes Linux has killed so far because memory ran out.
 
-    In the control group of this process, or where that does not count, on the whole machine; 0
-    where nothing counts.
+    The count is that of this process's control group, or else that of the whole machine; 0 if there
+    is no count.
     """
     for group in _groups("memory", root):
         for name in ("memory.events", "memory.oom_control"):
@@ -74,7 +74,7 @@ def _memory(root: Path) -> Iterator[tuple[int, int]]:
 
 
 def _groups(controller: str, root: Path) -> Iterator[Path]:
-    """Yield the folders of the process's group and of those above it, as far as they are seen."""
+    """Yield the folders of the process's group and of the visible groups above it."""
     mounts = root / "sys/fs/cgroup"
     for line in (_read(root / "proc/self/cgroup") or "").splitlines():
         number, controllers, path = line.split(":", 2)

@@ -1,4 +1,4 @@
-"""From the name of a model to the model, ready for training."""
+"""Builds a model from its name, ready for training."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,17 +28,17 @@ def check_name(name: str) -> None:
 
 
 def build(name: str, image_shape: Shape, classes: int, seed: int) -> Any:
-    """Build the model `name`; its initial weights depend on `seed` and on nothing else.
+    """Build the model `name`; its initial weights depend only on `seed`.
 
     Args:
-        name: in the table, `keras.applications:NAME`, or the import path of a function like those
-            in the table.
-        image_shape: of one image.
-        classes: how many.
-        seed: of the random numbers.
+        name: a name in the table, `keras.applications:NAME`, or the import path of a function like
+            those in the table.
+        image_shape: shape of one image.
+        classes: number of classes.
+        seed: seed of the random numbers.
 
     Raises:
-        InputError: there is no such function, or what it returns is no such model.
+        InputError: there is no such function, or its result is not such a model.
     """
     import keras
 
@@ -60,8 +60,8 @@ def compile_for_training(
     Args:
         model: Keras model.
         optimizer: Keras optimizer.
-        jit_compile: of the training step, as Keras's `compile` takes it.
-        steps_per_execution: steps that one call of the compiled function makes.
+        jit_compile: Keras's argument of `compile`, for the training step.
+        steps_per_execution: steps in one call of the compiled function.
         from_logits: whether the outputs are logits; else they are probabilities.
     """
     import keras

@@ -1,4 +1,4 @@
-"""Names that the user gives: what they stand for, and which were meant instead."""
+"""Names that the user gives: their meaning, and similar valid names."""
 
 import difflib
 import importlib
@@ -8,14 +8,14 @@ from typing import Any
 from benchmarks.errors import InputError, one_line
 
 BACKENDS = ("tensorflow", "jax", "torch")
-"""Of Keras, on which a run can be done."""
+"""The Keras backends on which a run can be done."""
 
 MOST_NAMES = 30
-"""In one line; TFDS has hundreds."""
+"""The largest number of names in one line; TFDS has hundreds."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Say which valid names are closest to `name`; if none is close, all of them, or the first."""
+    """Name the valid names closest to `name`; if none is close, name all, or the first."""
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
@@ -25,13 +25,13 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def import_path(path: str, argument: str) -> Any:
-    """Return what `package.module:name` names, which was given as `argument`.
+    """Return the object at `package.module:name`, the value of `argument`.
 
     Raises:
-        InputError: there is nothing of that name, or its module cannot be imported.
+        InputError: there is no such object, or its module cannot be imported.
     """
     module, _, name = path.partition(":")
     try:
         return getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever the user's module does when it is imported
+    except Exception as error:  # any error of the user's module
         raise InputError(one_line(error), **{argument: path}) from error

@@ -1,7 +1,7 @@
 """The networks: functions from the shape of an image and the number of classes to a model.
 
-Each returns a Keras model from images, float32 in [0, 1], to logits. Keras is imported when a
-model is built and not with this file, so that the command line knows the names at once.
+Each returns a Keras model from images, float32 in [0, 1], to logits. Keras is imported when a model
+is built, not with this file, so that the command line has the names at once.
 """
 
 import inspect
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 Shape = tuple[int, int, int]
-"""Height, width, channels."""
+"""The height, width and channels of an image."""
 
 
 def mlp(image_shape: Shape, classes: int) -> Any:
@@ -80,7 +80,7 @@ def two_conv_two_dense(image_shape: Shape, classes: int) -> Any:
 def resnet20(image_shape: Shape, classes: int) -> Any:
     """Build the ResNet-20 of He et al. (2016), with shortcuts without parameters.
 
-    Their network for CIFAR-10: three stages of three blocks with 16, 32 and 64 filters
+    This is their network for CIFAR-10, with three stages of three blocks with 16, 32 and 64 filters
     (https://arxiv.org/abs/1512.03385, section 4.2).
     """
     import keras
@@ -94,7 +94,7 @@ def resnet20(image_shape: Shape, classes: int) -> Any:
 
     def block(x: Any, filters: int, stride: int) -> Any:
         shortcut = x
-        if stride > 1:  # option A of the paper: take every second pixel, pad with zero channels
+        if stride > 1:  # option A of the paper: every second pixel, zero channels added
             new_channels = filters - x.shape[-1]
             shortcut = ops.pad(
                 x[:, ::stride, ::stride, :], ((0, 0), (0, 0), (0, 0), (0, new_channels))
@@ -115,8 +115,8 @@ def resnet20(image_shape: Shape, classes: int) -> Any:
 def three_conv_three_dense(image_shape: Shape, classes: int) -> Any:
     """Build the `3c3d` of DeepOBS: three convolutions with pooling, three dense layers.
 
-    Without its L2 penalty on the weights: weight decay is the optimizer's here.
-    Images below 32x32 are enlarged to that.
+    It has no L2 penalty on the weights, because weight decay belongs to the optimizer. Images below
+    32x32 are enlarged to 32x32.
     """
     import keras
     from keras import layers
@@ -140,21 +140,21 @@ def three_conv_three_dense(image_shape: Shape, classes: int) -> Any:
 
 
 def resnet50(image_shape: Shape, classes: int) -> Any:
-    """Build Keras's ResNet50; images below 32x32 are enlarged to that."""
+    """Build Keras's ResNet50; images below 32x32 are enlarged to 32x32."""
     import keras
 
     return application(keras.applications.ResNet50, image_shape, classes)
 
 
 def mobilenet_v3_small(image_shape: Shape, classes: int) -> Any:
-    """Build Keras's MobileNetV3Small; images below 32x32 are enlarged to that."""
+    """Build Keras's MobileNetV3Small; images below 32x32 are enlarged to 32x32."""
     import keras
 
     return application(keras.applications.MobileNetV3Small, image_shape, classes)
 
 
 def efficientnet_b0(image_shape: Shape, classes: int) -> Any:
-    """Build Keras's EfficientNetB0; images below 32x32 are enlarged to that."""
+    """Build Keras's EfficientNetB0; images below 32x32 are enlarged to 32x32."""
     import keras
 
     return application(keras.applications.EfficientNetB0, image_shape, classes)
@@ -163,8 +163,9 @@ def efficientnet_b0(image_shape: Shape, classes: int) -> Any:
 def vit_tiny(image_shape: Shape, classes: int) -> Any:
     """Build the ViT-Ti of Touvron et al. (2021): 12 layers, 192 wide, 3 heads.
 
-    The patches are the 16x16 pixels of the paper (https://arxiv.org/abs/2012.12877) for images
-    from 128x128 on, and an eighth of the image's height for smaller ones.
+    For images of 128x128 and more, the patches have the 16x16 pixels of the paper
+    (https://arxiv.org/abs/2012.12877). For smaller images, they have an eighth of the image's
+    height.
     """
     import keras
     from keras import layers
@@ -204,7 +205,7 @@ def vit_tiny(image_shape: Shape, classes: int) -> Any:
 
 
 def _input(image_shape: Shape, smallest: int = 32) -> tuple[Any, Any]:
-    """Return the input of a network that halves its image often, and the image for it."""
+    """Return the input of a network, and its image, enlarged to the smallest size if needed."""
     import keras
     from keras import layers
 
@@ -217,20 +218,19 @@ def _input(image_shape: Shape, smallest: int = 32) -> tuple[Any, Any]:
 def application(
     network: Callable[..., Any], image_shape: Shape, classes: int, smallest: int = 32
 ) -> Any:
-    """Build one of `keras.applications`, to be trained from random weights, with logits.
+    """Build a network of `keras.applications` with random weights and logits.
 
-    It takes images in [0, 1], whatever its own preprocessing is: that is left out, and undone
-    where it is a part of the network.
+    It takes images in [0, 1], with any preprocessing of the network. The preprocessing is left out,
+    or undone if it is a part of the network.
 
-    Its moving averages forget over 10 steps instead of 100 or 1000: the runs
-    here are too short for Keras's values, and the test accuracy would be that
-    of the averages' initial values.
+    Its moving averages forget over 10 steps instead of 100 or 1000, because the runs here are too
+    short for Keras's values. With these, the test accuracy would be that of the initial averages.
 
     Args:
         network: the function of `keras.applications`.
-        image_shape: of one image.
-        classes: how many.
-        smallest: height and width that smaller images are enlarged to.
+        image_shape: shape of one image.
+        classes: number of classes.
+        smallest: height and width to which smaller images are enlarged.
     """
     import keras
     from keras import layers

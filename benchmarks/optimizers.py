@@ -1,7 +1,7 @@
-"""From the name of an optimizer to the optimizer.
+"""Makes an optimizer from its name.
 
-The table holds import paths and not classes, so that the command line knows
-the names without importing Keras.
+The table holds import paths, not classes, so that the command line has the names without an import
+of Keras.
 """
 
 import dataclasses
@@ -17,16 +17,16 @@ from benchmarks.run import OptimizerSpec
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """Where the class is, the learning rate if none is given, and what the name fixes."""
+    """The path of the class, its default learning rate, and the arguments that the name fixes."""
 
     path: str
     learning_rate: float | None
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-# The learning rates are Keras's defaults, but for SGD: Keras's 0.01 is slow on all data sets
-# here, 0.1 is what the literature uses; with momentum 0.9 the same effective step is a tenth of it.
-# A test holds the table against the classes of keras.optimizers.
+# The learning rates are Keras's defaults, except for SGD. Keras's 0.01 is slow on all data sets
+# here, and the literature uses 0.1. With momentum 0.9, a tenth of this gives the same effective
+# step. A test compares the table with the classes of keras.optimizers.
 OPTIMIZERS: Mapping[str, Entry] = {
     "keras_adam": Entry("keras_adam:Adam", 0.001),
     "keras_adamw": Entry("keras_adam:AdamW", 0.001),
@@ -50,9 +50,9 @@ OPTIMIZERS: Mapping[str, Entry] = {
 
 
 def entry(spec: OptimizerSpec) -> Entry:
-    """Look `spec` up in the table.
+    """Return the entry of `spec` in the table.
 
-    An import path, `package.module:Class`, stands for itself.
+    An import path, `package.module:Class`, needs no entry.
 
     Raises:
         InputError: there is no optimizer of that name.
@@ -68,7 +68,7 @@ def learning_rate(spec: OptimizerSpec, given: float | None) -> float:
     """Return the learning rate of a run: the spec's own, else `given`, else the table's.
 
     Raises:
-        InputError: it is not a positive number.
+        InputError: the rate is not a positive number.
     """
     default = entry(spec).learning_rate if given is None else given
     rate = spec.arguments.get("learning_rate", default)
@@ -87,12 +87,11 @@ def build(spec: OptimizerSpec, learning_rate: Any) -> Any:
     """Make the `keras.optimizers.Optimizer` that `spec` names.
 
     Args:
-        spec: name and arguments.
+        spec: the name and the arguments.
         learning_rate: a number, or a `keras.optimizers.schedules.LearningRateSchedule`.
 
     Raises:
-        InputError: an argument that the class does not have, or a value or a
-            backend that it refuses.
+        InputError: the class does not have an argument, or refuses a value or the backend.
     """
     found = entry(spec)
     optimizer_class = import_path(found.path, "optimizer")
@@ -118,7 +117,7 @@ def build(spec: OptimizerSpec, learning_rate: Any) -> Any:
 def data_parallel(devices: Sequence[Any], shard_optimizer_state: bool) -> Any:
     """Return the `keras.distribution.Distribution` for training on these devices of JAX.
 
-    Each process feeds its own share of a batch, so Keras need not divide the data among them.
+    Each process reads its own share of a batch, so Keras must not divide the data among them.
     """
     from keras_adam.distribution import DataParallel
 
@@ -128,14 +127,14 @@ def data_parallel(devices: Sequence[Any], shard_optimizer_state: bool) -> Any:
 
 
 def split_dimension(shape: Sequence[int], devices: int) -> int | None:
-    """Return the dimension in which keras_adam splits a slot over devices, or None."""
+    """Return the dimension in which keras_adam splits a slot over the devices, or None."""
     from keras_adam import distribution
 
     return distribution.split_dimension(shape, devices)
 
 
 def _arguments_of(optimizer_class: type) -> set[str]:
-    """Return the names of the arguments of a class, and of those that it hands on to its bases."""
+    """Return the names of the arguments of a class, and of its bases' arguments."""
     names: set[str] = set()
     for base in optimizer_class.__mro__:
         if "__init__" in vars(base):

@@ -1,6 +1,6 @@
-"""What the user's own code was: a digest of the file of a module and of what it imports.
+"""A digest of the user's own code: of a module's file and of the files that it imports.
 
-Imports are read from the text and not run, so that those within functions count, too.
+Imports are read from the text, not run, so that imports within functions count, too.
 """
 
 import ast
@@ -13,25 +13,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 DIGITS = 12
-"""Hexadecimal digits of a digest."""
+"""The number of hexadecimal digits of a digest."""
 
 INSTALLED = tuple(
     Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")
 )
-"""Where packages lie that have a version."""
+"""The folders of installed packages, which have a version."""
 
 IMPORT_PATH = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)")
 
 
 def digest(path: str) -> str | None:
-    """Return what tells one state of the code at `package.module:name` from another.
+    """Return a text that changes with the code at `package.module:name`.
 
-    For a package that is installed, its name and version. Else hexadecimal digits: of the file of
-    the module, and of all files that it imports, and these in turn, from the same folder or below.
+    For an installed package, it is the name and the version. Otherwise it is a digest of the
+    module's file and of all files that it imports, directly or through others, from the same folder
+    or below.
 
     Returns:
         None if `path` is no import path, or its module is not found, or is a part of Keras, whose
-        version has a column of its own.
+        version has its own column.
     """
     match = IMPORT_PATH.fullmatch(path)
     if match is None:
@@ -40,12 +41,12 @@ def digest(path: str) -> str | None:
     if package in ("keras", "keras_adam"):
         return None
     try:
-        # Of a module in a package, this would import the package.
+        # For a module in a package, this would import the package.
         origin = getattr(importlib.util.find_spec(package), "origin", None)
         if origin and any(Path(origin).resolve().is_relative_to(one) for one in INSTALLED):
             return f"{package} {importlib.metadata.version(package)}"
     except importlib.metadata.PackageNotFoundError:
-        pass  # a module that was put there by hand
+        pass  # a module that the user has put there
     except (ImportError, ValueError):
         return None
     try:
@@ -69,7 +70,7 @@ def _digest(file: Path, module: str) -> str:
         try:
             names = list(_imported(ast.parse(content), package))
         except (SyntaxError, ValueError):
-            continue  # whoever imports it will say so
+            continue  # its import will raise the error
         for name in names:
             to_read += _files(root, name)
     lines = sorted(f"{path.relative_to(root).as_posix()} {one}" for path, one in found.items())
@@ -77,7 +78,7 @@ def _digest(file: Path, module: str) -> str:
 
 
 def _imported(tree: ast.AST, package: str) -> Iterator[str]:
-    """Yield the names of modules that may be imported, those of their parts included."""
+    """Yield the names of modules that may be imported, including their submodules."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -90,7 +91,7 @@ def _imported(tree: ast.AST, package: str) -> Iterator[str]:
 
 
 def _files(root: Path, module: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files below `root` that importing a module runs, each with its package."""
+    """Yield the files below `root` that an import of a module runs, each with its package."""
     parts = module.split(".") if module else []
     for n in range(1, len(parts) + 1):
         place = root.joinpath(*parts[:n])

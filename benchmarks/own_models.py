@@ -1,4 +1,4 @@
-"""Models by their import path: the user's own, and those of `keras.applications`."""
+"""Models by their import path: the user's own models, and those of `keras.applications`."""
 
 import re
 from typing import Any
@@ -8,10 +8,10 @@ from benchmarks.names import import_path
 from benchmarks.networks import Shape, application
 
 APPLICATIONS = "keras.applications:"
-"""Before the name of one of them."""
+"""The prefix of the name of a model of `keras.applications`."""
 
 SAMPLES = 4
-"""Images of noise that show whether outputs are probabilities."""
+"""The number of noise images that show whether outputs are probabilities."""
 
 
 def build(name: str, image_shape: Shape, classes: int) -> Any:
@@ -20,11 +20,11 @@ def build(name: str, image_shape: Shape, classes: int) -> Any:
     Args:
         name: import path of a function that takes `image_shape` and `classes`, or
             `keras.applications:NAME`.
-        image_shape: of one image.
-        classes: how many.
+        image_shape: shape of one image.
+        classes: number of classes.
 
     Raises:
-        InputError: there is no such function, or what it returns is no such model.
+        InputError: there is no such function, or its result is not such a model.
     """
     function = import_path(name, "model")
     try:
@@ -48,17 +48,17 @@ def build(name: str, image_shape: Shape, classes: int) -> Any:
 
 
 def gives_probabilities(name: str, model: Any) -> bool:
-    """Say whether the outputs of a model are probabilities and no logits.
+    """Say whether the outputs of a model are probabilities, not logits.
 
-    On TensorFlow, Keras would see it by itself and take them as such; on JAX it would not.
+    On TensorFlow, Keras would notice this itself; on JAX it would not.
     """
-    if ":" not in name or name.startswith(APPLICATIONS):  # one of ours has a short name
+    if ":" not in name or name.startswith(APPLICATIONS):  # a model of the harness has a short name
         return False
     import numpy as np
 
     noise = np.random.default_rng(0).random((SAMPLES, *model.input_shape[1:]), np.float32)
     outputs = np.asarray(model(noise, training=False), np.float64)
-    # Half precision has three digits.
+    # Half precision has only three digits.
     return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=0.01))
 
 
@@ -73,7 +73,7 @@ def _application(network: Any, image_shape: Shape, classes: int) -> Any:
 
 
 def _fits(shape: Any, wanted: tuple[int | None, ...]) -> bool:
-    """Whether a model takes images of a shape, which it may leave open."""
+    """Whether a shape of a model, which may have open dimensions, is the wanted one."""
     return len(shape) == len(wanted) and all(
         of in (None, size) for of, size in zip(shape, wanted, strict=True)
     )

@@ -1,4 +1,4 @@
-"""What is printed: on a terminal, lines that fit; into a file or a pipe, whole ones."""
+"""Printing: on a terminal, lines are broken to fit; in a file or a pipe, they are whole."""
 
 import os
 import sys
@@ -11,28 +11,28 @@ from rich.measure import Measurement
 from rich.table import Table
 
 NO_BREAK = "\u00a0"
-"""A space at which `say` ends no line."""
+"""A space at which `say` does not break a line."""
 
 UNBOUNDED = 100_000
-"""Columns: no line is that long."""
+"""A number of columns that no line has."""
 
 
 def console(quiet: bool = False) -> Console:
-    """Return what to print on. A file or a pipe has no width: its lines are left whole.
+    """Return the console to print on. In a file or a pipe, lines are not broken.
 
-    If it is quiet, what is printed on it is not seen.
+    A quiet console shows nothing.
     """
     return _Console(width=None if sys.stdout.isatty() else UNBOUNDED, quiet=quiet)
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Let the command line say what the exit code is, and not rich."""
+        """Let the command line, not rich, choose the exit code."""
         raise BrokenPipeError
 
 
 def say(console: Console, text: str, indent: int = 0) -> None:
-    """Print a text; on a terminal it is wrapped between words, and what is longer is left whole."""
+    """Print a text; on a terminal it is wrapped between words, and long words are not broken."""
     margin = " " * indent
     if console.is_terminal:
         text = textwrap.fill(
@@ -57,13 +57,13 @@ def warn(text: str) -> None:
 def table(
     console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1
 ) -> None:
-    """Print a table; where it does not fit, each row as a paragraph: its names, then the rest.
+    """Print a table; if it does not fit, print each row as a paragraph: its names, then the rest.
 
     Args:
         console: to print on.
         header: heading of each column.
         rows: cells of each.
-        names: how many of the first columns say what a row is of.
+        names: number of first columns that name a row.
     """
     whole = grid(header, rows)
     if fits(console, whole):
@@ -81,7 +81,7 @@ def table(
 
 
 def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Return a table of these texts."""
+    """Return a table with these texts."""
     grid = Table(*map(escape, header), box=None, pad_edge=False)
     for row in rows:
         grid.add_row(*map(escape, row))
@@ -89,13 +89,13 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 
 def fits(console: Console, table: Table) -> bool:
-    """Whether a table needs no line to be broken."""
+    """Whether a table fits without broken lines."""
     options = console.options.update(width=UNBOUNDED)
     return Measurement.get(console, options, table).maximum <= console.width
 
 
 def write(text: str) -> None:
-    """Write a text to the standard output; a reader that has left, as `head` does, is no error."""
+    """Write a text to the standard output; if its reader (such as `head`) has left, do not fail."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -104,8 +104,8 @@ def write(text: str) -> None:
 
 
 def leave_pipe() -> None:
-    """Send what is still to be written to the standard output nowhere.
+    """Discard all further output to the standard output.
 
-    Else Python would complain of the closed pipe when it ends.
+    Otherwise Python would complain about the closed pipe at its end.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,1 +1,1 @@
-"""Data sets: from a name to batches."""
+"""Data sets, from a name to batches."""

@@ -1,4 +1,4 @@
-"""Training images flipped and shifted at random, with TensorFlow or without."""
+"""Flips and shifts training images at random, with TensorFlow or without."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 SHIFT = 8
-"""Augmentation shifts an image by up to this fraction of its height and width: 4 of 32 pixels."""
+"""An image is shifted by at most its size divided by this number: 4 of 32 pixels."""
 
 
 def augment(batches: "tf.data.Dataset", seed: int) -> "tf.data.Dataset":
-    """Flip each image or not, and shift it; black moves in. Anew in every epoch.
+    """Flip each image or not, and shift it, differently in every epoch; black moves in.
 
-    The random numbers are drawn by a data set of their own and in its order,
-    so that they do not depend on which thread is first.
+    The random numbers come from their own data set in its order, so that they do not depend on the
+    order of the threads.
     """
     import tensorflow as tf
 
@@ -41,13 +41,13 @@ def augment(batches: "tf.data.Dataset", seed: int) -> "tf.data.Dataset":
 
 
 def draw(random: np.random.Generator, count: int, size: tuple[int, int]) -> np.ndarray:
-    """Draw what becomes of `count` images, for `move`: an array of shape (count, 3)."""
+    """Draw the moves of `count` images, for `move`: an array of shape (count, 3)."""
     down, right = _padding(*size)
     return random.integers(0, (2 * down + 1, 2 * right + 1, 2), (count, 3))
 
 
 def move(images: np.ndarray, moves: np.ndarray) -> np.ndarray:
-    """Flip each image or not, and shift it, as was drawn; black moves in."""
+    """Flip each image or not, and shift it, as `moves` says; black moves in."""
     count, height, width, _ = images.shape
     down, right = _padding(height, width)
     padded = np.pad(images, [(0, 0), (down, down), (right, right), (0, 0)])

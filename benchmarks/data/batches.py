@@ -1,4 +1,4 @@
-"""A prepared data set as batches, read from the disk without a network."""
+"""Reads a prepared data set from the disk as batches, without a network."""
 
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,22 @@ from benchmarks.run import RunConfig
 def load(config: RunConfig, data_dir: Path | None, share: tuple[int, int] = (1, 0)) -> Data:
     """Open the prepared data set of a run.
 
-    The decoded images are kept in memory, unless they are too large for it.
-    Nothing is read yet: a damaged file shows when it is.
+    The decoded images are kept in memory, unless they are too large for it. Nothing is read yet, so
+    a damaged file is found later.
 
-    The seed determines the order and the augmentation of the training images, on every machine;
-    tf.data and Grain each make another order of it. What is held out does not depend on it.
+    The seed determines the order and the augmentation of the training images, on every machine.
+    With the same seed, tf.data and Grain have different orders. The images that are held out do not
+    depend on the seed.
 
     Args:
         config: the run.
-        data_dir: where prepared data sets lie; None is TFDS's default.
-        share: (number of processes that train together, which of them this is), on "jax". A
-            process has a share of each training batch, and decodes no other training images.
+        data_dir: folder of the prepared data sets; None is TFDS's default.
+        share: (number of processes that train together, number of this process), on "jax". A
+            process has a share of each training batch, and decodes only these training images.
 
     Raises:
-        InputError: the data set is not one of labelled images, has less than
-            one batch, or none to hold out, or cannot be augmented, or not be read on this backend.
+        InputError: the data set has no labelled images, has less than one batch, has no images to
+        hold out, cannot be augmented, or cannot be read on this backend.
     """
     source = sources.find(config.dataset, data_dir)
     if config.augment and source.image_shape[2] != 3:
@@ -44,7 +45,7 @@ def load(config: RunConfig, data_dir: Path | None, share: tuple[int, int] = (1, 
 
 
 def reader(backend: str) -> Any:
-    """Import and return the module that reads on a backend; its `read` makes `Data` of a `Plan`."""
+    """Import and return the reading module of a backend; its `read` turns a `Plan` into `Data`."""
     if random_access.needed(backend):
         from benchmarks.data import grain_batches
 

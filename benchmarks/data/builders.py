@@ -1,4 +1,4 @@
-"""From the name of a data set to its TFDS builder, and which of its splits are used."""
+"""Finds the TFDS builder of a data set by name, and chooses its splits."""
 
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,15 @@ from benchmarks.errors import InputError, one_line
 from benchmarks.names import nearest
 
 UNLABELLED_TEST = ("imagenet2012", "i_naturalist2017", "i_naturalist2018")
-"""Sets whose authors keep the labels of the test split; TFDS fills in -1."""
+"""Data sets whose authors do not publish the labels of the test split; TFDS fills in -1."""
 
 VALIDATION = ("validation", "val")
-"""Names of the split that is reported where there is no labelled test split; where there is one,
-of the split to choose by."""
+"""Names of the validation split. If there is no labelled test split, the accuracy on this split is
+reported."""
 
 
 def is_builder(found: Any) -> bool:
-    """Say whether something is a builder, or a class of them."""
+    """Say whether something is a builder, or a builder class."""
     kind = found if isinstance(found, type) else type(found)
     return issubclass(kind, tfds.core.DatasetBuilder)
 
@@ -31,9 +31,9 @@ def find(name: str, data_dir: Path | None) -> Any:
     """Return the `tfds.core.DatasetBuilder` of a data set.
 
     Args:
-        name: name of a TFDS data set, `name`, `name/config` or `name:version`, or of one that is
-            prepared in `data_dir`; or import path of a builder.
-        data_dir: where prepared data sets lie; None is TFDS's default.
+        name: name of a TFDS data set (`name`, `name/config` or `name:version`), name of a data set
+            that is prepared in `data_dir`, or import path of a builder.
+        data_dir: folder of the prepared data sets; None is TFDS's default.
 
     Raises:
         InputError: there is no such data set.
@@ -64,7 +64,7 @@ def find(name: str, data_dir: Path | None) -> Any:
 
 
 def splits(info: Any) -> tuple[str, str | None, str | None]:
-    """Name the splits to train on, to choose by and to report; None where there is none."""
+    """Name the splits for training, validation and testing; None if there is none."""
     validation = next((name for name in VALIDATION if name in info.splits), None)
     if "test" in info.splits and info.name not in UNLABELLED_TEST:
         return "train", validation, "test"

@@ -12,7 +12,7 @@ TEST_IMAGES = 360  # a fifth
 class Digits(tfds.core.GeneratorBasedBuilder):
     """1,797 handwritten digits, 8x8 pixels, from the UCI repository; needs no network.
 
-    Importing this file is what makes `tfds.builder("digits")` find it.
+    `tfds.builder("digits")` finds the data set once this file is imported.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -36,10 +36,11 @@ class Digits(tfds.core.GeneratorBasedBuilder):
         from sklearn.model_selection import train_test_split
 
         digits = load_digits()
-        # Ink counts of 0 to 16 become ordinary grey values.
+        # Ink counts from 0 to 16 become usual grey values.
         images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
-        # Stratified, because with 36 test images a class a plain draw would move the
-        # accuracy by the classes' shares; a fixed seed, because it is one data set.
+        # The draw is stratified, because there are only 36 test images of each class, and the
+        # shares of the classes would change the accuracy. The seed is fixed, because it is one data
+        # set.
         train_images, test_images, train_labels, test_labels = train_test_split(
             images, digits.target, test_size=TEST_IMAGES, stratify=digits.target, random_state=0
         )

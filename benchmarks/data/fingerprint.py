@@ -1,4 +1,4 @@
-"""What tells one state of a data set from another, without reading all of it."""
+"""A digest of a data set that changes with the data, without reading all of it."""
 
 import concurrent.futures
 import hashlib
@@ -18,23 +18,24 @@ from benchmarks.data.sources import Source
 from benchmarks.data.tfds_set import Tfds
 
 BLOCK_BYTES = 4096
-"""So much is read of the beginning of a file, and of its end."""
+"""The number of bytes read at the beginning of a file, and at its end."""
 
 FILES, THREADS = 256, 16
-"""How many files a thread reads before it takes others, and how many read at once: on a disk in
-the network, each waits."""
+"""The number of files that a thread reads before it takes others, and the number of threads. There
+are many threads, because on a network disk each thread waits."""
 
 
 def fingerprint(source: Source) -> str:
-    """Return how many images and classes a data set has, and a digest of what it consists of.
+    """Return the numbers of images and classes of a data set, and a digest of its content.
 
-    Of a TFDS data set: its version, the number of images in each split, and the checksums of its
-    original files, or of each record if it has none; of a folder: names and sizes of the files,
-    and `BLOCK_BYTES` of both their ends; of the user's own code: it, and the arrays that it made.
-    It is the same on every machine and backend.
+    For a TFDS data set, the digest is of its version, the number of images in each split, and the
+    checksums of its original files, or of each record if it has none. For a folder, it is of the
+    names and sizes of the files, and of `BLOCK_BYTES` at both ends of each. For the user's own
+    code, it is of the code and of the arrays that it made. It is the same on every machine and
+    backend.
 
-    At most 8,192 bytes a file are read: 9.8 GB of 1.2 million. Of a record 16 bytes are, for which
-    a disk reads a page or two.
+    At most 8,192 bytes of each file are read, which is 9.8 GB for 1.2 million files. For a record,
+    16 bytes are read, and the disk reads one or two pages for them.
     """
     content: dict[str, Any] = {"code": own_code.digest(source.name)}
     match source.place:
@@ -53,7 +54,7 @@ def fingerprint(source: Source) -> str:
 
 
 def _files(root: Path, files: Iterable[Path]) -> str:
-    """Return a digest of names, sizes, and both ends of each file."""
+    """Return a digest of the name, the size, and both ends of each file."""
     in_order = sorted((path.relative_to(root).as_posix(), path) for path in files)
 
     def digest(some: Sequence[tuple[str, Path]]) -> bytes:
@@ -86,15 +87,15 @@ def _tfds(builder: Any) -> dict[str, Any]:
         "name": info.full_name,
         "images": {name: split.num_examples for name, split in info.splits.items()},
         "checksums": checksums,
-        # Without original files there is nothing else to tell by what is in it.
+        # Without original files, only the records say what is in the data set.
         "records": None if checksums else _records(Path(builder.data_dir)),
     }
 
 
 def _records(folder: Path) -> str | dict[str, str]:
-    """Return digests of the records of a prepared data set, in however many files they are.
+    """Return digests of the records of a prepared data set, whatever the number of files.
 
-    The files of another format, which serve another backend, have the same records.
+    The files of another format, for another backend, have the same records.
     """
     first, *others = on_disk.read(folder, folder.parent).shards
     shards = [first, *(one for one in others if one.file_format == first.file_format)]
@@ -108,7 +109,7 @@ def _records(folder: Path) -> str | dict[str, str]:
 
 
 def _checksums(path: Path) -> Iterator[bytes]:
-    """Generate the length of each record of a TFRecord file, its checksum, and the record's.
+    """Generate, for each record of a TFRecord file, its length and both checksums.
 
     See https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
     """
@@ -116,7 +117,7 @@ def _checksums(path: Path) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as file:
         while len(head := file.read(12)) == 12:
             end = file.tell() + int.from_bytes(head[:8], "little")
-            if end > size:  # it is damaged; whoever reads the images says so
+            if end > size:  # the file is damaged; the reader of the images says so
                 return
             file.seek(end)
             yield head + file.read(4)

@@ -1,7 +1,7 @@
 """Batches of NumPy arrays, read by Grain's threads, without TensorFlow.
 
-Which image is the n-th of an epoch follows from the seed and the number of the epoch alone. Each
-batch is read by one thread; several batches are read at once, ahead of who takes them.
+The order of the images in an epoch depends only on the seed and the number of the epoch. Each batch
+is read by one thread. Several batches are read at once, before they are needed.
 """
 
 import functools
@@ -21,22 +21,22 @@ from benchmarks.data.plan import Data, Plan
 from benchmarks.data.splits import Part
 
 MOST_THREADS = 16
-"""If nobody asks for more: Grain's own number. Beyond it they wait for each other in Python."""
+"""The default number of threads, which is Grain's; more threads wait for each other in Python."""
 
 
 class Batches(keras.utils.PyDataset):
-    """The batches of a split, which are read ahead from the one on that was last asked for."""
+    """The batches of a split; those after the last requested batch are read ahead."""
 
     def __init__(
         self, read: Callable[[int], Batch], steps: int, threads: int, end: int = sys.maxsize
     ) -> None:
-        """Take what reads a batch, by its number counted on over all epochs.
+        """Take a function that reads a batch, given its number counted over all epochs.
 
-        There is none with the number `end`.
+        There is no batch with the number `end`.
         """
         super().__init__()
         self.epoch = 0
-        """Whose batches are read; counted from 0."""
+        """The epoch whose batches are read, counted from 0."""
         self._read = read
         self._steps = steps
         self._threads = threads
@@ -50,7 +50,7 @@ class Batches(keras.utils.PyDataset):
         return self._steps
 
     def __getitem__(self, step: int) -> Batch:
-        """Return a batch of the epoch. The one after it is ready soonest."""
+        """Return a batch of the epoch. The next batch is ready first."""
         index = self.epoch * self._steps + step
         asked = time.perf_counter()
         if self._ahead is None or index != self._next:
@@ -68,16 +68,16 @@ class Batches(keras.utils.PyDataset):
         self.epoch += 1
 
     def begin_epoch(self, epoch: int) -> None:
-        """Go to an epoch. `fit` does not say which it reads, and begins the first one twice."""
+        """Go to an epoch. `fit` does not say which epoch it reads, and begins the first twice."""
         self.epoch = epoch
 
     def take(self, count: int) -> "Batches":
-        """Return the first of them."""
+        """Return the first `count` batches."""
         steps = min(count, self._steps)
         return Batches(self._read, steps, self._threads, steps)
 
     def waited(self) -> float:
-        """Return for how many seconds whoever read the batches has waited for them."""
+        """Return how many seconds the reader of the batches has waited for them."""
         return self._waited
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class Batches(keras.utils.PyDataset):
 
 
 def read(plan: Plan) -> Data:
-    """Return what `plan` says as `Batches`.
+    """Return the images of `plan` as `Batches`.
 
     Raises:
         InputError: the images cannot be read in any order.
@@ -109,7 +109,7 @@ def read(plan: Plan) -> Data:
     }
     train, trained_on = stored[parts.train.split], parts.train.each
 
-    @functools.lru_cache(maxsize=2)  # batches of the next epoch are read before this one ends
+    @functools.lru_cache(maxsize=2)  # the next epoch is read before this one ends
     def order(epoch: int) -> np.ndarray:
         return trained_on[_random(config.seed, 0, epoch).permutation(plan.images)]
 

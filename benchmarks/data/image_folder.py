@@ -18,26 +18,26 @@ from benchmarks.errors import InputError, one_line
 from benchmarks.networks import Shape
 
 PREFIX = "image_folder:"
-"""Before the path of the folder, in the place of the name of a data set."""
+"""The prefix of a folder's path in place of the name of a data set."""
 
 SPLITS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
-"""What the folder of a split is called, in small letters or large ones."""
+"""The names of the folder of each split, in small or capital letters."""
 
 ENDINGS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"),
 )
-"""A file of such a name is to be an image. Of others it is seen by their first bytes."""
+"""Endings of names of images. Other files are recognised as images by their first bytes."""
 
 NO_CLASSES = ("__MACOSX",)
-"""Folders that are not the user's, beside those whose name begins with a dot."""
+"""Folders that are ignored, beside those whose name begins with a dot."""
 
 SIZED = 256
-"""So many images, evenly spread over the classes, are asked for their size."""
+"""The number of images, spread evenly over the classes, whose size is read."""
 
 OTHER_COLOURS = {
     **dict.fromkeys(("1", "L", "I", "I;16", "I;16B"), "greyscale"),
@@ -45,26 +45,26 @@ OTHER_COLOURS = {
     **dict.fromkeys(("RGBA", "RGBa", "PA"), "colour with alpha"),
     "CMYK": "CMYK",
 }
-"""By Pillow's mode: what becomes three colours."""
+"""The words for images that are converted to three colours, by Pillow's mode."""
 
 Record = tuple[Path, int]
-"""A file, and the number of its class."""
+"""An image file, and the number of its class."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageFolder:
-    """The files, by name; none of them has been decoded."""
+    """The image files by name; no image is decoded yet."""
 
     name: str
     path: Path
     classes: tuple[str, ...]
     splits: Mapping[str, tuple[Record, ...]]
-    """"train" and, if they are there, "validation" and "test"."""
+    """The records of "train" and, if they exist, of "validation" and "test"."""
     notes: tuple[str, ...]
-    """What of the folder is not used, in a sentence each."""
+    """The parts of the folder that are not used, in one sentence each."""
 
     def image_shape(self) -> tuple[int | None, int | None, int]:
-        """Return the size of the images if it is the same, and 3 channels."""
+        """Return the size of the images if all have the same, and 3 channels."""
         files = [path for path, _ in self.splits["train"]]
         some = np.linspace(0, len(files) - 1, min(len(files), SIZED)).astype(int)
         sizes = set()
@@ -77,7 +77,7 @@ class ImageFolder:
         return height, width, 3
 
     def labels(self, split: str, backend: str) -> np.ndarray:
-        """Return the number of the class of each image of a split, whatever the backend."""
+        """Return the number of the class of each image of a split, for any backend."""
         return np.array([label for _, label in self.splits[split]])
 
     def reader(self, split: str, image_shape: Shape, threads: int) -> ImageReader:
@@ -89,7 +89,7 @@ def find(name: str) -> ImageFolder:
     """List the images of `image_folder:PATH`.
 
     Raises:
-        InputError: there is no such folder, or it is not in order.
+        InputError: there is no such folder, or its content is wrong.
     """
     folder = Path(name.removeprefix(PREFIX))
     if not folder.is_dir():
@@ -133,7 +133,7 @@ def find(name: str) -> ImageFolder:
 
 
 def verify(names: Sequence[str], send: Callable[[Verified], None]) -> None:
-    """Read every image of each folder; send what that shows, folder by folder."""
+    """Read every image of each folder; send the results folder by folder."""
     for name in names:
         folder = find(name)
         files = [path for split in folder.splits.values() for path, _ in split]
@@ -149,18 +149,18 @@ def verify(names: Sequence[str], send: Callable[[Verified], None]) -> None:
 
 
 class _Listed:
-    """What is in the folder of a split."""
+    """The content of the folder of a split."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.classes: dict[str, list[Path]] = {}
-        """The images of each class that has any, by its name, in order."""
+        """The images of each class that has images, by its name, in order."""
         self.empty: list[Path] = []
-        """Folders of classes in which there is no image."""
+        """The folders of classes without images."""
         self._others: collections.Counter[str] = collections.Counter()
-        """How many files are no images, by the ending of their name."""
+        """The number of files that are not images, by the ending of their name."""
         self._unlabelled = 0
-        """Images in no folder of a class."""
+        """The number of images outside of the folders of classes."""
         for path in sorted(folder.iterdir()):
             if path.name.startswith(".") or path.name in NO_CLASSES:
                 continue
@@ -195,7 +195,7 @@ class _Listed:
 
 
 def _splits(folder: Path) -> dict[str, Path]:
-    """Return the folders of the splits in the order of `SPLITS`: the first name that is there."""
+    """Return the folder of each split: the first name of `SPLITS` that exists."""
     there = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
     return {
         split: there[next(name for name in names if name in there)]
@@ -205,10 +205,10 @@ def _splits(folder: Path) -> dict[str, Path]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Generate the files in a folder and the folders in it, in order, but for the hidden ones."""
+    """Generate the files in a folder and its subfolders in order, without hidden ones."""
     seen = set()
     for place, folders, names in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(place)) in seen:  # a link to where it is in
+        if (real := os.path.realpath(place)) in seen:  # a link to a folder above it
             folders.clear()
             continue
         seen.add(real)
@@ -217,7 +217,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _read(path: Path) -> tuple[str, str]:
-    """Read an image; return Pillow's mode for it, and in words why it cannot be read."""
+    """Read an image; return its mode in Pillow, and in words why it cannot be read."""
     try:
         images.decode(path, 3)
         with images.open_image(path) as image:

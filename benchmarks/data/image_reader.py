@@ -16,14 +16,14 @@ Batch = tuple[np.ndarray, np.ndarray]
 """Images and labels."""
 
 KEPT_AT_ONCE = 256
-"""So many images a thread decodes before it takes others, when all are brought into memory."""
+"""The number of images that a thread decodes at a time, when all are kept in memory."""
 
 
 class Reader(Protocol):
-    """Images of a split by their numbers, and their labels."""
+    """The images of a split by their numbers, and their labels."""
 
     failure: InputError | None
-    """The last one: what TensorFlow says of it does not name the file."""
+    """The last error; TensorFlow's own message does not name the file."""
 
     def __getitem__(self, numbers: np.ndarray) -> Batch:
         """Return images of shape (len(numbers), height, width, channels), and their labels.
@@ -33,11 +33,11 @@ class Reader(Protocol):
         """
 
     def keep(self) -> None:
-        """Decode all of them into memory."""
+        """Decode all images into memory."""
 
 
 def normalise(batch: np.ndarray) -> np.ndarray:
-    """Return images of 0 to 255 as float32 in [0, 1]; of float32, which have that, the same."""
+    """Convert images from 0 to 255 to float32 in [0, 1]; float32 images have this range already."""
     if batch.dtype == np.float32:
         return batch
     return np.multiply(batch, np.float32(1 / 255), dtype=np.float32)
@@ -53,16 +53,16 @@ class ImageReader:
         image_shape: Shape,
         threads: int,
     ) -> None:
-        """Take encoded images (a path, or the bytes of the file) and labels.
+        """Take encoded images (each a path or the bytes of a file) and labels.
 
         Args:
-            name: of the data set.
-            records: what is read, by number.
-            image_shape: that the images are brought to.
-            threads: how many decode at once, when all are kept.
+            name: name of the data set.
+            records: image and label, by number.
+            image_shape: shape to which the images are resized.
+            threads: number of threads that decode when all images are kept.
         """
         self.failure: InputError | None = None
-        """The last one: what TensorFlow says of it does not name the file."""
+        """The last error; TensorFlow's own message does not name the file."""
         self._name = name
         self._records = records
         self._shape = image_shape
@@ -83,7 +83,7 @@ class ImageReader:
         return found, labels
 
     def keep(self) -> None:
-        """Decode all of them into memory."""
+        """Decode all images into memory."""
         count = len(self._records)
         kept = self._empty(count)
 

@@ -1,4 +1,4 @@
-"""Images as arrays: one decoder for every backend."""
+"""Decodes images to arrays, in the same way for every backend."""
 
 import io
 import warnings
@@ -12,31 +12,31 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's name for images of 1, 3 or 4 channels."""
 
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
-"""Those that can be told by the first bytes of a file. Its name does not count."""
+"""The image formats, which are recognised by the first bytes of a file, not by its name."""
 
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
-"""EXIF's tag for how a camera was held, and its values for a picture on its side."""
+"""EXIF's tag for the orientation of the camera, and its values for a picture on its side."""
 
-# Pillow refuses a picture of more than 179 million pixels, in case a stranger sent it to a server.
-# Here the pictures are the user's own.
+# Pillow refuses a picture of more than 179 million pixels, because a stranger may have sent it to a
+# server. Here the pictures are the user's own.
 Image.MAX_IMAGE_PIXELS = None
 
 
 def open_image(file: Path | bytes) -> Any:
-    """Return the `PIL.Image.Image` of a file, or of what is in one; its pixels are not read yet.
+    """Return the `PIL.Image.Image` of a file or of its bytes; its pixels are not read yet.
 
     Raises:
         OSError: it is not an image.
     """
     Image.init()
     known = [name for name in FORMATS if name in Image.OPEN]
-    with warnings.catch_warnings():  # of formats that this build of Pillow was made without
+    with warnings.catch_warnings():  # about formats that this build of Pillow lacks
         warnings.simplefilter("ignore")
         return Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=known)
 
 
 def is_image(path: Path) -> bool:
-    """Say whether a file begins as an image does, whatever its name."""
+    """Say whether a file begins like an image; its name does not matter."""
     try:
         with open_image(path):
             return True
@@ -56,23 +56,23 @@ def decode(file: Path | bytes, channels: int, size: tuple[int, int] | None = Non
     """Read an image, the right way up.
 
     Args:
-        file: the file, or what is in it.
-        channels: 1, 3 or 4; an image with others is converted.
-        size: height and width to bring the image to, if it has others.
+        file: the file, or its bytes.
+        channels: 1, 3 or 4; an image with another number is converted.
+        size: height and width to which the image is resized.
 
     Returns:
         uint8, of shape (height, width, channels).
 
     Raises:
-        OSError: it is not an image, or not a whole one.
+        OSError: it is not an image, or it is incomplete.
     """
     with open_image(file) as opened:
         image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I"):  # 16 bits of grey, which `convert` would cut off at 255
+        if image.mode.startswith("I"):  # 16-bit grey, which `convert` would clip at 255
             image = Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
         if image.mode == "F":
             raise OSError("its pixels are fractions; what they are fractions of is not known")
-        if "transparency" in image.info:  # of a palette, say
+        if "transparency" in image.info:  # for example of a palette
             image = image.convert("RGBA")
         image = image.convert(MODES[channels])
     if size is not None and size != (image.height, image.width):
@@ -81,7 +81,7 @@ def decode(file: Path | bytes, channels: int, size: tuple[int, int] | None = Non
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bring an image of shape (height, width, channels) to a size; uint8 or float32 stays that."""
+    """Resize an image of shape (height, width, channels); uint8 or float32 does not change."""
     if image.shape[:2] == size:
         return image
     channels = [_resize(Image.fromarray(channel), size) for channel in np.moveaxis(image, -1, 0)]
@@ -89,8 +89,8 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _resize(image: Any, size: tuple[int, int]) -> Any:
-    # Not `resize`: it takes the mean over what an image is made smaller by, and TensorFlow
-    # interpolates between the four nearest pixels.
+    # `resize` would take the mean over all pixels of an area, but TensorFlow interpolates between
+    # the four nearest pixels.
     scale = image.width / size[1], image.height / size[0]
     return image.transform(
         (size[1], size[0]),

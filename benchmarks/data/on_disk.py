@@ -1,6 +1,6 @@
-"""The data sets that are prepared on this disk: which there are, and whether they are whole.
+"""The data sets that are prepared on this disk, and whether they are complete.
 
-It reads what TFDS writes beside the data, and so finds them without TensorFlow.
+They are found without TensorFlow, from the files that TFDS writes beside the data.
 """
 
 import dataclasses
@@ -19,24 +19,24 @@ class Shard:
 
     path: Path
     file_format: str
-    """TFDS's name: "tfrecord" or, for the jax backend, "array_record"."""
+    """TFDS's name of the format: "tfrecord" or, for the jax backend, "array_record"."""
     split: str
     records: int
-    """As many as there should be."""
+    """The number of records that the file should have."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A data set on the disk."""
+    """A prepared data set on the disk."""
 
     name: str
-    """As it is given: name, or name/config, with the version."""
+    """The full name: name, or name/config, with the version."""
     folder: Path
     shards: tuple[Shard, ...]
 
     @property
     def data_dir(self) -> Path:
-        """Where it lies, with others."""
+        """The folder of all data sets that this one is in."""
         return self.folder.parents[self.name.count("/") + 1]
 
     @property
@@ -49,23 +49,23 @@ class Prepared:
         return records
 
     def is_named(self, name: str) -> bool:
-        """Say whether `name` means it: with the version or without, with a config or without."""
+        """Say whether `name`, with or without version and config, means this data set."""
         base = self.name.partition(":")[0]
         return name in (self.name, base, base.split("/")[0])
 
     @property
     def size_mb(self) -> float:
-        """What the shards take up on the disk, in 10^6 bytes."""
+        """The size of the shards on the disk, in 10^6 bytes."""
         return sum(shard.path.stat().st_size for shard in self.shards if shard.path.exists()) / 1e6
 
 
 @dataclasses.dataclass(frozen=True)
 class Verified:
-    """What reading every record of a data set has shown."""
+    """The result of reading every record of a data set."""
 
     prepared: Prepared
     damage: tuple[str, ...]
-    """A line for each damaged shard; none, if the data set is whole."""
+    """A line for each damaged shard; empty if the data set is complete."""
 
 
 def root(data_dir: Path | None) -> Path:
@@ -74,7 +74,7 @@ def root(data_dir: Path | None) -> Path:
 
 
 def find(data_dir: Path | None) -> list[Prepared]:
-    """Return what is prepared in `data_dir`, by name.
+    """Return the data sets that are prepared in `data_dir`, by name.
 
     Raises:
         InputError: the description of a data set cannot be read.
@@ -90,7 +90,7 @@ def find(data_dir: Path | None) -> list[Prepared]:
 
 
 def read(folder: Path, data_dir: Path) -> Prepared:
-    """Return what is prepared in the folder of a version; `data_dir` is one above it, or more.
+    """Return the data set in the folder of a version; `data_dir` is one or more levels above it.
 
     Raises:
         InputError: the description of the data set cannot be read.
@@ -98,7 +98,7 @@ def read(folder: Path, data_dir: Path) -> Prepared:
     try:
         info = json.loads((folder / "dataset_info.json").read_text())
         name = info["name"]
-        # The same records may be there in several.
+        # The same records may exist in several formats.
         formats = [info.get("fileFormat", "tfrecord"), *info.get("alternativeFileFormats", [])]
         shards = [
             Shard(
@@ -119,10 +119,10 @@ def read(folder: Path, data_dir: Path) -> Prepared:
 
 
 def choose(found: Sequence[Prepared], names: Sequence[str]) -> list[Prepared]:
-    """Return those that `names` name, all if there are none.
+    """Return the data sets with these names, or all if there are no names.
 
     Raises:
-        InputError: a name is not prepared.
+        InputError: a data set of this name is not prepared.
     """
     for name in names:
         if not any(prepared.is_named(name) for prepared in found):
@@ -140,7 +140,7 @@ def damage(folder: Path, data_dir: Path | None) -> list[str]:
 
 
 def leftovers(data_dir: Path | None) -> list[Path]:
-    """Return the folders of preparations that were interrupted, or are still at work."""
+    """Return the folders of preparations that were interrupted or are still running."""
     return sorted(
         path
         for depth in ("*", "*/*")
@@ -150,7 +150,7 @@ def leftovers(data_dir: Path | None) -> list[Path]:
 
 
 def verify(all_prepared: Sequence[Prepared], send: Callable[[Verified], None]) -> None:
-    """Read every record of every shard; send what that shows, data set by data set."""
+    """Read every record of every shard; send the result of each data set."""
     for prepared in all_prepared:
         send(Verified(prepared, tuple(_damage(prepared))))
 
@@ -189,4 +189,4 @@ def _read_array_record(path: Path) -> Iterator[object]:
     reader = ArrayRecordReader(str(path))
     for _ in range(reader.num_records()):
         yield reader.read()
-    reader.close()  # raises if the file was not whole enough to know the number
+    reader.close()  # raises if the number could not be read

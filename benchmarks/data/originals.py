@@ -1,4 +1,4 @@
-"""The original files of a data set: whether they are here, and if not, can be fetched."""
+"""The original files of a data set: whether they are here, or can be downloaded."""
 
 import threading
 import urllib.error
@@ -10,18 +10,18 @@ from typing import Any
 from benchmarks.errors import InputError
 
 CONNECTION_SECONDS = 5.0
-"""How long a host may take to answer before it counts as out of reach."""
+"""The seconds after which a host that does not answer counts as out of reach."""
 
 
 def check(builder: Any, manual_dir: Path | None) -> None:
-    """Find out in seconds what TFDS would say after minutes of retries.
+    """Find in seconds an error that TFDS would raise after minutes of retries.
 
     Args:
         builder: a `tfds.core.DatasetBuilder` that is not prepared.
-        manual_dir: folder with the original files; None downloads them.
+        manual_dir: folder with the original files; None means to download them.
 
     Raises:
-        InputError: some are missing, and the network is out of reach or of no use.
+        InputError: files are missing, and cannot be downloaded.
     """
     name = builder.name
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS and manual_dir is None:
@@ -55,7 +55,7 @@ def check(builder: Any, manual_dir: Path | None) -> None:
 
 
 def _any_host_answers(urls: set[str]) -> bool:
-    """Say whether any of the hosts answers at all, be it with an error."""
+    """Say whether any of the hosts answers, even with an error."""
     answered = threading.Event()
 
     def ask(root: str) -> None:
@@ -69,7 +69,7 @@ def _any_host_answers(urls: set[str]) -> bool:
             return
         answered.set()
 
-    # Threads, because the look-up of a host's name heeds no timeout.
+    # Threads, because the look-up of a host's name has no timeout.
     threads = [
         threading.Thread(target=ask, args=(root,), daemon=True)
         for root in {f"{u.scheme}://{u.netloc}/" for u in map(urllib.parse.urlsplit, urls)}

@@ -1,4 +1,4 @@
-"""Images of the user's own: what a function of theirs returns, as a data set in memory."""
+"""The user's own images, which a function of the user returns, as a data set in memory."""
 
 import dataclasses
 import functools
@@ -15,10 +15,10 @@ from benchmarks.names import import_path
 from benchmarks.networks import Shape
 
 PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-"""`package.module:function`; the version of a TFDS set, as in mnist:3.0.1, begins with a digit."""
+"""The form `package.module:function`; a TFDS version, as in mnist:3.0.1, begins with a digit."""
 
 LARGEST_SHARE_OF_MEMORY = 0.5
-"""For what is read of a `tf.data.Dataset`, which does not say how large it is."""
+"""The largest share of the memory for a `tf.data.Dataset`, whose size is unknown."""
 
 RIGHT = (
     "it returns (images, labels); or a pair of these, to train and to test on; or a dictionary of "
@@ -29,16 +29,16 @@ RIGHT = (
 
 @dataclasses.dataclass(frozen=True)
 class OwnData:
-    """Arrays."""
+    """A data set of arrays."""
 
     name: str
     splits: Mapping[str, tuple[np.ndarray, np.ndarray]]
-    """Images, uint8 or float32 in [0, 1], of shape (count, height, width, channels), and labels."""
+    """Images (uint8, or float32 in [0, 1]; shape (count, height, width, channels)) and labels."""
     notes: tuple[str, ...]
-    """How they were understood, in a sentence each."""
+    """The interpretation of the arrays, in one sentence each."""
 
     def labels(self, split: str, backend: str) -> np.ndarray:
-        """Return the labels of a split, whatever the backend."""
+        """Return the labels of a split, for any backend."""
         return self.splits[split][1]
 
     def reader(self, split: str, image_shape: Shape, threads: int) -> "ArrayReader":
@@ -47,18 +47,18 @@ class OwnData:
 
 
 class ArrayReader:
-    """Images that are decoded already, by their numbers; as `ImageReader`."""
+    """Decoded images by their numbers, like `ImageReader`."""
 
     failure: InputError | None = None
-    """There is none: they were looked at before."""
+    """Always None, because the images were checked before."""
 
     def __init__(self, array: np.ndarray, labels: np.ndarray, image_shape: Shape) -> None:
         """Take images and labels.
 
         Args:
-            array: of shape (count, height, width, channels).
-            labels: of shape (count,).
-            image_shape: that the images are brought to.
+            array: images of shape (count, height, width, channels).
+            labels: labels of shape (count,).
+            image_shape: shape to which the images are resized.
         """
         self._kept = array, labels
         self._size = image_shape[:2]
@@ -72,19 +72,19 @@ class ArrayReader:
         return found, labels[numbers]
 
     def keep(self) -> None:
-        """Resize all of them now."""
+        """Resize all images now."""
         if self._kept[0].shape[1:3] != self._size:
             self._kept = self[np.arange(len(self._kept[0]))]
 
 
 def is_path(name: str) -> bool:
-    """Say whether a data set is named by an import path."""
+    """Say whether the name of a data set is an import path."""
     return PATH.fullmatch(name) is not None
 
 
-@functools.lru_cache(maxsize=1)  # a run asks twice, and the data may take long to make
+@functools.lru_cache(maxsize=1)  # a run calls this twice, and the function may be slow
 def call(name: str) -> Any:
-    """Return what the function at an import path returns, or a class of builders.
+    """Return the result of the function at an import path, or a builder class.
 
     Raises:
         InputError: there is no such function, or it fails.
@@ -96,15 +96,15 @@ def call(name: str) -> Any:
             error.__cause__.name != "tensorflow"
         ):
             raise
-        tensorflow_module.load()  # a process for JAX hides it: nothing else there needs it
+        tensorflow_module.load()  # a process for JAX hides TensorFlow
         return _call(name)
 
 
 def arrays(name: str, returned: Any) -> OwnData:
-    """Understand what a function returned.
+    """Interpret the result of the user's function.
 
     Raises:
-        InputError: it is no set of labelled images.
+        InputError: the result is not a set of labelled images.
     """
     parts = {split: _pair(name, split, part) for split, part in _parts(name, returned).items()}
     labels = {split: _labels(name, split, part[1]) for split, part in parts.items()}
@@ -152,7 +152,7 @@ def _parts(name: str, returned: Any) -> dict[str, Any]:
 
 
 def _is_pair(part: Any) -> bool:
-    """Whether it is images and labels, and not a list of labels alone."""
+    """Whether `part` is images and labels, not only a list of labels."""
     return isinstance(part, list | tuple) and len(part) == 2 and not np.isscalar(part[0])
 
 
@@ -173,7 +173,7 @@ def _pair(name: str, split: str, part: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read(name: str, split: str, dataset: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Bring a `tf.data.Dataset` into memory; its elements may be batches."""
+    """Read a `tf.data.Dataset` into memory; its elements may be batches."""
     if dataset.cardinality() == -1:
         raise InputError(f"{split} never ends; give it without `repeat`", dataset=name)
     spec = dataset.element_spec
@@ -198,7 +198,7 @@ def _read(name: str, split: str, dataset: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _labels(name: str, split: str, labels: np.ndarray) -> np.ndarray:
-    """Return labels of shape (count,), also of ones in a column, or of one 1 a row."""
+    """Return labels of shape (count,); the given ones may be a column or one-hot rows."""
     if labels.ndim == 2 and labels.shape[1] > 1 and _is_one_hot(labels):
         labels = labels.argmax(axis=1)
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -253,9 +253,9 @@ def _shape(name: str, split: str, array: np.ndarray) -> np.ndarray:
 
 
 def _scale(name: str, found: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], str]:
-    """Return images of 0 to 255 as uint8 or of 0 to 1 as float32, and what they were taken for.
+    """Return images from 0 to 255 as uint8, or from 0 to 1 as float32, and which of both.
 
-    What they are is decided of all splits together: one of them may be dark.
+    The range is decided for all splits together, because a single split may be dark.
     """
     for split, array in found.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():

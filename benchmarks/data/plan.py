@@ -1,4 +1,4 @@
-"""What of a data set a run reads, and what it then has: the same for every way of reading."""
+"""Which images a run reads, and the data that it gets, the same for every reader."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,30 +13,30 @@ from benchmarks.networks import Shape
 from benchmarks.run import RunConfig
 
 RESIZED = (224, 224)
-"""Height and width given to the images of a set whose images differ in size."""
+"""The height and width of the images of a set if their sizes differ."""
 
 LARGEST_SHARE_OF_MEMORY = 0.25
-"""Of the machine's memory, for the decoded training images. A larger set is read from disk
-in every epoch."""
+"""The largest share of the machine's memory for the decoded training images. A larger set is read
+from the disk in every epoch."""
 
 MOST_LEFT_OUT = 0.05
-"""Of the images to train on: if more than that fill no batch, it is said."""
+"""If a larger share of the training images fills no batch, a note says so."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What of a data set is read, and how: the same on every backend."""
+    """Which images of a data set are read, and how, the same on every backend."""
 
     config: RunConfig
     source: Source
     parts: Parts
-    """Which images are trained on, chosen by and reported."""
+    """The images for training, validation and testing."""
     share: tuple[int, int]
-    """Number of processes that train together, and which of them this is."""
+    """The number of processes that train together, and the number of this one."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of it, in a sentence each."""
+        """Notes for the user about the data, in one sentence each."""
         left_out = self.images % self.config.batch_size
         said = list(self.source.notes)
         if self.source.test is None:
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Of images and classes, as columns of a report; no images to choose by are blank."""
+        """The numbers of images and classes, as columns of a report; no validation is None."""
         parts = self.parts
         counts = {"train_images": parts.train.count, "test_images": parts.test.count}
         if parts.validation is not None:
@@ -62,12 +62,12 @@ class Plan:
 
     @property
     def images(self) -> int:
-        """That are trained on."""
+        """The number of training images."""
         return self.parts.train.count
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width that the images are brought to."""
+        """The height and width to which the images are resized."""
         if (edge := self.config.image_size) is not None:
             return edge, edge
         height, width, _ = self.source.image_shape
@@ -75,23 +75,23 @@ class Plan:
 
     @property
     def image_shape(self) -> Shape:
-        """Of one image in a batch."""
+        """The shape of one image in a batch."""
         return (*self.size, self.source.image_shape[2])
 
     @property
     def image_bytes(self) -> int:
-        """That a decoded image takes up."""
+        """The number of bytes of a decoded image."""
         height, width, channels = self.image_shape
         return height * width * channels * self.source.dtype.itemsize
 
     @property
     def in_memory(self) -> bool:
-        """Whether the decoded images are kept there."""
+        """Whether the decoded images are kept in memory."""
         return self.images * self.image_bytes <= LARGEST_SHARE_OF_MEMORY * machine.memory_bytes()
 
     @property
     def steps(self) -> int:
-        """In an epoch."""
+        """The number of steps in an epoch."""
         return self.images // self.config.batch_size
 
 
@@ -106,37 +106,37 @@ class Data:
 
     plan: Plan
     train: Any
-    """Each time that it is read, the next epoch: in another order, full batches only."""
+    """The training batches. Each reading gives the next epoch, in another order, with full batches
+    only."""
     validation: Any | None
-    """Those to choose by; like `test`."""
+    """The validation batches, like `test`."""
     test: Any
-    """In order and complete: the last batch may be smaller."""
+    """The test batches, in order and complete; the last one may be smaller."""
     caches: tuple[Callable[[], object], ...]
-    """Each keeps a part of it in memory when it is called."""
+    """Functions that each keep a part of the data in memory."""
     waited: Callable[[], float] | None
-    """Says for how many seconds whoever reads `train` has waited for it so far, if that is
-    measured."""
+    """Returns the seconds that the reader of `train` has waited for it so far, if measured."""
     begin_epoch: Callable[[int], None] = lambda epoch: None
-    """Is to be told which epoch `fit` begins, counted from 0. tf.data counts itself."""
+    """Must be called with the epoch that `fit` begins, counted from 0. tf.data counts itself."""
     failure: Callable[[], InputError | None] = lambda: None
-    """Returns what was wrong with an image, if TensorFlow's own error does not say it."""
+    """Returns the error of an image, if TensorFlow's own error does not contain it."""
 
     @property
     def image_shape(self) -> Shape:
-        """Height, width, channels."""
+        """The height, width and channels of an image."""
         return self.plan.image_shape
 
     @property
     def classes(self) -> int:
-        """How many."""
+        """The number of classes."""
         return self.plan.source.classes
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many batches an epoch has."""
+        """The number of batches in an epoch."""
         return self.plan.steps
 
     def fill_caches(self) -> None:
-        """Read and decode the images now, so that no clock runs while it happens."""
+        """Read and decode the images now, before any clock runs."""
         for fill in self.caches:
             fill()

@@ -1,4 +1,4 @@
-"""Bringing data sets onto the disk: from the network or from original files, once."""
+"""Prepares data sets on the disk once, from the network or from original files."""
 
 import contextlib
 import sys
@@ -16,18 +16,18 @@ from benchmarks.errors import InputError, one_line
 def prepare(
     name: str, data_dir: Path | None, manual_dir: Path | None, backend: str = "tensorflow"
 ) -> Path | None:
-    """Download or convert the data set `name`, unless that is done, and return its folder.
+    """Download or convert the data set `name`, unless it is prepared, and return its folder.
 
-    Arrays of the user's own have none, and nothing is done.
+    The user's own arrays have no folder, and nothing is done.
 
     TFDS checks the SHA-256 of every original file. A lock keeps two processes
     from preparing the same data set at once.
 
     Args:
-        name: as for `sources.find`.
-        data_dir: where prepared data sets lie; None is TFDS's default.
-        manual_dir: folder with the original files; None downloads them.
-        backend: what it needs is added: files that can be read in any order, or none.
+        name: the name, as for `sources.find`.
+        data_dir: folder of the prepared data sets; None is TFDS's default.
+        manual_dir: folder with the original files; None means to download them.
+        backend: the Keras backend; files that can be read in any order are added if it needs them.
 
     Raises:
         InputError: the name is unknown, the files are missing or wrong, or the
@@ -57,7 +57,7 @@ def prepare(
         with filelock.FileLock(root / f".{builder.name}.lock"):
             if not builder.is_prepared():
                 originals.check(builder, manual_dir)
-                with contextlib.redirect_stdout(None):  # the progress bar on stderr says enough
+                with contextlib.redirect_stdout(None):  # the progress bar on stderr is enough
                     builder.download_and_prepare(
                         download_config=tfds.download.DownloadConfig(
                             manual_dir=manual_dir,
@@ -69,13 +69,13 @@ def prepare(
                 random_access.add(builder)
     except InputError:
         raise
-    except Exception as error:  # whatever TFDS meets: the user needs to know which data set
+    except Exception as error:  # any error of TFDS; the user must see which data set
         raise InputError(f"could not be prepared: {_reason(error)}", dataset=name) from error
     return Path(builder.data_dir)
 
 
 def _reason(error: Exception) -> str:
-    """Return what is wrong in a line; TFDS puts a whole example, pixel by pixel, before it."""
+    """Return the error in one line; TFDS writes a whole example, pixel by pixel, before it."""
     first, *others = str(error).splitlines() or [""]
     if others and first.startswith("Failed to encode example"):
         return f"an example cannot be encoded: {others[-1]}"

@@ -1,8 +1,8 @@
 """Files of a prepared data set that can be read in any order, without TensorFlow.
 
-TFDS prepares TFRecord files, which tf.data reads and which can only be read from the beginning.
-The same records, in the same order, are added as ArrayRecord files, so that a set that was
-prepared once serves both backends: TFDS's tf.data does not read the latter.
+TFDS prepares TFRecord files, which tf.data reads, and which can only be read from the beginning.
+The same records are added in the same order as ArrayRecord files, which TFDS's tf.data cannot read.
+So a data set that was prepared once can be read on all backends.
 """
 
 import json
@@ -16,20 +16,20 @@ FORMAT = file_adapters.FileFormat.ARRAY_RECORD
 
 
 def needed(backend: str) -> bool:
-    """Say whether a backend's data are read by number: all but TensorFlow's own, by Grain."""
+    """Say whether Grain reads a backend's data by number: on all backends but TensorFlow."""
     return backend != "tensorflow"
 
 
 def has(builder: Any) -> bool:
     """Say whether the data set of a `tfds.core.DatasetBuilder` has such files."""
-    # The list of formats that `info` itself has is not restored from the disk.
+    # `info` has a list of formats too, but it is not restored from the disk.
     return bool(dataset_info.supports_file_format(builder.info.as_proto, FORMAT))
 
 
 def add(builder: Any) -> None:
-    """Write them beside those of a prepared data set, and then their format into its description.
+    """Write these files beside those of a prepared data set, then into its description.
 
-    If that is interrupted, the description does not know of them, and they are written anew.
+    If this is interrupted, the description does not have them, and they are written again.
     """
     info = builder.info
     reader = file_adapters.ADAPTER_FOR_FORMAT[info.file_format]
@@ -51,7 +51,7 @@ def add(builder: Any) -> None:
 def records(builder: Any, split: str) -> Any:
     """Return a sequence of dictionaries with "image", the bytes of the image's file, and "label".
 
-    From then on, the builder reads nothing but these files.
+    After this, the builder reads only these files.
     """
     builder.info.set_file_format(FORMAT, override=True, override_if_initialized=True)
     undecoded = {"image": tfds.decode.SkipDecoding()}

@@ -1,4 +1,4 @@
-"""What a data set has, be it of TFDS or a folder of images. Nothing of it is read here."""
+"""The description of a data set, of TFDS or a folder of images; no image is read here."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,36 +16,36 @@ from benchmarks.networks import Shape
 
 
 class Place(Protocol):
-    """Where a data set lies."""
+    """The storage of a data set."""
 
     def labels(self, split: str, backend: str) -> np.ndarray:
         """Return the labels of a stored split; integers from 0."""
 
     def reader(self, split: str, image_shape: Shape, threads: int) -> Reader:
-        """Return the images of a stored split by number, brought to a shape."""
+        """Return the images of a stored split by number, resized to a shape."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A data set on the disk."""
+    """A data set and its storage."""
 
     name: str
     image_shape: tuple[int | None, int | None, int]
-    """Height, width, channels; None where images differ."""
+    """The height, width and channels; None if the images differ."""
     dtype: np.dtype[Any]
-    """Of a colour of a pixel."""
+    """The dtype of a colour of a pixel."""
     classes: int
     images: Mapping[str, int]
-    """How many each split has, by its name."""
+    """The number of images of each split, by its name."""
     train: str
-    """Name of the split to train on."""
+    """The name of the split for training."""
     validation: str | None
-    """Of the one to choose by, if it has one."""
+    """The name of the split for validation, if there is one."""
     test: str | None
-    """Of the one that is reported, if it has one."""
+    """The name of the split for testing, if there is one."""
     place: Place
     notes: tuple[str, ...] = ()
-    """What a user should know of it, in a sentence each."""
+    """Notes for the user about the data set, in one sentence each."""
 
 
 def find(name: str, data_dir: Path | None) -> Source:
@@ -53,11 +53,11 @@ def find(name: str, data_dir: Path | None) -> Source:
 
     Args:
         name: name of a TFDS data set, `image_folder:PATH`, or import path of a function or of a
-            class of TFDS builders.
-        data_dir: where prepared data sets lie; None is TFDS's default.
+            TFDS builder class.
+        data_dir: folder of the prepared data sets; None is TFDS's default.
 
     Raises:
-        InputError: there is none, or it is not one of labelled images.
+        InputError: there is no such data set, or it has no labelled images.
     """
     if name.startswith(image_folder.PREFIX):
         source = _folder(name)

@@ -1,4 +1,4 @@
-"""Which images are trained on, chosen by and reported: of each class as many, at random."""
+"""Divides images for training, validation and testing, at random within each class."""
 
 import dataclasses
 from typing import Any
@@ -9,32 +9,32 @@ from benchmarks.data.sources import Source
 from benchmarks.errors import InputError
 
 TEST = 0.2
-"""Share of the training images that are reported, where a data set has no images for that."""
+"""The share of the training images for testing, if a data set has no test images."""
 
 SEED = 0
-"""Of what is held out. Runs of all seeds hold out the same images, so that they can be compared."""
+"""The seed of the draw. Runs of all seeds hold out the same images, so they can be compared."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Images of a split as it is stored."""
+    """Some images of a stored split."""
 
     split: str
-    """Its name."""
+    """The name of the split."""
     count: int
-    """Of the images."""
+    """The number of images."""
     numbers: np.ndarray | None = None
-    """Of those images in the split, ascending; None: all of them."""
+    """The numbers of the images in the split, ascending; None: all of them."""
 
     @property
     def each(self) -> np.ndarray:
-        """The numbers of all of them."""
+        """The numbers of all images of this part."""
         return np.arange(self.count) if self.numbers is None else self.numbers
 
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What a run does with the images of a data set."""
+    """The images of a run for training, validation and testing."""
 
     train: Part
     validation: Part | None
@@ -42,20 +42,20 @@ class Parts:
 
     @property
     def splits(self) -> set[str]:
-        """The names of those they are in."""
+        """The names of the stored splits that contain the images."""
         return {part.split for part in (self.train, self.validation, self.test) if part}
 
 
 def divide(source: Source, validation: float, backend: str) -> Parts:
     """Divide a data set.
 
-    Its own splits are used where it has them. Where it has none, images are held out of those to
-    train on.
+    The data set's own splits are used if it has them. Otherwise images are held out of the training
+    images.
 
     Args:
         source: the data set.
-        validation: share of the training images to hold out to choose by; 0 chooses by none.
-        backend: which reads the labels.
+        validation: share of the training images to hold out for validation; 0 is no validation.
+        backend: the backend that reads the labels.
 
     Raises:
         InputError: there are too few images.
@@ -83,13 +83,13 @@ def divide(source: Source, validation: float, backend: str) -> Parts:
 
 
 def hold_out(labels: np.ndarray, share: float) -> np.ndarray:
-    """Return the numbers of images that are held out: of each class the same share, at random.
+    """Return the numbers of images to hold out, at random, the same share of each class.
 
-    Of each class, at least one image is left.
+    At least one image of each class is left.
 
     Args:
-        labels: of all images; integers from 0.
-        share: of them, between 0 and 1.
+        labels: labels of all images, integers from 0.
+        share: share of the images to hold out, between 0 and 1.
 
     Returns:
         `int(len(labels) * share)` numbers, ascending; fewer if classes have too few images.
@@ -99,7 +99,7 @@ def hold_out(labels: np.ndarray, share: float) -> np.ndarray:
     exact = sizes * share
     most = np.maximum(sizes - 1, 0)
     counts = np.minimum(exact.astype(int), most)
-    # One more for the classes that have lost the most by rounding; among equals, at random.
+    # The classes that have lost most by rounding get one more; equal classes at random.
     by_loss = np.lexsort((random.random(len(sizes)), counts - exact))
     by_loss = by_loss[counts[by_loss] < most[by_loss]]
     counts[by_loss[: int(len(labels) * share) - counts.sum()]] += 1

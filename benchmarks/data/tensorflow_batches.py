@@ -18,18 +18,20 @@ from benchmarks.data.waiting import Waiting
 from benchmarks.errors import InputError
 
 SHUFFLED_BYTES = 2**29
-"""Of decoded images, from which the next is drawn at random: all of a small set, a window of a
-large one. The same on every machine, for the same order."""
+"""The bytes of decoded images from which the next image is drawn at random. A small set is in this
+window as a whole, a large one in part. It is the same on every machine, so that the order is the
+same."""
 
 
 def read(plan: Plan) -> Data:
-    """Return what `plan` says as `tf.data.Dataset`s."""
+    """Return the images of `plan` as `tf.data.Dataset`s."""
     config = plan.config
     place = plan.source.place
     splits = _tfds(plan, place) if isinstance(place, Tfds) else _by_number(plan)
 
     def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        # After batching, for one operation a batch, and after the cache, which holds bytes.
+        # This is after batching, with one operation for a batch, and after the cache, which has
+        # bytes.
         dataset = dataset.map(_normalise, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
         options = tf.data.Options()
         if config.data_workers is not None:
@@ -52,7 +54,7 @@ def read(plan: Plan) -> Data:
 
 @dataclasses.dataclass(frozen=True)
 class _Splits:
-    """Batches of images as they are stored."""
+    """Batches of images as stored."""
 
     train: tf.data.Dataset
     validation: tf.data.Dataset | None
@@ -62,7 +64,7 @@ class _Splits:
 
 
 def _by_number(plan: Plan) -> _Splits:
-    """Let Python's threads read, by number, what is no data set of TFDS."""
+    """Let Python's threads read data sets that are not of TFDS, by number."""
     config, place, parts = plan.config, plan.source.place, plan.parts
     threads = config.data_workers or machine.usable_cores()
     readers = {split: place.reader(split, plan.image_shape, threads) for split in parts.splits}
@@ -97,7 +99,7 @@ def _by_number(plan: Plan) -> _Splits:
 
 
 def _tfds(plan: Plan, place: Tfds) -> _Splits:
-    # Only of a set of one size is it known that every image has it.
+    # Only if the set has one size, every image is known to have it.
     resize = plan.size != plan.source.image_shape[:2]
     seed, batch_size = plan.config.seed, plan.config.batch_size
     kept: list[tf.data.Dataset] = []
@@ -125,8 +127,8 @@ def _tfds(plan: Plan, place: Tfds) -> _Splits:
         return kept[-1]
 
     parts = plan.parts
-    # The memory of the machine says what is kept, but never in which order images come: a
-    # shuffling of as many elements by the same seed is the same, whatever they are.
+    # The memory of the machine decides what is kept, but not the order of the images. The shuffling
+    # depends only on the seed and the number of elements.
     buffer = min(plan.images, max(SHUFFLED_BYTES // plan.image_bytes, 1))
     train = images(parts.train).shuffle(buffer, seed=seed)
     test = images(parts.test).batch(batch_size)
@@ -146,8 +148,8 @@ def _tfds(plan: Plan, place: Tfds) -> _Splits:
 def _records(place: Tfds, part: Part) -> tf.data.Dataset:
     """Return images and labels of a TFDS split, always in the same order."""
     if part.numbers is None:
-        # Files are not shuffled: the records in them were when the set was prepared, and what
-        # is kept in memory would have one order for ever.
+        # Files are not shuffled. TFDS has shuffled the records when it prepared the set, and images
+        # that are kept in memory would keep one order.
         return place.builder.as_dataset(
             split=part.split,
             as_supervised=True,
@@ -162,9 +164,9 @@ def _records(place: Tfds, part: Part) -> tf.data.Dataset:
         image.set_shape(feature.shape)
         return image, record["label"]
 
-    # Those of the others are not decoded.
+    # Images of the other processes are not decoded.
     records = place.numbered(part.split).filter(lambda number, _: tf.constant(wanted)[number])
-    # `fit` begins anew at an end that it can foresee.
+    # `fit` starts again at an end that it knows in advance.
     records = records.apply(tf.data.experimental.assert_cardinality(part.count))
     return records.map(decode, tf.data.AUTOTUNE)
 

@@ -1,4 +1,4 @@
-"""A data set of TFDS: its images by number, and their labels."""
+"""A data set of TFDS, with its images by number, and their labels."""
 
 import contextlib
 import dataclasses
@@ -24,18 +24,18 @@ class Tfds:
     """A prepared data set of TFDS."""
 
     builder: Any
-    """Its `tfds.core.DatasetBuilder`."""
+    """The `tfds.core.DatasetBuilder` of the data set."""
 
     @property
     def classes(self) -> int:
-        """How many."""
+        """The number of classes."""
         return int(self.builder.info.features["label"].num_classes)
 
     def wrong_label(self, split: str, label: int) -> InputError:
-        """Return what is to be said of a label that is not among the classes.
+        """Return the error for a label that is not one of the classes.
 
-        TFDS refuses those that are too large, but for -1, when it prepares a set; by then, the
-        code of its builder may have been another.
+        TFDS refuses labels that are too large when it prepares a set, but not -1. The code of the
+        builder may also have changed since.
         """
         return InputError(
             f"{split} has the label {label}; right is 0 to {self.classes - 1}"
@@ -46,10 +46,11 @@ class Tfds:
     def labels(self, split: str, backend: str) -> np.ndarray:
         """Return the labels of a split, in the order of the files.
 
-        They are read once, which takes as long as all images, and kept in a file beside the data.
+        They are read once, which takes as long as reading all images, and are kept in a file beside
+        the data.
 
         Raises:
-            InputError: one is not among the classes.
+            InputError: a label is not one of the classes.
         """
         kept = Path(self.builder.data_dir) / f"labels-{split}.npy"
         count = self.builder.info.splits[split].num_examples
@@ -82,7 +83,7 @@ class Tfds:
         """Return a split's images by number, without TensorFlow.
 
         Raises:
-            InputError: they have more than 8 bits a colour, or cannot be read in any order.
+            InputError: the images have more than 8 bits a colour, or cannot be read in any order.
         """
         dtype, channels = np.dtype(self.builder.info.features["image"].np_dtype), image_shape[2]
         if dtype != np.uint8 or channels not in images.MODES:
@@ -103,10 +104,11 @@ class Tfds:
         return _Records(self, split)
 
     def numbered(self, split: str) -> "tf.data.Dataset":
-        """Return TensorFlow's tensors: a number, and {"image": undecoded, "label": a number}.
+        """Return a number, and {"image": undecoded, "label": a number}, as tensors of TensorFlow.
 
-        The numbers are those of `reader`. The files are read one after the other, since only in
-        that order a number is a count: TFDS's own ids are strings, and take longer than the images.
+        The numbers are those of `reader`. The files are read one after the other, because only in
+        this order a count gives the number. TFDS's own ids are strings, and take longer than the
+        images.
         """
         dataset: tf.data.Dataset = self.builder.as_dataset(
             split=split,
@@ -117,7 +119,7 @@ class Tfds:
 
 
 class _Records(Sequence[tuple[bytes, int]]):
-    """The bytes of an image's file, and its label."""
+    """The bytes of each image's file, and its label."""
 
     def __init__(self, place: Tfds, split: str) -> None:
         self._place, self._split, self._classes = place, split, place.classes
@@ -130,7 +132,7 @@ class _Records(Sequence[tuple[bytes, int]]):
         try:
             record = self._records[number]
             image, label = record["image"], record["label"]
-        except Exception as error:  # of the file format, or of TFDS, which got nothing from it
+        except Exception as error:  # of the file format, or of TFDS without data
             raise InputError(
                 f"record {number} cannot be read ({one_line(error)}); `python -m benchmarks data "
                 "verify` names the damaged file",

@@ -1,17 +1,17 @@
-"""The message of a worker that has read images. Without TensorFlow, for the parent reads it."""
+"""The message of a worker that has read images. The parent reads it without TensorFlow."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Verified:
-    """What reading every image of a folder has shown."""
+    """The result of reading every image of a folder."""
 
     name: str
     images: int
     damage: tuple[str, ...]
-    """A line each damaged file."""
+    """A line for each damaged file."""
     converted: dict[str, int]
-    """How many images are not in three colours, by what they are."""
+    """The number of images that are not in three colours, by their kind."""
     notes: tuple[str, ...]
-    """What is left out, in a sentence each."""
+    """The files that are left out, in one sentence each."""

@@ -6,9 +6,9 @@ import tensorflow as tf
 
 
 class Waiting:
-    """Adds up how long the reader of a data set waits for its batches.
+    """Adds up the time that the reader of a data set waits for its batches.
 
-    This costs the reader some 0.2 ms a batch itself, and so is not done unasked.
+    This itself takes the reader about 0.2 ms a batch, so it is done only if asked for.
     """
 
     def __init__(self) -> None:
@@ -18,8 +18,8 @@ class Waiting:
     def measure(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Return `dataset`, watched.
 
-        `zip` asks its parts one after the other: the first reads the clock
-        when a batch is asked for. When `add` has its arguments, it is there.
+        `zip` asks its parts one after the other. The first part reads the clock when a batch is
+        asked for. When `add` has its arguments, the batch is there.
         """
         asked = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
 
@@ -28,7 +28,7 @@ class Waiting:
             return batch
 
         options = tf.data.Options()
-        # It would ask before the reader does.
+        # Prefetching would ask before the reader does.
         options.experimental_optimization.inject_prefetch = False
         return tf.data.Dataset.zip(asked, dataset).map(add).with_options(options)
 
