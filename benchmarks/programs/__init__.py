@@ -1,1 +1,1 @@
-"""What XLA makes of an update or a training step for a GPU that need not be there."""
+"""The programs that XLA makes of an update or a training step for a GPU."""

@@ -1,4 +1,4 @@
-"""What a program costs, counted in its text: kernels, bytes, copies, collectives."""
+"""The costs of a program, counted in its text: kernels, bytes, copies, collectives."""
 
 import dataclasses
 
@@ -15,10 +15,10 @@ COLLECTIVES = frozenset(
         "reduce-scatter",
     }
 )
-"""Operations between devices; each may be split into a `-start` and a `-done`."""
+"""The operations between devices; each may be split into a `-start` and a `-done`."""
 
 COPIES = frozenset({"copy", "copy-start"})
-"""From one buffer of the device into another."""
+"""The operations that copy one buffer of the device into another."""
 
 NAMES = CONTROL | {
     "add-dependency",
@@ -35,33 +35,33 @@ NAMES = CONTROL | {
     "replica-id",
     "tuple",
 }
-"""They give a name to what is there, or an order to what is done, and launch nothing."""
+"""Operations that launch nothing, because they only name or order other results."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Account:
-    """Numbers of instructions as they stand in the program, and bytes on one device."""
+    """The numbers of instructions in the program, and bytes on one device."""
 
     kernels: int
-    """Fusions, calls of libraries and whatever else computes."""
+    """The number of fusions, library calls and other computing instructions."""
     kernels_of_update: int
-    """Those with a part from the named scope of the update."""
+    """The number of kernels with a part from the named scope of the update."""
     update_bytes: int
-    """What the kernels of the update read and write: operands and results, each once."""
+    """The bytes that the kernels of the update read and write, each operand and result once."""
     copies: int
     copied_bytes: int
-    """Each is read and written once."""
+    """The bytes that are copied; each is read and written once."""
     collectives: int
     collective_bytes: int
-    """The whole array that goes round: of a reduce-scatter what goes in, of an all-gather what
-    comes out."""
+    """The bytes of the whole arrays that are sent: the input of a reduce-scatter, the output of an
+    all-gather."""
 
 
 def count(program: Program, update_scope: str) -> Account:
-    """Count what a program does; `update_scope` is the JAX scope in which the update was traced.
+    """Count the costs of a program; the update was traced in the JAX scope `update_scope`.
 
-    A loop's body counts once. A kernel that needs a part of an array only, a slice or some rows,
-    counts with the whole.
+    The body of a loop counts once. If a kernel needs only a part of an array, a slice or some rows,
+    the whole array counts.
     """
     kernels = kernels_of_update = update_bytes = 0
     copies = copied_bytes = collectives = collective_bytes = 0
@@ -91,7 +91,7 @@ def count(program: Program, update_scope: str) -> Account:
 
 
 def _collected_bytes(instruction: Instruction, taken: int) -> int:
-    """Return the bytes of a collective's result; some `-start`s return their operands with it."""
+    """Return the bytes of a collective's result, without operands that a `-start` returns."""
     with_operands = instruction.opcode in ("all-gather-start", "collective-permute-start")
     return instruction.bytes - taken if with_operands else instruction.bytes
 

@@ -1,8 +1,8 @@
-"""An update or a training step, compiled for a GPU that need not be there. Runs in a worker.
+"""Compiles an update or a training step for a GPU, in a worker.
 
-XLA's compiler takes a description of the GPU in place of the GPU. Nothing is put
-there and nothing is run: arguments are shapes and dtypes, and the model itself lies
-in the memory of this machine.
+The machine does not need the GPU, because XLA's compiler takes a description of it. Nothing is
+copied to it and nothing is run. Arguments are shapes and dtypes, and the model itself is in the
+memory of this machine.
 """
 
 import dataclasses
@@ -19,40 +19,40 @@ from benchmarks.updates import one_update, shapes
 from benchmarks.updates.training_step import IMAGE_SHAPES
 
 UPDATE = "optimizer_update"
-"""The scope in which the update is traced: its name is in the HLO of all that belongs to it."""
+"""The scope in which the update is traced; its name is in the HLO of the update."""
 
 LEARNING_RATE = 0.001
 
 LARGE_IMAGE: Shape = (224, 224, 3)
 
-# Without a GPU, XLA can try nothing out, and takes its default for every choice. For
-# matrix products that is a Triton kernel with fixed tiles, powers of two, and one whose
-# epilogue splits the rows, as (batch * 197 tokens, width) of a ViT, cannot have them and
-# stops the compiler ("Couldn't find output tile sizes"); where there is a GPU, other
-# tiles or cuBLAS would win. So all matrix products are cuBLAS's here.
+# Without a GPU, XLA cannot try kernels out, and takes its default for every choice. The default for
+# matrix products is a Triton kernel with fixed tiles, which are powers of two. If the epilogue of a
+# product splits the rows, as (batch * 197 tokens, width) in a ViT, these tiles are not possible,
+# and the compiler stops ("Couldn't find output tile sizes"). With a GPU, XLA would choose other
+# tiles or cuBLAS. So here all matrix products use cuBLAS.
 XLA_OPTIONS = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_triton_gemm": False}
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One program."""
+    """The description of one program."""
 
     target: str
     model: str
     scope: str
-    """"update", of variables of the model's shapes, or "step", the whole of training."""
+    """The scope: "update", of variables with the model's shapes, or "step", a training step."""
     optimizer: str
-    """The spelling of an `OptimizerSpec`."""
+    """The optimizer, as the text of an `OptimizerSpec`."""
     precision: str
     """Keras's dtype policy."""
     batch_size: int | None
-    """Images a step, over all devices; None for an update."""
+    """The images in a step, over all devices; None for an update."""
     devices: int
     shard_optimizer_state: bool = False
     """Whether each device keeps only its share of the optimizer's state."""
 
     def __str__(self) -> str:
-        """Name it for a line of output, and for a file."""
+        """Return the name of the program, for a line of output and for a file."""
         parts = [self.target, self.model, self.scope, self.optimizer, self.precision]
         parts += [f"batch {self.batch_size}"] if self.batch_size else []
         parts += [f"{self.devices} devices"] if self.devices > 1 else []
@@ -64,7 +64,7 @@ class Compiled:
     """The message of a worker that has compiled its program."""
 
     row: dict[str, Any]
-    """Columns of programs.csv, the environment with them."""
+    """The columns of programs.csv, including the environment."""
     hlo: str
     """The optimized program."""
 
@@ -76,7 +76,7 @@ def compile_program(job: Job, send: Callable[[Any], None]) -> None:
         InputError: the optimizer refuses its arguments.
         jax.errors.JaxRuntimeError: XLA cannot compile the program for the target.
     """
-    # Else the plugin refuses to start, for want of CUDA and of a driver.
+    # Otherwise the plugin does not start, because CUDA and a driver are missing.
     os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"
     mesh = _mesh(job)
     build = _update if job.scope == "update" else _step
@@ -117,14 +117,14 @@ def _mesh(job: Job) -> Any:
 
 
 def _whole(mesh: Any) -> Any:
-    """Return the layout of what every device has a copy of."""
+    """Return the layout of an array that every device has a copy of."""
     import jax
 
     return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
 
 def _split(mesh: Any, job: Job) -> Callable[[Any], Any]:
-    """Return what says how an array of the optimizer's state lies on the devices."""
+    """Return a function that gives the layout of an array of the optimizer's state."""
     import jax
 
     def layout(array: Any) -> Any:
@@ -138,7 +138,7 @@ def _split(mesh: Any, job: Job) -> Callable[[Any], Any]:
 
 
 def _described(values: Any, layout: Callable[[Any], Any]) -> Any:
-    """Describe the arrays of a tree: shape, dtype and how they lie on the devices."""
+    """Describe the arrays of a tree: shape, dtype and layout on the devices."""
     import jax
 
     return jax.tree.map(
@@ -175,7 +175,7 @@ def _update(job: Job, mesh: Any) -> tuple[Any, Any, int]:
 
 
 def _step(job: Job, mesh: Any) -> tuple[Any, Any, int]:
-    """Return the training step that Keras compiles in `fit`, and the rest as above."""
+    """Return the training step that Keras compiles in `fit`, and the rest as `_update` does."""
     import jax
     import keras
 
@@ -184,7 +184,7 @@ def _step(job: Job, mesh: Any) -> tuple[Any, Any, int]:
     classes = 10 if job.model in IMAGE_SHAPES else 1000
     model = models.build(job.model, image_shape, classes, seed=0)
     models.compile_for_training(model, _optimizer(job), jit_compile=True)
-    optimizer = model.optimizer  # with a loss scale around it, in mixed_float16
+    optimizer = model.optimizer  # in mixed_float16, wrapped for the loss scale
     optimizer.build(model.trainable_variables)
     _mark_update(optimizer)
     images = keras.KerasTensor((job.batch_size, *image_shape), "float32")

@@ -5,7 +5,7 @@ order in which they run, each of the form
 
     %name = f32[64,64]{1,0} opcode(%operand, ...), attribute=..., ...
 
-Only what is counted is read (https://openxla.org/xla/operation_semantics has the rest).
+Only the counted parts are read (https://openxla.org/xla/operation_semantics has the rest).
 """
 
 import dataclasses
@@ -33,29 +33,29 @@ class Instruction:
     name: str
     opcode: str
     bytes: int
-    """Of its result; of a tuple, all of its parts together."""
+    """The bytes of the result; for a tuple, of all its parts together."""
     operands: tuple[str, ...]
-    """Names of instructions of the same computation."""
+    """The names of the operands, which are instructions of the same computation."""
     called: tuple[str, ...]
-    """Names of the computations that it runs, or that a fusion consists of."""
+    """The names of the computations that it runs, or of which a fusion consists."""
     op_name: str
-    """Where it comes from: JAX's functions and named scopes, joined by slashes."""
+    """The origin: JAX's functions and named scopes, joined by slashes."""
     is_root: bool
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """The computations by name, and which of them is run first."""
+    """The computations by name, and the name of the first one to run."""
 
     computations: Mapping[str, tuple[Instruction, ...]]
     entry: str
 
     @functools.cached_property
     def scheduled(self) -> tuple[tuple[str, Instruction], ...]:
-        """The instructions that run by themselves, each with the name of its computation.
+        """The instructions that run on their own, each with the name of its computation.
 
-        Those of the entry, and of the computations that loops, branches and calls run:
-        each once, however often a loop goes round.
+        They are those of the entry, and of the computations that loops, branches and calls run.
+        Each counts once, even if a loop runs it several times.
         """
         return tuple(self._scheduled(self.entry, set()))
 
@@ -78,11 +78,11 @@ class Program:
         }
 
     def operand_bytes(self, computation: str, instruction: Instruction) -> int:
-        """Return the bytes of the results that an instruction takes, each once."""
+        """Return the bytes of an instruction's operands, each once."""
         return sum(self._bytes[computation, name] for name in set(instruction.operands))
 
     def inside(self, instruction: Instruction) -> Iterator[Instruction]:
-        """Yield the instructions that a fusion, or another that has computations, consists of."""
+        """Yield the instructions of which a fusion, or another one with computations, consists."""
         for name in instruction.called:
             for part in self.computations[name]:
                 yield part
@@ -90,14 +90,14 @@ class Program:
 
 
 CONTROL = frozenset({"call", "while", "conditional", "async-start"})
-"""They run other computations and compute nothing themselves."""
+"""Operations that run other computations and compute nothing themselves."""
 
 
 def parse(text: str) -> Program:
     """Read the text of an HLO module.
 
     Raises:
-        ValueError: it is not one, or has a line of another form.
+        ValueError: the text is not an HLO module, or has a line of another form.
     """
     computations: dict[str, tuple[Instruction, ...]] = {}
     entry = name = None
@@ -153,7 +153,7 @@ def _split_shape(text: str) -> tuple[str, str]:
 
 
 def _split_parenthesis(text: str) -> tuple[str, str]:
-    """Split the parenthesis that `text` begins with from what follows it."""
+    """Split the parenthesis at the beginning of `text` from the rest."""
     depth = 0
     for position, character in enumerate(text):
         depth += (character == "(") - (character == ")")
@@ -165,8 +165,8 @@ def _split_parenthesis(text: str) -> tuple[str, str]:
 def shape_bytes(shape: str) -> int:
     """Return the bytes of `f32[64,64]{1,0}`, or of all the arrays of a tuple of such shapes.
 
-    A dtype says its bits: `bf16`, `s4`, `f8e4m3fn`; a truth value, `pred`, has a byte;
-    tokens, which only order things, have none.
+    The name of a dtype has its bits: `bf16`, `s4`, `f8e4m3fn`. A truth value, `pred`, has one byte.
+    Tokens, which only order operations, have no bytes.
     """
     total = 0
     for array in _ARRAY.finditer(shape):

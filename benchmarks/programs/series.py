@@ -1,4 +1,4 @@
-"""Programs compiled one after the other, each in a process of its own."""
+"""Compiles programs one after the other, each in its own process."""
 
 import datetime
 import re
@@ -16,22 +16,22 @@ from benchmarks.store.folder import hold, open_folder
 def compile_programs(
     jobs: Iterable[Job], folder: Path, command: str, keep_hlo: bool, say: Callable[[str], None]
 ) -> list[Row]:
-    """Compile every program; write a row each, and on request what XLA made of it.
+    """Compile every program; write a row for each, and on request XLA's program.
 
     Args:
         jobs: the programs.
-        folder: for programs.csv, and hlo/NAME.txt if `keep_hlo`. Of a program that
-            XLA cannot compile it gets NAME.log, which holds what XLA printed.
-        command: what the user typed.
+        folder: folder for programs.csv, and for hlo/NAME.txt if `keep_hlo`. If XLA cannot compile a
+            program, NAME.log has what XLA printed.
+        command: the user's command.
         keep_hlo: whether the optimized programs are kept.
-        say: takes a line each program.
+        say: takes a line for each program.
 
     Returns:
-        The rows; a program that does not compile has none.
+        The rows; a program that does not compile has no row.
 
     Raises:
-        InputError: an optimizer refuses its arguments, or the folder cannot be written, or
-            is held by another command.
+        InputError: an optimizer refuses its arguments, the folder cannot be written, or another
+        command uses it.
     """
     rows: list[Row] = []
     with hold(folder):
@@ -67,7 +67,7 @@ def compile_programs(
 
 
 def _note(job: Job, row: Row) -> str:
-    """Say if the program does not fit into the GPU, which XLA compiles all the same."""
+    """Say if the program does not fit into the GPU; XLA compiles it nevertheless."""
     memory_mb = targets.targets()[job.target]["device_memory_size"] / 1e6
     if row["peak_mb"] <= memory_mb:
         return ""

@@ -1,4 +1,4 @@
-"""The GPUs that a program can be compiled for; none of them need be there."""
+"""The GPUs for which a program can be compiled; the machine does not need them."""
 
 import functools
 import tomllib
@@ -11,7 +11,7 @@ from benchmarks.names import nearest
 
 FILE = Path(__file__).with_name("targets.toml")
 
-# Of every NVIDIA GPU from 8.0 on: CUDA C++ Programming Guide, technical specifications.
+# For every NVIDIA GPU from 8.0 on: CUDA C++ Programming Guide, technical specifications.
 _ALIKE = {
     "threads_per_warp": 32,
     "threads_per_block_limit": 1024,
@@ -24,12 +24,12 @@ _ALIKE = {
 }
 
 _CUDNN = (9, 8, 0)
-"""The oldest version that JAX's wheels for CUDA 12 ask for."""
+"""The oldest version of cuDNN that JAX's wheels for CUDA 12 need."""
 
 
 @functools.cache
 def targets() -> Mapping[str, Mapping[str, Any]]:
-    """Return what `targets.toml` says, by the names that the command line takes."""
+    """Return the content of `targets.toml`, by the names that the command line takes."""
     return tomllib.loads(FILE.read_text())
 
 
@@ -40,7 +40,7 @@ def check_name(name: str) -> None:
 
 
 def config(name: str) -> str:
-    """Describe a target as XLA wants it: a `GpuTargetConfigProto` in text form."""
+    """Describe a target for XLA, as a `GpuTargetConfigProto` in text form."""
     numbers = {**_ALIKE, **targets()[name]}
     device_name = numbers.pop("name")
     del numbers["source"]

@@ -1,4 +1,4 @@
-"""XLA's compiler for NVIDIA GPUs: two wheels beside JAX, which need neither a GPU nor CUDA."""
+"""XLA's compiler for NVIDIA GPUs, in two additional wheels that need no GPU and no CUDA."""
 
 import importlib.metadata
 
@@ -8,7 +8,7 @@ WHEELS = ("jax-cuda12-plugin", "jax-cuda12-pjrt")
 
 
 def check_wheels() -> None:
-    """Raise an `InputError` unless JAX and the wheels are there, in the same version."""
+    """Raise an `InputError` unless JAX and the wheels are installed in the same version."""
     try:
         jax, *versions = (importlib.metadata.version(name) for name in ("jax", *WHEELS))
     except importlib.metadata.PackageNotFoundError as error:

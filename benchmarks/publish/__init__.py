@@ -1,1 +1,1 @@
-"""What makes this project's own documents and published folders."""
+"""Makes this project's own documents and published folders."""

@@ -1,12 +1,12 @@
-"""The numbers in README and docs, made from the results: `python -m benchmarks.publish.evidence`.
+"""Writes the numbers in README and docs from the results: `python -m benchmarks.publish.evidence`.
 
-A document asks for a table with two comments, and gets what stands between them:
+A document has two comments, and gets a table between them:
 
     <!-- evidence: updates update -->
     <!-- end of evidence -->
 
-The first word says which table of `evidence_tables`, the second which folder under results/. A
-test holds every document against the CSV files, so that no number is written by hand.
+The first word is a table of `evidence_tables`, the second a folder under results/. A test compares
+every document with the CSV files, so that no number is written by hand.
 """
 
 import re
@@ -36,7 +36,7 @@ def documents(root: Path) -> Iterator[Path]:
 
 
 def fill(text: str, results: Path) -> str:
-    """Return a document with the tables that it asks for, as the folders in `results` have them.
+    """Return a document with its tables filled in from the folders in `results`.
 
     Raises:
         InputError: there is no such table.
@@ -53,7 +53,7 @@ def fill(text: str, results: Path) -> str:
 
 
 def main(root: Path = ROOT) -> None:
-    """Bring all documents and the picture up to the results."""
+    """Update all documents and the picture from the results."""
     for path in documents(root):
         before = path.read_text()
         after = fill(before, root / "results")

@@ -1,7 +1,7 @@
-"""All that is worth measuring on a GPU, by one command: `make bench-gpu`.
+"""Measures everything of interest on a GPU with one command: `make bench-gpu`.
 
-Runs the harness's own commands one after the other and packs what they wrote into one
-archive. One that fails or takes too long costs its own part only.
+It runs the harness's own commands one after the other, and packs their results into one archive. If
+a command fails or takes too long, only its own part is lost.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 TESTS = ("tests/keras_adam/test_parity.py", "tests/keras_adam/test_precision.py")
 
 RESERVE_SECONDS = 60
-"""That a part must leave for each one that follows."""
+"""The seconds that a part must leave for each following part."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +48,11 @@ class Part:
 
     name: str
     arguments: list[str]
-    """Of Python."""
+    """The arguments of Python."""
 
 
 def parts(backend: str, device: str, folder: Path) -> Iterator[Part]:
-    """Yield the parts, the most telling first."""
+    """Yield the parts, the most important first."""
     adams = _each("optimizer", "keras_adam", "adam")
 
     def part(name: str, command: str, *arguments: str) -> Part:
@@ -67,7 +67,7 @@ def parts(backend: str, device: str, folder: Path) -> Iterator[Part]:
     if backend == "torch":
         state_dtypes = ("keras_adam(state_dtype='bfloat16')", "keras_adam(state_dtype='int8')")
         yield part("update_state_dtype", "update", *_each("optimizer", *state_dtypes), *modes)
-    if backend != "jax":  # what `update` has training steps on
+    if backend != "jax":  # `update` times no training steps on JAX
         steps = [*_each("shapes", *MODELS), *_each("mode", "fit"), *adams]
         yield part("update_fit", "update", *steps, *_each("optimizer", "sgd"))
     for precision in PRECISIONS:
@@ -132,7 +132,7 @@ def main(backend: str, device: str, minutes: float, output: Path | None) -> int:
 
 
 def _run(command: list[str], log: Path, seconds: float, **environment: str) -> str:
-    """Run a command, and keep what it prints in `log`; say what went wrong, or nothing."""
+    """Run a command, and write its output to `log`; return the error, or nothing."""
     try:
         with log.open("w") as file:
             done = subprocess.run(

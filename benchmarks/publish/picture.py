@@ -1,4 +1,4 @@
-"""The picture of the README: what one update takes, beside its peers and the limit."""
+"""The picture of the README: the time of one update, of its peers, and the limit."""
 
 import io
 from pathlib import Path
@@ -14,9 +14,9 @@ OURS, OTHERS = "#1f6feb", "#8b949e"
 
 
 def draw(folder: Path) -> str:
-    """Return an SVG of a race of updates: a panel each model, a dot each optimizer and mode.
+    """Return an SVG of a race of updates, with a panel for each model and a dot for each result.
 
-    Text stays text, so that a reader can copy the numbers and a test can read them.
+    Text stays text, so that readers can copy the numbers and a test can read them.
     """
     found = csv_file.read(folder / "updates.csv", schema.UPDATES)
     models = list(found["shapes"].unique())
@@ -71,7 +71,7 @@ def draw(folder: Path) -> str:
 
 
 def _heights(modes: list[str]) -> list[float]:
-    """Return the height of each line; a mode has a free line above it for its name."""
+    """Return the height of each line; above each mode there is a free line for its name."""
     heights: list[float] = []
     y, before = 0.0, ""
     for mode in modes:

@@ -1,7 +1,7 @@
-"""Measure the published results anew: `python -m benchmarks.publish.reproduce [NAME ...]`.
+"""Measures the published results again: `python -m benchmarks.publish.reproduce [NAME ...]`.
 
-Every folder below results/ has its command in command.txt. It is run with results/anew/NAME in
-place of results/NAME, so that `compare` can put both side by side.
+Every folder below results/ has its command in command.txt. The command is run with
+results/anew/NAME in place of results/NAME, so that `compare` can compare both.
 """
 
 import shlex
@@ -22,7 +22,7 @@ def published(results: Path) -> dict[str, str]:
 
 
 def measured_seconds(folder: Path) -> float | None:
-    """Return how long it took what a folder has the times of, without starts; None: it has none."""
+    """Return the sum of the times in a folder, without starts; None if it has no times."""
     for file, columns in (
         ("runs.csv", ("train_seconds", "compile_seconds")),
         ("updates_raw.csv", ("seconds",)),
@@ -34,10 +34,10 @@ def measured_seconds(folder: Path) -> float | None:
 
 
 def fill(command: str, name: str, folders: dict[str, Path | None]) -> str | None:
-    """Return the command for the new folder; None if it is one to type by hand.
+    """Return the command for the new folder; None if it must be typed by hand.
 
     Raises:
-        LookupError: it needs one of `folders`, which is not given.
+        LookupError: the command needs one of `folders` that is not given.
     """
     if f"results/{name}" not in command:
         return None
@@ -57,7 +57,7 @@ def fill(command: str, name: str, folders: dict[str, Path | None]) -> str | None
     "--manual-dir", type=click.Path(path_type=Path), help="Folder with original files of data sets."
 )
 def main(names: tuple[str, ...], data_dir: Path | None, manual_dir: Path | None) -> None:
-    """Measure the folders NAMES below results/ anew, or all of them."""
+    """Measure the folders NAMES below results/ again, or all of them."""
     results = Path("results")
     commands = published(results)
     if unknown := sorted(set(names) - set(commands)):

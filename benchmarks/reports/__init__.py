@@ -1,1 +1,1 @@
-"""The CSV reports and what is read out of them. Imports no TensorFlow."""
+"""The pages and plots made from CSV reports. They import no TensorFlow."""

@@ -1,7 +1,7 @@
-"""A folder of results as a page that people read.
+"""A folder of results as a page for readers.
 
-`blocks` says what is on the page, in order; a file each says what is in its
-sections, `page` how it is written, `plots` how it is drawn.
+`blocks` has the content of the page in order. Each kind of section has its own file. `page` writes
+the page, and `plots` draws the plots.
 """
 
 import json
@@ -31,16 +31,16 @@ from benchmarks.reports.sections import programs as compiled
 from benchmarks.store import csv_file, schema
 
 MOST_LINES = 50
-"""Of failures and warnings: more are counted."""
+"""The largest number of lines with failures and warnings; further ones are counted."""
 
 
 def write(folder: Path, output: Path | None = None) -> list[Path]:
     """Write report.html, report.md and the plots of the results in `folder`; return the files.
 
-    They are put into `output`, or into `folder`.
+    The files are written into `output`, or into `folder`.
 
     Raises:
-        InputError: there is no report there, or a file cannot be written.
+        InputError: there is no report in `folder`, or a file cannot be written.
     """
     page = list(blocks(folder))
     files = {
@@ -61,7 +61,7 @@ def write(folder: Path, output: Path | None = None) -> list[Path]:
 
 
 def blocks(folder: Path) -> Iterator[Block]:
-    """Yield what is on the page.
+    """Yield the content of the page.
 
     Raises:
         InputError: there is no report in `folder`.
@@ -113,7 +113,7 @@ def blocks(folder: Path) -> Iterator[Block]:
 def _how_it_was_made(
     folder: Path, found: pd.DataFrame, key: Sequence[tuple[str, str]] = ()
 ) -> Iterator[Block]:
-    """Show the command, the machine and the versions, and what short labels stand for."""
+    """Show the command, the machine, the versions, and the meaning of short labels."""
     yield Heading("How it was made")
     commands = folder / "command.txt"
     if commands.exists():
@@ -133,7 +133,7 @@ def _how_it_was_made(
 
 
 def _environment(folder: Path) -> Iterator[tuple[str, str]]:
-    """Read what environment.json says, for rows that do not; a damaged one says nothing."""
+    """Read environment.json for rows without an environment; ignore a damaged file."""
     try:
         said = json.loads((folder / "environment.json").read_text(errors="replace"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Short names for optimizers that stay apart."""
+"""Short names for optimizers that stay different."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,14 +7,14 @@ from benchmarks.errors import InputError
 from benchmarks.run import OptimizerSpec, parse_optimizer
 
 Labels = Mapping[str, str]
-"""The name of an optimizer, as `observations` gives it, to its label."""
+"""A mapping from the name of an optimizer in `observations` to its label."""
 
 
 def shorten(subjects: Iterable[str]) -> dict[str, str]:
     """Return a label for each name; no two are equal.
 
-    Arguments that are equal in all are left out. So is the learning rate where the rest keeps the
-    optimizers apart: tables have a column for it.
+    Arguments that are equal in all names are left out. So is the learning rate if the rest of the
+    names is different, because tables have a column for it.
     """
     names = list(dict.fromkeys(subjects))
     specs = {name: spec for name in names if (spec := _spec(name)) is not None}
@@ -35,7 +35,7 @@ def shorten(subjects: Iterable[str]) -> dict[str, str]:
 
 
 def _spec(name: str) -> OptimizerSpec | None:
-    """Read `adam(beta_1=0.9)` and `adam at 0.001`; None is another name, as of a folder."""
+    """Read `adam(beta_1=0.9)` and `adam at 0.001`; return None for other names, as of a folder."""
     text, _, rate = name.partition(" at ")
     try:
         spec = parse_optimizer(text)
@@ -45,14 +45,14 @@ def _spec(name: str) -> OptimizerSpec | None:
 
 
 def _differing(specs: Sequence[OptimizerSpec]) -> set[str]:
-    """Return the arguments that not all have, or not with the same value."""
+    """Return the arguments that some lack, or that have different values."""
     values = [{key: repr(value) for key, value in spec.arguments.items()} for spec in specs]
     keys = {key for one in values for key in one}
     return {key for key in keys if len({one.get(key) for one in values}) > 1}
 
 
 def _choices(name: str, spec: OptimizerSpec, differing: set[str]) -> list[str]:
-    """Return labels of one optimizer, the shortest first; one that leaves nothing out is `name`."""
+    """Return labels of one optimizer, the shortest first; the full label is `name`."""
     arguments = {key: value for key, value in spec.arguments.items() if key in differing}
     without_rate = {key: value for key, value in arguments.items() if key != "learning_rate"}
     class_name = spec.name.rpartition(":")[2]

@@ -1,4 +1,4 @@
-"""What the optimizers of a folder are called on its page, and how they are drawn."""
+"""The labels of a folder's optimizers on its page, and their styles in plots."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from benchmarks.reports.styles import Style, assign
 
 @dataclasses.dataclass(frozen=True)
 class Names:
-    """Labels and styles of the optimizers, by the names that `observations` gives them."""
+    """The labels and styles of the optimizers, by their names in `observations`."""
 
     labels: Labels
     styles: Mapping[str, Style]
@@ -19,16 +19,16 @@ class Names:
     def series(
         self, frames: Iterable[tuple[str, pd.DataFrame]]
     ) -> list[tuple[str, Style, pd.DataFrame]]:
-        """Put the labels and styles to the frames of these optimizers."""
+        """Join the labels and styles with the frames of these optimizers."""
         return [(self.labels[name], self.styles[name], frame) for name, frame in frames]
 
     def key(self) -> list[tuple[str, str]]:
-        """Return the labels that leave something out, and what they stand for."""
+        """Return the shortened labels, and their full names."""
         return [(label, name) for name, label in self.labels.items() if label != name]
 
 
 def of(subjects: Iterable[str]) -> Names:
-    """Name the optimizers of a folder."""
+    """Choose labels and styles for the optimizers of a folder."""
     labels = shorten(subjects)
     styles = assign(labels.values())
     return Names(labels, {name: styles[label] for name, label in labels.items()})

@@ -1,6 +1,6 @@
-"""A document of headings, text, tables and plots: written as Markdown, and HTML made of that.
+"""A document of headings, text, tables and plots, as Markdown and as HTML.
 
-All text is escaped; nothing is loaded from anywhere.
+The HTML is made from the Markdown. All text is escaped, and no other file is loaded.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from markdown_it.token import Token
 
 @dataclasses.dataclass(frozen=True)
 class Heading:
-    """The title of a section; level 1 is that of the document."""
+    """The title of a section; level 1 is the title of the document."""
 
     text: str
     level: int = 2
@@ -31,7 +31,7 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Code:
-    """Lines as they were typed."""
+    """Lines that are shown as typed."""
 
     lines: Sequence[str]
 
@@ -45,7 +45,7 @@ class Items:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Cells are text; those that look like numbers are set to the right."""
+    """A table of text cells; cells that look like numbers are set to the right."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -53,7 +53,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Details:
-    """Blocks that are folded away until the reader opens them."""
+    """Blocks that are hidden until the reader opens them."""
 
     summary: str
     blocks: Sequence["Block"]
@@ -64,7 +64,7 @@ class Plot:
     """A picture."""
 
     file: str
-    """Name of the SVG file, relative to the document."""
+    """The name of the SVG file, relative to the document."""
     svg: str
     caption: str
 
@@ -72,7 +72,7 @@ class Plot:
 Block = Heading | Text | Code | Items | Table | Details | Plot
 
 VERDICTS = {"differe": "difference", "no diff": "none", "inconcl": "inconclusive"}
-"""How the cells begin that are set apart, and the class that does it."""
+"""The beginnings of cells with verdicts, and their classes in the page's style."""
 
 
 def to_markdown(blocks: Iterable[Block]) -> str:
@@ -81,7 +81,7 @@ def to_markdown(blocks: Iterable[Block]) -> str:
 
 
 def to_html(title: str, blocks: Iterable[Block]) -> str:
-    """Return one self-contained HTML file: the Markdown, with the plots in it."""
+    """Return one self-contained HTML file: the Markdown with the plots inside."""
     blocks = list(blocks)
     parser = MarkdownIt("commonmark").enable("table")
     tokens = parser.parse(to_markdown(blocks))
@@ -119,12 +119,12 @@ def _markdown(block: Block) -> str:
 
 
 def _inline(text: str) -> str:
-    """Take from the characters that mean something in Markdown or HTML what they mean."""
+    """Escape the characters that have a meaning in Markdown or HTML."""
     return re.sub(r"[\\`*_\[\]<>|&~#$]", r"\\\g<0>", _line(text))
 
 
 def _paragraph(text: str) -> str:
-    """Do the same for text that begins a line, where more has a meaning."""
+    """Escape text at the beginning of a line, where more characters have a meaning."""
     return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", _inline(text))
 
 
@@ -170,16 +170,16 @@ def _text(inline: Token) -> str:
 
 
 def _unbroken(text: str) -> str:
-    """Keep a number with its unit, and a range together, where a line is broken."""
+    """Keep a number with its unit, and a range, on one line."""
     text = re.sub(r"(?<=\de-)(?=\d)", "\N{WORD JOINER}", text)
     text = re.sub(r"(?<=\d) (?=%)|(?<=\bx) (?=\d)", "\N{NO-BREAK SPACE}", text)
     return re.sub(r"\([^()]* to [^()]*\)", lambda m: m[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
 def _with_figures(tokens: Sequence[Token], pictures: Mapping[str, str]) -> Iterable[Token]:
-    """Put the pictures into the place of paragraphs that show them, and tables into frames.
+    """Replace the paragraphs of pictures by the pictures, and put tables into frames.
 
-    Pictures that follow each other stand side by side.
+    Pictures that follow each other are shown side by side.
     """
     waiting: list[str] = []
     at = 0
@@ -194,7 +194,7 @@ def _with_figures(tokens: Sequence[Token], pictures: Mapping[str, str]) -> Itera
             yield _raw(f'<div class="plots">\n{"".join(waiting)}</div>\n')
             waiting = []
         if token.type == "code_block":
-            # A browser would break a word after a hyphen, and so an option.
+            # A browser would break a word, such as an option, after a hyphen.
             words = re.sub(r"\S+", r"<span>\g<0></span>", html.escape(token.content))
             token = _raw(f"<pre><code>{words}</code></pre>\n")
         if token.type == "table_open":
@@ -217,7 +217,7 @@ def _only_image(tokens: Sequence[Token], at: int) -> Token | None:
 def _figure(svg: str, caption: str) -> str:
     caption = html.escape(re.sub(r"\\(.)", r"\1", caption))
     svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{caption}"', 1)
-    # In the page, a plot has the page's ground and the colour of its text.
+    # In the page, a plot has the page's background and the colour of its text.
     svg = svg.replace("#ffffff", "none", 1).replace("#000000", "currentColor")
     return f"<figure>\n{svg.strip()}\n<figcaption>{caption}</figcaption></figure>\n"
 

@@ -1,4 +1,4 @@
-"""The plots of a report: data frames in, SVG out. Text stays text, of the size of a page's."""
+"""The plots of a report, as SVG from data frames; text stays text, in the page's size."""
 
 import io
 import re
@@ -16,21 +16,21 @@ from matplotlib.figure import Figure
 from benchmarks.reports.styles import COLOURS, Style
 
 MOST_SERIES = len(COLOURS)
-"""In a plot: more cannot be told apart."""
+"""The largest number of series in a plot; more cannot be told apart."""
 WIDTH, HEIGHT = 4.0, 2.9
-"""Of a plot without its legend, in inches: three are beside each other on a desk, one on a phone,
-in their own size."""
+"""The size of a plot without its legend, in inches. On a desk screen three plots fit side by side,
+on a phone one."""
 LINE = 0.21
-"""Height of a line of text, in inches."""
+"""The height of a line of text, in inches."""
 POINTS = 10
-"""Size of the letters: that of the page's tables."""
+"""The size of the letters, which is that of the page's tables."""
 LETTER = 0.085
-"""Width of a letter, in inches."""
+"""The width of a letter, in inches."""
 MOST_LETTERS = 40
-"""Of a line in a legend or beside an axis."""
+"""The largest number of letters in a line of a legend or beside an axis."""
 
 Series = Sequence[tuple[str, Style, pd.DataFrame]]
-"""A label, its style and a frame each, at most `MOST_SERIES`."""
+"""At most `MOST_SERIES` series, each with a label, a style and a frame."""
 
 
 def curves(
@@ -45,14 +45,13 @@ def curves(
     """Draw columns against `x`: the median over the runs as a line, their range as a band.
 
     Args:
-        series: a row each run and epoch, with the columns `epoch`, `x` and those in `ys`.
-        x: column.
-        ys: column and name of each; the first has solid lines and the band, the second
-            dashed ones.
-        x_label: what `x` is, with its unit.
-        y_label: what the columns are, with their unit.
+        series: a row for each run and epoch, with the columns `epoch`, `x` and those in `ys`.
+        x: column of the horizontal axis.
+        ys: column and name of each line; the first line is solid, with the band, the second dashed.
+        x_label: name of `x`, with its unit.
+        y_label: name of the columns, with their unit.
         target: value to mark.
-        is_logarithmic: whether the vertical axis is.
+        is_logarithmic: whether the vertical axis is logarithmic.
     """
     figure, axes = _axes(x_label, y_label)
     lowest, highest = np.inf, -np.inf
@@ -78,10 +77,10 @@ def curves(
 
 
 def best_of_k(series: Series) -> str:
-    """Draw what a search of k trials gives: the median as a line, the interval as a band.
+    """Draw the result of a search of k trials: the median as a line, the interval as a band.
 
     Args:
-        series: a row each k with the columns `k`, `median`, `low`, `high`.
+        series: a row for each k with the columns `k`, `median`, `low`, `high`.
     """
     figure, axes = _axes("trials", "test accuracy of the best")
     for label, style, frame in series:
@@ -93,12 +92,12 @@ def best_of_k(series: Series) -> str:
 
 
 def trials(series: Series, parameter: str) -> str:
-    """Draw the validation accuracy of each trial against the learning rate that it drew.
+    """Draw the validation accuracy of each trial against its learning rate.
 
     Args:
-        series: a row each trial with the columns `parameter` and `val_accuracy`; one
-            without an accuracy, which diverged or failed, is a cross on the axis.
-        parameter: what was searched.
+        series: a row for each trial with the columns `parameter` and `val_accuracy`. A trial that
+            diverged or failed has no accuracy, and is a cross on the axis.
+        parameter: name of the searched argument.
     """
     figure, axes = _axes(parameter.replace("_", " "), "validation accuracy")
     for label, style, frame in series:
@@ -118,10 +117,10 @@ def trials(series: Series, parameter: str) -> str:
 
 
 def percentiles(series: Series) -> str:
-    """Draw, for each run, a line from the median over the 90th to the 99th percentile of a step.
+    """Draw a line for each run: median, 90th and 99th percentile of the time of a step.
 
     Args:
-        series: a row each run with the columns `step_ms_p50`, `step_ms_p90` and `step_ms_p99`.
+        series: a row for each run with the columns `step_ms_p50`, `step_ms_p90`, `step_ms_p99`.
     """
     figure, axes = _axes("milliseconds a step", "")
     first = 0
@@ -144,13 +143,13 @@ def percentiles(series: Series) -> str:
 
 
 def times(series: Series, column: str, label: str, limit: float | None = None) -> str:
-    """Draw a dot each competitor of a race, under the name of its mode, on a logarithmic scale.
+    """Draw a dot for each competitor of a race, under its mode, on a logarithmic scale.
 
     Args:
-        series: a row each mode, with the columns `mode` and `column`.
-        column: a time.
-        label: what it is, with its unit.
-        limit: time to mark: what the memory allows.
+        series: a row for each mode, with the columns `mode` and `column`.
+        column: column with a time.
+        label: name of the time, with its unit.
+        limit: time to mark, which the memory needs.
     """
     modes = list(dict.fromkeys(mode for _, _, frame in series for mode in frame["mode"]))
     lines = len(modes) + sum(len(frame) for _, _, frame in series)
@@ -185,17 +184,17 @@ def ratios(table: pd.DataFrame, x_label: str, y_label: str) -> str:
     """Draw a table of ratios: blue above 1, red below.
 
     Args:
-        table: a ratio each cell; blank where there is none.
-        x_label: what the columns are.
-        y_label: what the rows are.
+        table: a ratio in each cell, or a blank.
+        x_label: name of the columns.
+        y_label: name of the rows.
     """
     figure, axes = _axes(x_label, y_label, height=0.8 + 0.42 * len(table))
     values = table.to_numpy(float)
-    # A factor of four either way is as dark as it gets.
+    # A factor of four, in both directions, has the darkest colour.
     axes.pcolormesh(np.log(values), cmap="RdBu", vmin=-np.log(4), vmax=np.log(4))
     for row, column in np.argwhere(np.isfinite(values)):
         is_dark = abs(np.log(values[row, column])) > np.log(2.5)
-        colour = "white" if is_dark else "#010101"  # black would be that of the page's text
+        colour = "white" if is_dark else "#010101"  # "black" would become the page's text colour
         text = f"{values[row, column]:.3g}"
         axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour)
     axes.set_xticks(np.arange(len(table.columns)) + 0.5, [_short(n) for n in table.columns])
@@ -207,7 +206,7 @@ def ratios(table: pd.DataFrame, x_label: str, y_label: str) -> str:
 
 
 _short = ticker.EngFormatter(sep="")
-"""Spells 100,000 as 100k."""
+"""A formatter that writes 100,000 as 100k."""
 
 
 def _axes(x_label: str, y_label: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
@@ -245,7 +244,7 @@ def _line(
 
 
 def _logarithmic_ticks(axis: Axis, low: float, high: float) -> None:
-    """Set so few ticks that their numbers have room."""
+    """Set few ticks, so that their numbers have room."""
     if not 0 < low < high:
         return
     span = high / low
@@ -260,9 +259,9 @@ def _logarithmic_ticks(axis: Axis, low: float, high: float) -> None:
 
 
 def _wrapped(text: str, width: int) -> str:
-    """Break a label into lines, after a comma or a bracket if there is one.
+    """Break a label into lines, if possible after a comma or a bracket.
 
-    Matplotlib would read a dollar as the begin of a formula, and an underscore as no label.
+    Matplotlib would read a dollar as the start of a formula, and hide a label with an underscore.
     """
     parts = re.findall(r".+?(?:[,(:] ?|$)", text)
     lines = [""]
@@ -290,10 +289,10 @@ def _svg(figure: Figure, axes: Axes) -> str:
             fontsize=POINTS,
         )
     file = io.StringIO()
-    # The salt, and no date or version, so that the same data give the same file.
+    # A fixed salt, and no date or version, so that the same data give the same file.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "keras_adam"}):
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(file, format="svg", facecolor="white", metadata=nothing)
     text = re.sub(r"\n? *<metadata>.*?</metadata>", "", file.getvalue(), flags=re.DOTALL)
-    # Groups are called alike in every plot, and a page has several.
+    # Groups have the same names in every plot, and a page has several plots.
     return re.sub(r'<g id="[^"]*"', "<g", text)

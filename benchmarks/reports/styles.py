@@ -1,10 +1,10 @@
-"""How an optimizer is drawn: one colour and one marker in all plots and folders."""
+"""The style of an optimizer: one colour and one marker in all plots and folders."""
 
 import dataclasses
 import zlib
 from collections.abc import Iterable
 
-# Okabe and Ito's colours: all can be told apart by the colour-blind, most in grey too.
+# Okabe and Ito's colours. Colour-blind people can tell all apart; most differ in grey too.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 MARKERS = "osD^vPX"
 
@@ -22,19 +22,19 @@ STYLES = tuple(
     for shift in range(len(MARKERS))
     for number, colour in enumerate(COLOURS)
 )
-"""No two are equal; the first ones have no colour and no marker in common."""
+"""All styles; no two are equal, and the first ones share no colour and no marker."""
 
 FIXED = ("keras_adam", "adam", "rmsprop", "nesterov", "sgd", "momentum", "adamw")
-"""Those that have the first styles in every folder, as far as it has them once."""
+"""Optimizers that have the first styles in every folder that has them once."""
 
 
 def assign(labels: Iterable[str]) -> dict[str, Style]:
-    """Return a style for each label. No two have the same as long as there are styles."""
+    """Return a style for each label; all differ as long as there are enough styles."""
     names = list(dict.fromkeys(labels))
     places = {name: FIXED.index(name) for name in names if name in FIXED}
     for name in sorted(set(names) - set(places)):
         used = set(places.values())
-        # Of a name that is not known, the same in most folders: where it falls, or the next.
+        # An unknown name gets the style of its hash, or the next one, the same in most folders.
         first = zlib.crc32(name.encode()) % len(COLOURS)
         order = [(first + n) % len(COLOURS) for n in range(len(COLOURS))]
         order += range(len(COLOURS), len(STYLES))

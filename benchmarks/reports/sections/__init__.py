@@ -1,1 +1,1 @@
-"""The sections of a page: results in, blocks out."""
+"""The sections of a page, as blocks made from results."""

@@ -1,4 +1,4 @@
-"""What can be decided and what cannot, in a few sentences and a small table, from the verdicts."""
+"""The answer of the verdicts in a few sentences and a small table: what is decided, what is not."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -15,19 +15,19 @@ from benchmarks.reports.sections import comparing
 from benchmarks.reports.sections.words import heading, spell
 
 MOST_ROWS = 12
-"""Of the small table."""
+"""The largest number of rows in the small table."""
 
 MOST_COLUMNS = 6
-"""Of the small table, where optimizers are its columns."""
+"""The largest number of columns in the small table if they are optimizers."""
 
 MOST_NAMED = 4
-"""In a sentence."""
+"""The largest number of names in a sentence."""
 
 
 def of_observations(
     found: pd.DataFrame, comparisons: Sequence[Comparison], labels: Labels
 ) -> Iterator[Block]:
-    """Answer for runs, updates and steps."""
+    """Yield the answer for runs, updates and steps."""
     if found["problem"].nunique() == 1 and "target_accuracy" in found:
         words = " ".join(_first_at_target(found, comparisons, labels))
         if words:
@@ -57,7 +57,7 @@ def of_observations(
 def of_search(
     found: pd.DataFrame, comparisons: Sequence[Comparison], labels: Labels
 ) -> Iterator[Block]:
-    """Answer for a search: whose best trial is best, and whether that is more than chance."""
+    """Yield the answer for a search: the best trial, and whether it is better than by chance."""
     done = found[found["status"].notna()]
     for (dataset, model), of_problem in itertools.islice(
         done.groupby(["dataset", "model"], sort=False), MOST_NAMED
@@ -86,7 +86,7 @@ def of_search(
 def _first_at_target(
     found: pd.DataFrame, comparisons: Sequence[Comparison], labels: Labels
 ) -> Iterator[str]:
-    """Say who reached the target first, and who did not reach it."""
+    """Say which optimizer reached the target first, and which did not reach it."""
     targets = found["target_accuracy"].dropna()
     if targets.empty:
         return
@@ -120,7 +120,7 @@ def _first_at_target(
 
 
 def _verdicts(comparisons: Sequence[Comparison], labels: Labels, pairs: str) -> Iterator[str]:
-    """Say which differences are shown, which are excluded, and what cannot be told."""
+    """Say which differences are shown, which are excluded, and which are open."""
     baseline = labels[comparisons[0].baseline]
     by_kind: dict[str, list[Comparison]] = {kind: [] for kind in comparing.KINDS}
     for compared in comparisons:
@@ -147,7 +147,7 @@ def _verdicts(comparisons: Sequence[Comparison], labels: Labels, pairs: str) -> 
 def _no_differences(
     none: Sequence[Comparison], among: Sequence[Comparison], labels: Labels
 ) -> Iterator[str]:
-    """Say in what optimizers do not differ: by how much at most, or in how many comparisons."""
+    """Say where optimizers do not differ, with the bound or the number of comparisons."""
     if none and len({compared.problem for compared in among}) > 1:
         exclude = "excludes" if len(none) == 1 else "exclude"
         yield f"{len(none):,} of {len(among):,} comparisons {exclude} a difference that matters."
@@ -186,7 +186,7 @@ def _over_problems(comparisons: Sequence[Comparison], labels: Labels) -> str:
 
 
 def _undecided(open_ones: Sequence[Comparison], of: int, pairs: str) -> str:
-    """Say how many comparisons cannot be told, and how many pairs would tell them."""
+    """Say how many comparisons are open, and how many pairs would decide them."""
     are = "is" if len(open_ones) == 1 else "are"
     n = max(compared.effect.n for compared in open_ones)
     words = f"{len(open_ones):,} of {of:,} comparisons {are} inconclusive with {n} {pairs}"
@@ -208,10 +208,10 @@ def _undecided(open_ones: Sequence[Comparison], of: int, pairs: str) -> str:
 
 
 def pairs_to_tell(compared: Comparison) -> int | None:
-    """Return about how many pairs would end in a verdict: a difference, or none that matters.
+    """Return about how many pairs would give a verdict: a difference, or none that matters.
 
-    From the estimate and the spread so far, without the correction for many comparisons. None if
-    that cannot be said.
+    The number is from the estimate and the spread so far, without the correction for many
+    comparisons. None if it is unknown.
     """
     if compared.has_losses:
         return None
@@ -224,7 +224,7 @@ def pairs_to_tell(compared: Comparison) -> int | None:
 
 
 def _table(comparisons: Sequence[Comparison], labels: Labels, pairs: str) -> Table:
-    """Return what the verdicts come to: a row each optimizer, a column each metric."""
+    """Return a table of verdicts, with a row for each optimizer, a column for each metric."""
     metrics = list(dict.fromkeys(c.metric.column for c in comparisons))
     by_subject: dict[str, dict[str, Comparison]] = {}
     for compared in comparisons:
@@ -247,9 +247,9 @@ def _table(comparisons: Sequence[Comparison], labels: Labels, pairs: str) -> Tab
 def _table_of_problems(
     comparisons: Sequence[Comparison], labels: Labels, pairs: str
 ) -> Table | None:
-    """Return a row each problem, a column each optimizer; None if that is too much for one table.
+    """Return a row for each problem, a column for each optimizer; None if the table is too large.
 
-    It has room for one metric and one baseline.
+    The table has room for one metric and one baseline.
     """
     problems = list(dict.fromkeys(c.problem for c in comparisons))
     subjects = list(dict.fromkeys(c.subject for c in comparisons))
@@ -280,12 +280,12 @@ def _cell(compared: Comparison, pairs: str, as_factor: bool) -> str:
 
 
 def _difference(compared: Comparison) -> str:
-    """Return what the verdict of a difference says."""
+    """Return the words of the verdict of a difference."""
     return compared.verdict.removeprefix("difference: ").split(";")[0].split(" (or ")[0]
 
 
 def _largest(compared: Comparison) -> float:
-    """Return the largest difference that the interval leaves possible."""
+    """Return the largest difference in the interval."""
     effect = compared.effect
     return max(effect.high - effect.none, effect.none - effect.low)
 

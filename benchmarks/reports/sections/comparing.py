@@ -1,4 +1,4 @@
-"""Which optimizer is better, and how sure that is: the tables of the comparisons."""
+"""The tables of the comparisons: which optimizer is better, and how certain this is."""
 
 import itertools
 from collections import Counter
@@ -15,10 +15,10 @@ from benchmarks.reports.page import Block, Heading, Table, Text
 from benchmarks.reports.sections.words import heading
 
 MOST_TABLES = 8
-"""On one problem; a reader of more wants a program: `compare --json`."""
+"""The largest number of tables for one problem; `compare --json` has all comparisons."""
 
 MOST_PROBLEMS = 8
-"""That have a section of their own."""
+"""The largest number of problems with their own section."""
 
 Kind = Literal["better", "worse", "none", "inconclusive"]
 KINDS: tuple[Kind, ...] = ("better", "worse", "none", "inconclusive")
@@ -27,12 +27,12 @@ KINDS: tuple[Kind, ...] = ("better", "worse", "none", "inconclusive")
 def counts(
     comparisons: Sequence[Comparison], labels: Labels, name: Callable[[str], str] = str
 ) -> tuple[Sequence[str], list[tuple[str, ...]]]:
-    """Return header and rows: how often each verdict, for each optimizer and metric.
+    """Return header and rows: the counts of the verdicts for each optimizer and metric.
 
     Args:
-        comparisons: of several problems.
-        labels: of the optimizers.
-        name: what a column is called.
+        comparisons: the comparisons of several problems.
+        labels: the labels of the optimizers.
+        name: the heading of a column.
     """
     groups: dict[tuple[str, str, str], list[Comparison]] = {}
     for compared in comparisons:
@@ -63,7 +63,7 @@ def counts(
 
 
 def kind(compared: Comparison) -> Kind:
-    """Return what a verdict says: a difference for the better or the worse, none, or neither."""
+    """Return the kind of a verdict: better, worse, no difference, or inconclusive."""
     if compared.is_different:
         return "better" if compared.is_better else "worse"
     if compared.is_lost_more_or_less:
@@ -87,7 +87,7 @@ def of_problem(comparisons: Sequence[Comparison], labels: Labels) -> Iterator[Bl
 def of_problems(comparisons: Sequence[Comparison], labels: Labels) -> Iterator[Block]:
     """Show the comparisons of each problem under its name."""
     if not any(compared.effect.n > 1 for compared in comparisons):
-        return  # the winners of a search without finalists: one run each says nothing
+        return  # winners of a search without finalists have one run each
     groups = [list(g) for _, g in itertools.groupby(comparisons, lambda c: c.problem)]
     for group in groups[:MOST_PROBLEMS]:
         yield Heading(group[0].problem)
@@ -97,7 +97,7 @@ def of_problems(comparisons: Sequence[Comparison], labels: Labels) -> Iterator[B
 def table(
     comparisons: Sequence[Comparison], labels: Labels, name: Callable[[str], str] = str
 ) -> tuple[Sequence[str], list[tuple[str, ...]]]:
-    """Return header and rows for comparisons of the same two: a line each metric."""
+    """Return header and rows for comparisons of one pair, with a line for each metric."""
     first = comparisons[0]
     names = [first.baseline, first.subject]
     of_two_folders = len({name.partition(" in ")[0] for name in names}) == 1
@@ -126,7 +126,7 @@ def of_races(comparisons: Sequence[Comparison], labels: Labels) -> Table:
 
 
 def in_one_line(compared: Comparison) -> str:
-    """Return the numbers of a comparison as a line of text, to be broken between them only."""
+    """Return the numbers of a comparison as one line, which may be broken only between them."""
     before, after = _means(compared)
     change, interval, p, corrected, pairs, _ = _judged(compared, None)
     words = [f"{before} -> {after}"] if before and after else []
@@ -141,7 +141,7 @@ def _judged(compared: Comparison, as_factor: bool | None) -> tuple[str, ...]:
 
 
 def needs_factors(comparisons: Sequence[Comparison]) -> bool:
-    """Whether the ratios of a table are factors, because one of them is far from 1."""
+    """Whether the ratios of a table are written as factors, because one is far from 1."""
     return any(is_far(c.metric, [c.effect.estimate]) for c in comparisons if c.effect.n)
 
 
@@ -154,7 +154,7 @@ def _means(compared: Comparison) -> tuple[str, str]:
 
 
 def method(comparisons: Sequence[Comparison], refused: str) -> Iterator[Block]:
-    """Say how the verdicts are made, or why there are none."""
+    """Explain the verdicts, or say why there are none."""
     yield Heading("How the comparisons are made" if comparisons else "Comparison")
     if not comparisons:
         yield Text(f"None: {refused}.")
@@ -166,7 +166,7 @@ def method(comparisons: Sequence[Comparison], refused: str) -> Iterator[Block]:
 
 
 def explanation(comparisons: Sequence[Comparison]) -> str:
-    """Say what the columns of these comparisons mean."""
+    """Explain the columns of these comparisons."""
     tests = comparisons[0].tests
     words = (
         "Runs are paired by their seeds, updates by the rounds of the race. Both means are over "

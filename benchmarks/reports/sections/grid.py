@@ -1,4 +1,4 @@
-"""Updates of equal variables, many or few, large or small: a picture each mode and optimizer."""
+"""Updates of equal variables, of many numbers and sizes: a picture for each mode and optimizer."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from benchmarks.store import csv_file, schema
 
 FILE = "grid.csv"
 Key = tuple[str, str, str]
-"""Mode, optimizer, and what it is compared with."""
+"""The mode, the optimizer, and its baseline."""
 
 
 def sections(folder: Path) -> Iterator[Block]:
@@ -50,7 +50,7 @@ def sections(folder: Path) -> Iterator[Block]:
 
 
 def _answer(tables: Mapping[Key, pd.DataFrame]) -> Iterator[Block]:
-    """Say in how many cells each optimizer is faster, mode by mode, and what cannot be told."""
+    """Say in how many cells each optimizer is faster, mode by mode, and that nothing is tested."""
     groups: dict[tuple[str, str, str], list[NDArray[np.float64]]] = {}
     for (mode, ours, theirs), table in tables.items():
         key = mode, _class(ours), _class(theirs)
@@ -78,19 +78,19 @@ def _options(name: str) -> str:
 
 
 def _slug(name: str) -> str:
-    """Return a name without what a file name had better not have."""
+    """Return a name without characters that a file name should not have."""
     return re.sub(r"\W+", "-", name).strip("-")
 
 
 def pairs(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return each optimizer of keras_adam in the grid, with Keras's of that name."""
+    """Return each optimizer of keras_adam in the grid, with Keras's optimizer of this name."""
     names = [str(name) for name in rows["optimizer"].unique()]
     counterparts = [(name, name.removeprefix("keras_")) for name in names]
     return [(ours, theirs) for ours, theirs in counterparts if ours != theirs and theirs in names]
 
 
 def _ratios(rows: pd.DataFrame, ours: str, theirs: str) -> pd.DataFrame:
-    """Return a row each count of variables, a column each size."""
+    """Return the ratios, with a row for each number of variables and a column for each size."""
     table = rows.pivot_table(
         index="variables", columns=["optimizer", "params_each"], values="update_ms_min"
     )

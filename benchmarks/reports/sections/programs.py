@@ -1,4 +1,4 @@
-"""The section of compiled programs: a table for each problem."""
+"""The section of compiled programs, with a table for each problem."""
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from benchmarks.reports.page import Block, Heading, Table, Text
 
 
 def section(folder: Path) -> Iterator[Block]:
-    """Show the programs in `folder`, if it holds any: a table for each problem."""
+    """Show the programs in `folder`, if there are any, with a table for each problem."""
     if not is_in(folder):
         return
     rows = read_programs(folder)
@@ -35,11 +35,11 @@ def section(folder: Path) -> Iterator[Block]:
 
 
 def _answer(folder: Path, labels: Labels) -> Iterator[Block]:
-    """Say who needs the least memory, and how many times as much of everything as the baseline."""
+    """Say which optimizer needs the least memory, and the ratio of all counts to the baseline."""
     try:
         changes = within(folder)
     except InputError:
-        return  # one optimizer: the tables below are all there is
+        return  # with one optimizer, the tables below are enough
     groups: dict[str, dict[str, list[float]]] = {}
     for change in changes:
         groups.setdefault(change.subject, {}).setdefault(change.metric, []).append(change.ratio)
@@ -64,7 +64,7 @@ def _answer(folder: Path, labels: Labels) -> Iterator[Block]:
 
 
 def _memory(groups: Mapping[str, Mapping[str, Sequence[float]]], baseline: str) -> str:
-    """Say whose program needs the least memory at its peak."""
+    """Say which program has the smallest peak memory."""
     medians = {
         name: statistics.median(m["peak_mb"]) for name, m in groups.items() if "peak_mb" in m
     }

@@ -1,4 +1,4 @@
-"""What an update or a step takes: a table, a plot and the comparisons of each model."""
+"""The time of an update or a step: a table, a plot and the comparisons of each model."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from benchmarks.store import csv_file, schema
 
 
 def sections(folder: Path, comparisons: Sequence[Comparison], names: Names) -> Iterator[Block]:
-    """Show the races in `folder`, if it holds any."""
+    """Show the races in `folder`, if there are any."""
     for name, its_schema, shapes, what in (
         ("updates.csv", schema.UPDATES, "shapes", "update"),
         ("steps.csv", schema.STEPS, "model", "step"),

@@ -1,4 +1,4 @@
-"""What a search found, and what its budget buys."""
+"""The results of a search, and what its number of trials gives."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from benchmarks.reports.names import Names
 from benchmarks.reports.page import Block, Heading, Items, Plot, Table, Text
 
 MOST_FINALISTS = 10
-"""Of an optimizer, in the table."""
+"""The largest number of finalists of an optimizer in the table."""
 
 
 def section(found: pd.DataFrame, names: Names) -> Iterator[Block]:
@@ -38,7 +38,7 @@ def section(found: pd.DataFrame, names: Names) -> Iterator[Block]:
 
 
 def _best(searches: list[tuple[str, pd.DataFrame]], labels: Labels) -> Table:
-    """One line an optimizer, and one each further finalist."""
+    """Return the table: a row for each optimizer, and one for each further finalist."""
     rows = []
     for name, group in searches:
         drawn = trials.drawn(group)

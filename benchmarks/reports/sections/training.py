@@ -1,4 +1,4 @@
-"""What training runs came to: a table and the curves of each problem."""
+"""The results of training runs: a table and the curves of each problem."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,13 @@ from benchmarks.reports.sections.comparing import MOST_PROBLEMS
 from benchmarks.reports.sections.words import COST, HEADINGS, OUTCOME, heading, spell
 
 MOST_ROWS = 1000
-"""Of a table: a page with more is no help, and runs.csv has all."""
+"""The largest number of rows in a table; runs.csv has all rows."""
 
 
 def sections(
     runs: pd.DataFrame, epochs: pd.DataFrame, comparisons: Sequence[Comparison], names: Names
 ) -> Iterator[Block]:
-    """Show each problem: results, curves, comparisons; of many, the first ones so."""
+    """Show the results, curves and comparisons of each problem, or of the first ones of many."""
     by_problem = {
         problem: list(group)
         for problem, group in itertools.groupby(comparisons, lambda compared: compared.problem)
@@ -97,7 +97,7 @@ def _median_and_range(runs: pd.DataFrame, column: str) -> str:
 
 
 def _plots(number: int, runs: pd.DataFrame, epochs: pd.DataFrame, names: Names) -> Iterator[Block]:
-    """Draw the runs that came to their end; one that diverged has no curve to its end."""
+    """Draw the runs with a result, except those that diverged, which have no complete curve."""
     ok = runs[runs["status"] == "ok"]
     if ok.empty:
         return
@@ -119,7 +119,7 @@ def _plots(number: int, runs: pd.DataFrame, epochs: pd.DataFrame, names: Names) 
 
 
 def _curve_columns(joined: pd.DataFrame) -> pd.DataFrame:
-    """Add the steps and seconds since the begin of each run; make what is drawn plain floats."""
+    """Add the steps and seconds since the start of each run; make the drawn columns floats."""
     joined = joined.sort_values(["run_id", "epoch"])
     for source, total in (("steps", "total_steps"), ("seconds", "total_seconds")):
         joined[total] = joined.groupby("run_id")[source].cumsum()
@@ -131,7 +131,7 @@ def _curve_columns(joined: pd.DataFrame) -> pd.DataFrame:
 
 
 def _worth_a_curve(ok: pd.DataFrame) -> tuple[list[str], str]:
-    """Return the subjects that are drawn, in the order of the table, and what is said of others."""
+    """Return the drawn subjects, in the order of the table, and a sentence about the others."""
     subjects = list(dict.fromkeys(ok["subject"]))
     if len(subjects) <= plots.MOST_SERIES:
         return subjects, ""

@@ -1,4 +1,4 @@
-"""What columns are called on the page, and how their numbers are spelled."""
+"""The headings of columns on the page, and the format of their numbers."""
 
 HEADINGS = {
     "test_accuracy": ("test accuracy", "{:.4f}"),
@@ -11,15 +11,15 @@ HEADINGS = {
     "inference_ms_p50": ("inference ms", "{:.2f}"),
     "peak_memory_mb": ("peak MB", "{:,.0f}"),
 }
-"""Column, its heading, the style of its numbers."""
+"""For each column, its heading and the format of its numbers."""
 
 OUTCOME = ("test_accuracy", "steps_to_target", "seconds_to_target")
 COST = tuple(column for column in HEADINGS if column not in OUTCOME)
-"""The columns of two tables; one would not fit on paper."""
+"""The columns of the second of two tables; a single table would not fit on paper."""
 
 
 def heading(column: str) -> str:
-    """Return what a column is called; one that has no other name keeps its own."""
+    """Return the heading of a column; by default, its name."""
     return (
         HEADINGS[column][0] if column in HEADINGS else column.replace("_p50", "").replace("_", " ")
     )
