@@ -1,4 +1,4 @@
-"""What one run is, and how an optimizer is spelled."""
+"""The configuration of one run, and the text form of an optimizer."""
 
 import ast
 import dataclasses
@@ -11,18 +11,18 @@ from typing import Any
 from benchmarks.errors import InputError
 
 DIGESTS = ("data_digest", "model_digest", "optimizer_digest")
-"""The fields of a run that say what its names stood for when it was run."""
+"""The fields of a run that identify its data and code at the time of the run."""
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerSpec:
-    """An optimizer as the user wrote it: a name, and arguments by keyword."""
+    """An optimizer as the user wrote it: a name, and keyword arguments."""
 
     name: str
     arguments: dict[str, Any]
 
     def __str__(self) -> str:
-        """Spell it for the reports: equal specs are spelled alike."""
+        """Return the text for the reports; equal specs have equal texts."""
         arguments = ", ".join(f"{key}={value!r}" for key, value in sorted(self.arguments.items()))
         return f"{self.name}({arguments})" if arguments else self.name
 
@@ -30,11 +30,11 @@ class OptimizerSpec:
 def parse_optimizer(text: str) -> OptimizerSpec:
     """Read `name` or `name(argument=value, ...)`.
 
-    A value is a Python literal; a bare word stands for the string of that name.
+    A value is a Python literal; a word without quotes is a string.
 
     Raises:
-        InputError: `text` is not of that form. Whether the name and its
-            arguments exist is for `benchmarks.optimizers` to say.
+        InputError: `text` does not have this form. `benchmarks.optimizers` checks whether the name
+        and the arguments exist.
     """
     match = re.fullmatch(r"\s*(?P<name>[\w.:]+)\s*(?P<call>\(.*\))?\s*", text, re.DOTALL)
     if match is None:
@@ -63,17 +63,16 @@ def parse_optimizer(text: str) -> OptimizerSpec:
 class RunConfig:
     """Everything that determines one training run, and nothing else.
 
-    Where the data lie on disk and where the report goes do not belong here:
-    they do not change what is measured. Each field is a column of `runs.csv`,
-    in this order.
+    The folders of the data and the report are not here, because they do not change the measurement.
+    Each field is a column of `runs.csv`, in this order.
     """
 
     dataset: str
     model: str
     optimizer: str
-    """The spelling of an `OptimizerSpec`."""
+    """The optimizer, as the text of an `OptimizerSpec`."""
     seed: int
-    """Of the initial weights and of the order of the training images."""
+    """The seed of the initial weights and of the order of the training images."""
     backend: str
     """"tensorflow", "jax" or "torch"."""
     device: str
@@ -81,56 +80,56 @@ class RunConfig:
     jit_compile: str
     """"auto" (what Keras decides), "true" or "false": whether XLA compiles the training step."""
     batch_size: int
-    """Images a step."""
+    """The number of images in a step."""
     learning_rate: float
     schedule: str = "constant"
-    """Of the learning rate: "constant", "cosine" or "reduce-on-plateau"."""
+    """The schedule of the learning rate: "constant", "cosine" or "reduce-on-plateau"."""
     epochs: int
     precision: str = "float32"
     """Keras's dtype policy."""
     validation: float = 0.0
-    """Share of the training images that is held out to choose with."""
+    """The share of the training images that is held out for validation."""
     augment: bool = False
     """Whether the training images are flipped and shifted at random."""
     image_size: int | None = None
-    """Height and width that the images are brought to; None keeps their own."""
+    """The height and width to which the images are resized; None keeps their own size."""
     weights: str | None = None
-    """File with the weights to start from; None starts from random ones."""
+    """The file with the weights at the start; None starts from random weights."""
     data_workers: int | None = None
-    """Threads that read the data; None leaves their number to tf.data or Grain."""
+    """The number of threads that read the data; None leaves it to tf.data or Grain."""
     data_wait: bool = False
-    """Whether it is measured how long training waits for data."""
+    """Whether the time that training waits for data is measured."""
     steps_per_execution: int = 1
-    """Training steps that one call of the compiled function makes."""
+    """The number of training steps in one call of the compiled function."""
     devices: int = 1
-    """On which a step is divided, in each process."""
+    """The number of devices that share a step, in each process."""
     processes: int = 1
-    """That train one model together."""
+    """The number of processes that train one model together."""
     shard_optimizer_state: bool = False
     """Whether each device keeps only its share of the optimizer's state."""
     max_steps: int | None = None
-    """Training ends after so many steps; None does all epochs."""
+    """The number of steps after which training ends; None does all epochs."""
     warmup_steps: int = 0
-    """In which the learning rate rises from 0."""
+    """The number of steps in which the learning rate rises from 0."""
     stop_at_target: bool = False
     """Whether training ends with the epoch that reaches the target."""
     data_digest: str | None = None
-    """What tells the state of the data from another; see `data.fingerprint`. None, as for the two
-    below, where there is nothing to tell or that was not known yet."""
+    """A text that changes with the data; see `data.fingerprint`. This and the next two fields are
+    None if there is nothing to identify or if it is not known yet."""
     model_digest: str | None = None
-    """The same of the user's own code of the model; see `own_code`."""
+    """A text that changes with the user's own code of the model; see `own_code`."""
     optimizer_digest: str | None = None
-    """The same of the optimizer's."""
+    """A text that changes with the user's own code of the optimizer."""
     target_accuracy: float | None = None
-    """On the validation split, or on the test split if nothing is held out for it; how long it
-    takes to get there is measured."""
+    """The accuracy on the validation split (or on the test split if there is none) to which the
+    steps and seconds are measured."""
 
     @property
     def run_id(self) -> str:
-        """Twelve hexadecimal digits: the same for the same configuration, everywhere.
+        """Twelve hexadecimal digits, the same for the same configuration on every machine.
 
-        A field with its default value does not count, so that a field that a
-        later version adds changes no `run_id`.
+        A field with its default value does not count, so that a new field in a later version does
+        not change any `run_id`.
         """
         fields = {
             field.name: value
@@ -141,18 +140,18 @@ class RunConfig:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def identified(self, digests: Mapping[str, str]) -> "RunConfig":
-        """Return it with the digests of its data, model and optimizer, each given by its name."""
+        """Return this run with the digests of its data, model and optimizer, given by name."""
         found: dict[str, Any] = {column: digests.get(name) for column, name in self.named().items()}
         return dataclasses.replace(self, **found)
 
     def named(self) -> dict[str, str]:
-        """Return the column of each digest, and the name of that of which it is."""
+        """Return the column of each digest, with the name of its data set, model or optimizer."""
         optimizer = parse_optimizer(self.optimizer).name
         names = self.dataset, self.model, optimizer
         return dict(zip(DIGESTS, names, strict=True))
 
     def __str__(self) -> str:
-        """Name it in a few words for a progress line."""
+        """Return a short name for a progress line."""
         says_rate = "learning_rate=" in self.optimizer
         rate = "" if says_rate else f" at {self.learning_rate:g}"
         return f"{self.dataset} {self.model} {self.optimizer}{rate} seed {self.seed}"

@@ -1,4 +1,4 @@
-"""Signals that end a program, taken as Ctrl-C is: what is at work is ended in good order."""
+"""Treats the signals that end a program like Ctrl-C, so that running work ends properly."""
 
 import contextlib
 import signal
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from types import FrameType
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
-"""From `kill`, Docker and Slurm; from a terminal that was closed."""
+"""The signals: from `kill`, Docker and Slurm; from a terminal that was closed."""
 
 
 class EndedError(KeyboardInterrupt):
-    """A signal has come that ends the program."""
+    """A signal has ended the program."""
 
     def __init__(self, number: int) -> None:
         """Take the number of the signal."""
@@ -20,9 +20,9 @@ class EndedError(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def as_interrupts() -> Iterator[None]:
-    """Raise an `EndedError` where the program is when a signal of `ENDING` comes.
+    """Raise an `EndedError` in the main program when a signal of `ENDING` comes.
 
-    One that is ignored, as by `nohup`, stays so.
+    A signal that is ignored, as with `nohup`, is still ignored.
     """
 
     def end(number: int, _: FrameType | None) -> None:
@@ -40,6 +40,6 @@ def as_interrupts() -> Iterator[None]:
 
 
 def leave_to_parent() -> None:
-    """Ignore Ctrl-C and what is taken like it: it reaches the parent too, which decides."""
+    """Ignore Ctrl-C and the signals of `ENDING`; the parent gets them too, and decides."""
     for one in (signal.SIGINT, *ENDING):
         signal.signal(one, signal.SIG_IGN)

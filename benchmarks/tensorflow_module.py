@@ -1,4 +1,4 @@
-"""Whether this process has TensorFlow, which takes memory, threads and GPUs where it is."""
+"""Decides whether this process has TensorFlow, which takes memory, threads and GPUs."""
 
 import contextlib
 import importlib.abc
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class _Hidden(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Fails to import it. Not `None` in `sys.modules`: TFDS takes that for a loaded module."""
+    """Makes its import fail; TFDS would take `None` in `sys.modules` for a loaded module."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
         return importlib.machinery.ModuleSpec(name, self) if name == "tensorflow" else None
@@ -26,15 +26,15 @@ _HIDDEN = _Hidden()
 
 
 def hide() -> None:
-    """Let imports fail: on any backend, Keras and TFDS import it by the way if they can."""
+    """Let imports of TensorFlow fail, because Keras and TFDS import it on any backend."""
     if _HIDDEN not in sys.meta_path:
         sys.meta_path.insert(0, _HIDDEN)
 
 
 def load() -> None:
-    """Import it quietly, also if it was hidden.
+    """Import TensorFlow quietly, even if it was hidden.
 
-    If Keras's backend is another, it leaves the GPUs to that.
+    If Keras has another backend, TensorFlow leaves the GPUs to it.
     """
     if _HIDDEN in sys.meta_path:
         sys.meta_path.remove(_HIDDEN)
@@ -46,7 +46,7 @@ def load() -> None:
 
 
 def choose() -> None:
-    """Import it if it is Keras's backend; else hide it."""
+    """Import TensorFlow if it is Keras's backend; else hide it."""
     if os.environ["KERAS_BACKEND"] == "tensorflow":
         load()
     else:
@@ -55,7 +55,7 @@ def choose() -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Drop what TensorFlow's C++ prints on import, whatever the log level: it says nothing."""
+    """Discard what TensorFlow's C++ code prints on import, at any log level."""
     sys.stderr.flush()
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,1 +1,1 @@
-"""The same search for every optimizer: what is drawn, and which runs that makes."""
+"""The same search for every optimizer: its draws and its runs."""

@@ -1,4 +1,4 @@
-"""What an optimizer's search draws from, and what it draws."""
+"""The search space of an optimizer, and the draws from it."""
 
 import dataclasses
 import math
@@ -10,8 +10,8 @@ from benchmarks.errors import InputError
 from benchmarks.run import OptimizerSpec
 
 DIMENSIONS = 16
-"""Of the sequence, whatever is searched: so its first numbers, which are for the learning rate,
-are the same for every optimizer."""
+"""The number of dimensions of the sequence in every search. So its first numbers, which are for the
+learning rate, are the same for every optimizer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Range:
 
     def at(self, part: float) -> float:
         """Return the number at a part of the range, in [0, 1); it has four digits."""
-        low, high = self.low, self.high + self.is_whole  # both ends are drawn as often
+        low, high = self.low, self.high + self.is_whole  # so that both ends are equally likely
         if is_logarithmic(self.low, self.high):
             value = low * (high / low) ** part
         else:
@@ -34,7 +34,7 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One of some values."""
+    """One value of a list."""
 
     values: Sequence[Any]
 
@@ -47,10 +47,10 @@ Space = Mapping[str, Range | Choice]
 
 
 def space(spec: OptimizerSpec) -> Space:
-    """Return what is searched: each argument of `spec` that is a list.
+    """Return the search space: each argument of `spec` that is a list.
 
     Raises:
-        InputError: a list is no range and no choice, there is none, or there are too many.
+        InputError: a list is not a range or a choice, or there are no lists or too many.
     """
     lists = {name: v for name, v in spec.arguments.items() if isinstance(v, list)}
     if not lists:
@@ -63,8 +63,8 @@ def space(spec: OptimizerSpec) -> Space:
 def draw(searched: Space, trials: int, seed: int) -> list[dict[str, Any]]:
     """Draw the parameters of each trial; more `trials` begin with the same ones.
 
-    They are those of a scrambled Sobol sequence, quasi-random numbers: of the first
-    2^m, each 2^m-th part of every range has exactly one, so that they cannot cluster.
+    They are from a scrambled Sobol sequence of quasi-random numbers. Each of 2^m equal parts of a
+    range contains exactly one of the first 2^m draws, so the draws cannot cluster.
 
     References:
         - [Sobol, 1967](https://doi.org/10.1016/0041-5553(67)90144-9), scrambled as in
@@ -72,7 +72,7 @@ def draw(searched: Space, trials: int, seed: int) -> list[dict[str, Any]]:
         - [Bousquet et al., 2017](https://arxiv.org/abs/1706.03200): with such draws, a search
           needs fewer trials than with random ones.
     """
-    from scipy.stats import qmc  # takes a second
+    from scipy.stats import qmc  # the import takes a second
 
     sequence = qmc.Sobol(DIMENSIONS, scramble=True, seed=seed)
     points = sequence.random_base2(math.ceil(math.log2(trials)))[:trials]

@@ -1,7 +1,7 @@
-"""The trials of a search, each a run like any other.
+"""The trials of a search, each of which is a usual run.
 
-They are drawn beforehand, and not by a method that learns from those before. So
-all are known in advance, and an interrupted search goes on where it was.
+They are drawn in advance, not by a method that learns from earlier trials. So all trials are known
+at the start, and an interrupted search can continue where it was.
 """
 
 import dataclasses
@@ -25,11 +25,11 @@ class Trial:
     """One draw from the search space of an optimizer."""
 
     optimizer: str
-    """With the ranges that are searched."""
+    """The optimizer, with the ranges that are searched."""
     number: int
-    """Counted from 0."""
+    """The number of the trial, counted from 0."""
     parameters: dict[str, Any]
-    """What was drawn."""
+    """The arguments that were drawn."""
     config: RunConfig
 
 
@@ -41,21 +41,21 @@ def plan_trials(
 ) -> list[Trial]:
     """Return every trial of every optimizer on every problem.
 
-    All optimizers have trial 0 before any has trial 1: an interrupted search
-    is a smaller one.
+    All optimizers have trial 0 before any has trial 1, so an interrupted search is a smaller
+    search.
 
     Args:
         specs: the optimizers; arguments that are lists are searched.
         learning_rates: ends of the range for an optimizer that names none.
-        count: of the trials of each optimizer.
-        problems: configurations in which the optimizer and its learning rate are to be
-            replaced; their seed is that of the draws too.
+        count: number of trials of each optimizer.
+        problems: configurations in which the optimizer and its learning rate are replaced; their
+            seed is also the seed of the draws.
 
     Raises:
-        InputError: a search space makes no sense.
+        InputError: a search space is wrong.
     """
     complete = [
-        # The learning rate first, for the same rates wherever the range is the same.
+        # The learning rate comes first, so that the rates are the same for equal ranges.
         OptimizerSpec(spec.name, {"learning_rate": list(learning_rates)} | spec.arguments)
         for spec in specs
     ]
@@ -82,9 +82,9 @@ def finalists(planned: Sequence[Trial], found: pd.DataFrame, count: int, seeds: 
     Args:
         planned: the trials.
         found: their rows, with results.
-        count: of finalists, for each search.
-        seeds: of each finalist: those after the seed of the search, which has chosen them
-            and so flatters.
+        count: number of finalists of each search.
+        seeds: number of seeds of each finalist. They follow the seed of the search, which is not
+        used, because it has chosen the finalists and so favours them.
     """
     chosen = []
     for (dataset, model, optimizer), group in found.groupby(trials.SEARCH, sort=False):
@@ -100,13 +100,13 @@ def finalists(planned: Sequence[Trial], found: pd.DataFrame, count: int, seeds: 
         dataclasses.replace(
             trial, config=dataclasses.replace(trial.config, seed=trial.config.seed + k)
         )
-        for k in range(1, seeds + 1)  # seed by seed, so that a drift is the same for all
+        for k in range(1, seeds + 1)  # seed by seed, so that a drift affects all equally
         for trial in chosen
     ]
 
 
 def rows(planned: Sequence[Trial]) -> list[Row]:
-    """Return the rows of trials.csv, which do not yet know what came of them."""
+    """Return the rows of trials.csv, still without results."""
     return [
         {
             "run_id": trial.config.run_id,
@@ -125,7 +125,7 @@ def winners(folder: Path) -> list[RunConfig]:
     """Return the run of each search's winner in `folder`, as it was configured there.
 
     Raises:
-        InputError: there is no search, or none that found anything.
+        InputError: there is no search, or no trial has a result.
     """
     if not trials.is_search(folder):
         raise InputError("holds no search; `tune` makes one", from_tune=folder)
@@ -144,7 +144,7 @@ def winners(folder: Path) -> list[RunConfig]:
 
 
 def _config(run: "pd.Series[Any]") -> RunConfig:
-    """Read a configuration from a row of runs.csv; what an old report does not know is default."""
+    """Read a configuration from a row of runs.csv; columns that are missing have defaults."""
     values = {}
     for field in dataclasses.fields(RunConfig):
         if field.name in run and pd.notna(run[field.name]):

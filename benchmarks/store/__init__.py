@@ -1,1 +1,1 @@
-"""The rows of a report: their columns, the CSV files and the folder that holds them."""
+"""The rows of a report: their columns, the CSV files, and the folder."""

@@ -1,6 +1,6 @@
-"""A CSV file of one schema: rows appended whole, read back with types.
+"""A CSV file of one schema: complete rows are appended, and read with their types.
 
-Whoever writes holds the folder (`folder.hold`): one process at a time.
+A process must hold the folder (`folder.hold`) to write, so only one writes at a time.
 """
 
 import contextlib
@@ -19,19 +19,19 @@ from benchmarks.errors import InputError, one_line
 from benchmarks.store.schema import LATER, STATUSES, Schema
 
 Row = dict[str, Any]
-"""Column name to value; a column that was not measured is None or left out."""
+"""A mapping from column name to value; an unmeasured column is None or missing."""
 
 TAIL_BYTES = 2**16
-"""How much of a file's end is read at a time to find the end of its last whole row."""
+"""The bytes that are read at a time from the end of a file to find its last complete row."""
 
 
 def append(path: Path, schema: Schema, rows: Iterable[Row]) -> None:
     """Append `rows` to the CSV file at `path`, with the header if the file is new.
 
-    All rows are on the disk when this returns; if it raises, the file is as it
-    was. A writer that is killed leaves whole rows and a torn one, which no
-    reader here sees and the next writer cuts off. A file of an older schema
-    becomes one of this schema first.
+    All rows are on the disk when this returns. If it raises, the file has not changed. A writer
+    that is killed leaves complete rows and perhaps an incomplete one. Readers ignore the incomplete
+    row, and the next writer removes it. A file of an older schema is first converted to this
+    schema.
 
     Raises:
         ValueError: a row has a column that the schema has not.
@@ -55,9 +55,9 @@ def append(path: Path, schema: Schema, rows: Iterable[Row]) -> None:
 
 
 def remove(path: Path, run_ids: Collection[str]) -> None:
-    """Remove the rows of these runs from the CSV file at `path`, if it has any.
+    """Remove the rows of these runs from the CSV file at `path`, if there are any.
 
-    The file is replaced as a whole: at every moment it is the old or the new one.
+    The file is replaced as a whole, so at every moment it is the old or the new one.
 
     Raises:
         InputError: the file cannot be read or written, or the disk is full.
@@ -73,7 +73,7 @@ def remove(path: Path, run_ids: Collection[str]) -> None:
 
 
 def write(path: Path, schema: Schema, rows: Iterable[Row]) -> None:
-    """Make `rows` the content of the CSV file at `path`: at every moment it is the old or the new.
+    """Make `rows` the content of the CSV file at `path`, which is replaced as a whole.
 
     Raises:
         ValueError: a row has a column that the schema has not.
@@ -85,19 +85,19 @@ def write(path: Path, schema: Schema, rows: Iterable[Row]) -> None:
 
 
 def read(path: Path, schema: Schema) -> pd.DataFrame:
-    """Read a CSV file that `append` wrote, without the torn last line that a crash may have left.
+    """Read a CSV file of `append`, without an incomplete last line that a crash has left.
 
-    A row that was cut in its middle, so that it has too few fields, does not count either.
-    A column that an older version did not write has the value of `schema.LATER`, or is blank.
+    A row with too few fields, which was cut in the middle, is ignored too. A column that an older
+    version did not write has the value of `schema.LATER`, or is blank.
 
     Raises:
-        InputError: the file is not there, or is not one of this schema.
+        InputError: the file does not exist, or does not have this schema.
     """
     try:
         content = _whole_rows(_whole_lines(path.read_bytes()))
-        if not content:  # as a crash in the first line leaves it
+        if not content:  # after a crash in the first line
             return pd.DataFrame(columns=list(schema)).astype(dict(schema))
-        # Only a blank is a missing value: a model may be called None.
+        # Only a blank is a missing value, because a model may have the name None.
         frame = pd.read_csv(
             io.BytesIO(content), dtype=dict(schema), keep_default_na=False, na_values=[""]
         )
@@ -113,22 +113,22 @@ def read(path: Path, schema: Schema) -> pd.DataFrame:
 
 
 def read_if_there(path: Path, schema: Schema) -> pd.DataFrame:
-    """Read as `read` does; without the file, there are no rows."""
+    """Read as `read` does; if the file does not exist, return no rows."""
     if path.exists():
         return read(path, schema)
     return pd.DataFrame(columns=list(schema)).astype(dict(schema))
 
 
 def check_not_blank(rows: pd.DataFrame, name: str, columns: Sequence[str]) -> None:
-    """Check that every row says what it is of.
+    """Check that every row has values in these columns.
 
     Args:
-        rows: of a CSV file.
-        name: of the file.
-        columns: that must not be blank.
+        rows: rows of a CSV file.
+        name: name of the file.
+        columns: columns that must not be blank.
 
     Raises:
-        InputError: one is.
+        InputError: a value is blank.
     """
     for column in columns:
         if rows[column].isna().any():
@@ -136,7 +136,7 @@ def check_not_blank(rows: pd.DataFrame, name: str, columns: Sequence[str]) -> No
 
 
 def _frame(path: Path, schema: Schema, rows: Iterable[Row]) -> pd.DataFrame:
-    """Make a frame of `rows`. Each becomes one line: what breaks one in a text becomes a space."""
+    """Make a frame of `rows`. Each becomes one line, so line breaks in texts become spaces."""
     rows = [
         {key: _line(value) if isinstance(value, str) else value for key, value in row.items()}
         for row in rows
@@ -148,7 +148,7 @@ def _frame(path: Path, schema: Schema, rows: Iterable[Row]) -> pd.DataFrame:
 
 
 def _line(text: str) -> str:
-    # A file name may hold bytes that are no text.
+    # A file name may have bytes that are not text.
     return _BREAKS.sub(" ", text.encode(errors="backslashreplace").decode())
 
 
@@ -156,7 +156,7 @@ _BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 
 
 def _text(frame: pd.DataFrame, header: bool = True) -> bytes:
-    # Six digits are more than any measurement here is good for.
+    # No measurement here has more than six reliable digits.
     text: str = frame.to_csv(index=False, header=header, float_format="%.6g")
     return text.encode()
 
@@ -167,7 +167,7 @@ def _header(path: Path) -> list[str]:
 
 
 def _whole_size(file: BinaryIO) -> int:
-    """Return how many bytes of the file are whole lines."""
+    """Return how many bytes of the file are complete lines."""
     size = file.seek(0, os.SEEK_END)
     while size > 0:
         begin = max(size - TAIL_BYTES, 0)
@@ -193,14 +193,14 @@ def _whole_lines(content: bytes) -> bytes:
 
 
 def _whole_rows(content: bytes) -> bytes:
-    """Return the header and the rows that have as many fields; each is one line."""
+    """Return the header and the rows with the same number of fields; each is one line."""
     lines = content.splitlines(keepends=True)
     fields = _fields(lines[0]) if lines else 0
     return b"".join(line for line in lines if _fields(line) == fields)
 
 
 def _fields(line: bytes) -> int:
-    """Return how many fields a line has; -1 if it ends within quotes."""
+    """Return the number of fields of a line, or -1 if it ends inside quotes."""
     if b'"' not in line:
         return line.count(b",") + 1
     try:
@@ -211,7 +211,7 @@ def _fields(line: bytes) -> int:
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Name the file that cannot be written."""
+    """Raise an `InputError` with the name of a file that cannot be written."""
     try:
         yield
     except OSError as error:

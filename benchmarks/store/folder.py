@@ -1,4 +1,4 @@
-"""The folder of a report: who may write into it; beside the rows, how and where they were made."""
+"""The folder of a report: its lock, its command and its environment."""
 
 import contextlib
 import json
@@ -11,14 +11,14 @@ from benchmarks.errors import InputError
 from benchmarks.store.csv_file import Row
 
 LOCK = ".lock"
-"""An empty file, held by the command that writes into the folder."""
+"""An empty file, locked by the command that writes into the folder."""
 
 
 def open_folder(folder: Path, command: str, environment: Row) -> None:
-    """Make the folder of a report, and put into it the command and the environment.
+    """Make the folder of a report, and write the command and the environment into it.
 
-    A folder that is there keeps its environment, and gets another line of `command.txt` if the
-    command is another.
+    A folder that exists keeps its environment, and gets another line in `command.txt` if the
+    command is another one.
 
     Raises:
         InputError: the folder cannot be written.
@@ -38,12 +38,12 @@ def open_folder(folder: Path, command: str, environment: Row) -> None:
 
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Keep other commands from writing into `folder`, which is made if it is not there.
+    """Lock `folder` against other commands, and create it if needed.
 
-    The hold ends with the process, however that ends.
+    The lock ends with the process, in every case.
 
     Raises:
-        InputError: another command holds it, or it cannot be written.
+        InputError: another command holds the folder, or it cannot be written.
     """
     lock = filelock.FileLock(folder / LOCK)
     try:

@@ -1,4 +1,4 @@
-"""Several reports put into one folder."""
+"""Puts several reports into one folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,11 +20,11 @@ SCHEMAS = {
 
 
 def merge(folders: Sequence[Path], into: Path) -> None:
-    """Write the rows of all reports in `folders` into `into`, with their commands.
+    """Write the rows and commands of all reports in `folders` into `into`.
 
     Raises:
-        InputError: a folder holds no report, or a search, whose trials are no repetitions of one
-            another; two hold the same run; or `into` holds a report, or cannot be written.
+        InputError: a folder has no report, or a folder has a search, whose trials are not
+        repetitions; two folders have the same run; or `into` has a report or cannot be written.
     """
     for folder in folders:
         if not folder.is_dir():

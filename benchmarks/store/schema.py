@@ -1,4 +1,4 @@
-"""The columns of the reports, and the words that stand in them."""
+"""The columns of the reports, and the words in them."""
 
 import dataclasses
 import typing
@@ -8,10 +8,10 @@ from typing import Any
 from benchmarks.run import RunConfig
 
 Schema = Mapping[str, str]
-"""Column name to pandas data type, in the order of the file. Every type knows a missing value."""
+"""Column names and their pandas data types, in the file's order; all types allow blanks."""
 
 RESULTS = ("ok", "diverged")
-"""The statuses of a run that came to its end."""
+"""The statuses of a run that has a result."""
 
 STATUSES = (*RESULTS, "oom", "error", "timeout")
 
@@ -37,7 +37,7 @@ ENVIRONMENT: Schema = {
 
 
 def _option_columns() -> Schema:
-    """Make a column of each field of `RunConfig`, so that none can be forgotten."""
+    """Make a column of each field of `RunConfig`, so that none is forgotten."""
     types = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
     hints = typing.get_type_hints(RunConfig)
     return {
@@ -46,11 +46,11 @@ def _option_columns() -> Schema:
     }
 
 
-_COLUMNS: Schema = {**_option_columns(), "jit_compile": "boolean"}  # what "auto" came to
+_COLUMNS: Schema = {**_option_columns(), "jit_compile": "boolean"}  # "auto" is resolved
 
 OPTIONS: Schema = {name: kind for name, kind in _COLUMNS.items() if name != "target_accuracy"}
-"""What determines a run, beside the target: two runs that differ in more than optimizer, learning
-rate and seed are never compared."""
+"""The options that determine a run, without the target. Runs are compared only if they differ in
+nothing but optimizer, learning rate and seed."""
 
 RUNS: Schema = {
     "run_id": "string",
@@ -87,7 +87,7 @@ _FIRST = (
     *("dataset", "model", "optimizer", "seed", "backend", "device", "jit_compile"),
     *("batch_size", "learning_rate", "schedule", "epochs", "target_accuracy"),
 )
-"""The options that had a column from the beginning."""
+"""The options that the first version had as columns."""
 
 LATER: Mapping[str, Any] = {
     **{
@@ -99,7 +99,7 @@ LATER: Mapping[str, Any] = {
     **dict.fromkeys(("tf32", "deterministic", "evaluation_seconds", "wall_seconds")),
     **dict.fromkeys(("train_images", "validation_images", "test_images", "classes")),
 }
-"""The columns that a report of an older version may lack, and what stood for them then."""
+"""The columns that an older report may lack, and their values at that time."""
 
 EPOCHS: Schema = {
     "run_id": "string",

@@ -1,1 +1,1 @@
-"""Many runs into one folder."""
+"""Many runs with one folder for their results."""

@@ -1,4 +1,4 @@
-"""The workers of a Dask scheduler: which there are, and whether they are fit for a sweep."""
+"""The workers of a Dask scheduler, and whether they are fit for a sweep."""
 
 import contextlib
 import dataclasses
@@ -23,10 +23,10 @@ from benchmarks.sweeps.request import SweepRequest
 CONNECT_SECONDS = 5.0
 
 TICK_SECONDS = 0.2
-"""Between two looks at the workers."""
+"""The seconds between two looks at the workers."""
 
 TAKE_SECONDS = 60.0
-"""In which a worker that has finished a task must hand over what it found."""
+"""The seconds in which a worker must hand over the result of a finished task."""
 
 CLONE = "finds no benchmarks; start it with PYTHONPATH=. in the root of a clone of this project"
 
@@ -34,7 +34,7 @@ GONE = "the scheduler is gone"
 
 
 class LostError(Exception):
-    """What a task has found cannot be had, for no reason of its own; it must be done again."""
+    """The result of a task is lost without its own fault; it must be done again."""
 
 
 @contextlib.contextmanager
@@ -42,11 +42,11 @@ def at(address: str, say: Callable[[str], object]) -> Iterator["Cluster"]:
     """Connect to the Dask scheduler at `address`; print with `say`.
 
     Raises:
-        InputError: nothing answers there.
+        InputError: no scheduler answers.
     """
     be_quiet()
     try:
-        get_address_host_port(address)  # a client with an address that is none does not close
+        get_address_host_port(address)  # a client with a wrong address would not close
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         problem = f"no Dask scheduler answers there: {one_line(error)}"
@@ -56,36 +56,36 @@ def at(address: str, say: Callable[[str], object]) -> Iterator["Cluster"]:
 
 
 def be_quiet() -> None:
-    """Let Dask log nothing: what it has to say of lost workers is said here, in a line each."""
+    """Turn Dask's log off, because the harness reports lost workers in one line each."""
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class Cluster:
-    """The workers of a scheduler. They may come and go at any time."""
+    """The workers of a scheduler, which may start and stop at any time."""
 
     def __init__(self, client: distributed.Client, say: Callable[[str], object]) -> None:
         self.client = client
         self.say = say
         self.checked: dict[str, Checked] = {}
-        """Address of a worker to what its check has found."""
+        """The result of each worker's check, by its address."""
         self._scheduler: Any = client.scheduler
         self._check: tuple[Any, ...] = ()
         """The arguments of the check."""
         self._is_empty = False
 
     def workers(self) -> dict[str, str]:
-        """Return the workers that are there: address to status, "running" if it takes tasks.
+        """Return the status of each worker by address; it is "running" if the worker takes tasks.
 
         Raises:
             ConnectionError: the scheduler is gone.
         """
         while self.client.status != "closed":
-            # Not `client.scheduler_info`: Dask renews that without the workers, at any moment.
+            # `client.scheduler_info` is not used, because Dask may renew it without the workers.
             with contextlib.suppress(OSError):
                 info = self.client.sync(self._scheduler.identity, n_workers=-1)
                 break
-            time.sleep(TICK_SECONDS)  # the connection is lost, and Dask tries it again
+            time.sleep(TICK_SECONDS)  # Dask tries a lost connection again
         else:
             raise ConnectionError(GONE)
         found = {address: worker["status"] for address, worker in info["workers"].items()}
@@ -95,9 +95,9 @@ class Cluster:
         return found
 
     def submit(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Let one worker, and no other, call a function; return Dask's future.
+        """Let this worker call a function; return Dask's future.
 
-        Through the scheduler, which need not have this project, only bytes pass.
+        Only bytes pass through the scheduler, so it does not need this project.
         """
         return self.client.submit(
             pickle.loads,
@@ -109,10 +109,10 @@ class Cluster:
         )
 
     def submit_check(self, address: str) -> Any:
-        """Let a worker do the check that `check` began with.
+        """Let a worker do the check of `check`.
 
         Raises:
-            InputError: it does not find this project. A task would end it.
+            InputError: the worker does not find this project; a task would end it.
             LostError: the connection is lost.
         """
         try:
@@ -140,14 +140,14 @@ class Cluster:
             raise InputError(f"worker {address}: {one_line(error)}") from error
 
     def take(self, future: Any) -> Any:
-        """Return what a task has returned, or raise what it has raised.
+        """Return the result of a task, or raise its exception.
 
         Raises:
-            LostError: its worker or the scheduler was lost before, or on the way here.
+            LostError: the worker or the scheduler was lost, before or during the transfer.
         """
         try:
             result, error = pickle.loads(future.result(timeout=TAKE_SECONDS))
-        except distributed.KilledWorker as died:  # and came back at the same address
+        except distributed.KilledWorker as died:  # and started again at the same address
             raise LostError from died
         except Exception as lost:
             if future.status == "error":
@@ -160,10 +160,10 @@ class Cluster:
         return result
 
     def check(self, configs: Sequence[RunConfig], request: SweepRequest) -> Checked:
-        """Check every worker that is there; wait for one if there is none yet.
+        """Check every worker; wait for one if there is none yet.
 
         Raises:
-            InputError: a worker would fail in every run, or two have unlike devices.
+            InputError: a worker would fail in every run, or two workers have different devices.
             ConnectionError: the scheduler is gone.
         """
         versions = environment.versions(configs[0].backend)

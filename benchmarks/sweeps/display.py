@@ -1,4 +1,4 @@
-"""What the terminal shows while a sweep runs."""
+"""The output on the terminal while a sweep runs."""
 
 import dataclasses
 import time
@@ -15,21 +15,21 @@ from benchmarks.training import messages
 
 @dataclasses.dataclass
 class _AtWork:
-    """A run that has begun and not ended."""
+    """A run that has begun but not ended."""
 
     begun: float
     first: tuple[float, int] | None = None
-    """When it told of a step first, and of which: the time before is of another kind."""
+    """The time and the number of the first step that the run reported."""
     share: float = 0.0
-    """Of its steps that are done."""
+    """The share of its steps that are done."""
 
 
 class Display:
     """The progress of a sweep: a bar on a terminal, plain lines elsewhere.
 
-    A run's name is printed once, and its epochs below it; again when another run has been told
-    of in between, for several may be at work at once. Used as a context manager around the sweep,
-    which takes the bars away at its end.
+    The name of a run is printed once, with its epochs below. Several runs may be at work at once,
+    so the name is printed again after lines of another run. The display is a context manager around
+    the sweep, and removes its bars at the end.
     """
 
     def __init__(self, console: Console, runs: int) -> None:
@@ -40,7 +40,7 @@ class Display:
         self._done = 0
         self._begun = time.monotonic()
         self._bar = Progress(
-            # What is too long is cut, so that the rest has its place.
+            # A text that is too long is cut, so that the rest fits.
             TextColumn(
                 "{task.description}",
                 markup=False,
@@ -63,7 +63,7 @@ class Display:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         self._bar.stop()
 
     def start(self, config: RunConfig) -> None:
@@ -74,7 +74,7 @@ class Display:
         self._bar.reset(self._one, description="starting", total=None, left="")
 
     def tell(self, config: RunConfig, message: messages.Progress | messages.Epoch) -> None:
-        """Show how far the run is; print an epoch that has ended."""
+        """Show the progress of the run; print an epoch that has ended."""
         if isinstance(message, messages.Progress):
             self._progress(config, message)
             return
@@ -89,7 +89,7 @@ class Display:
             )
 
     def again(self, config: RunConfig, reason: str) -> None:
-        """Print why a run will be done once more."""
+        """Print why a run is done again."""
         self._at_work.pop(config, None)
         self._print(config, f"{reason}; it will be done again")
 
@@ -129,7 +129,7 @@ class Display:
         self._bar.update(self._all, left=time_left(self._seconds_left_of_all(run, left)))
 
     def _seconds_left(self, run: _AtWork, step: int, steps: int) -> float | None:
-        """Return how long the run still takes; None before it has told of steps twice."""
+        """Return the remaining seconds of the run; None before it has reported steps twice."""
         now = time.monotonic()
         if run.first is None:
             run.first = now, step
@@ -143,7 +143,7 @@ class Display:
             return (now - self._begun) * (1 - share) / share
         if left is None:
             return None
-        # As many at once as now, each of which takes what this one takes.
+        # As many runs at once as now, each as long as this one.
         whole = now - run.begun + left
         return max(left, whole * self._runs / len(self._at_work) - (now - self._begun))
 
@@ -155,7 +155,7 @@ class Display:
 
 
 def time_left(seconds: float | None) -> str:
-    """Spell how long something still takes; nothing if that is not known."""
+    """Return a remaining time as text; nothing if it is not known."""
     if seconds is None:
         return ""
     left = round(seconds)

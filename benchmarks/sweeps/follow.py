@@ -1,4 +1,4 @@
-"""A process that trains together with process 0, on another machine, and writes no report."""
+"""A process that trains with process 0, on another machine, and writes no report."""
 
 import os
 from pathlib import Path
@@ -13,10 +13,10 @@ from benchmarks.training.processes import ProcessGroup
 
 
 def follow(request: SweepRequest, group: ProcessGroup, console: Console) -> None:
-    """Do what process 0 says, until it says that this was all.
+    """Do what process 0 says, until it says that all is done.
 
     Raises:
-        InputError: something cannot be done here, or the others are not there (any more).
+        InputError: something cannot be done here, or another process is missing or has ended.
     """
     console.print(f"Process {group.process_id} follows process 0 at {group.coordinator}.")
     run = "before the first run"
@@ -28,7 +28,7 @@ def follow(request: SweepRequest, group: ProcessGroup, console: Console) -> None
             backend="jax",
             device=request.device,
             devices=request.devices,
-            log=Path(os.devnull),  # process 0 keeps what the libraries print
+            log=Path(os.devnull),  # process 0 keeps the libraries' output
         )
         for message in messages:
             match message:
@@ -38,7 +38,7 @@ def follow(request: SweepRequest, group: ProcessGroup, console: Console) -> None
                 case Finished(row):
                     console.print(f"{run}: {row['status']}", markup=False, highlight=False)
                 case Ended():
-                    ended = True  # but the worker has yet to take its leave
+                    ended = True  # but the worker has still to end
                 case worker.Failure():
                     if message.input_error is not None:
                         raise message.input_error

@@ -19,10 +19,10 @@ from benchmarks.training.processes import ProcessGroup
 
 
 class Group:
-    """The `Place` of process 0: what it does, the others do with it."""
+    """The `Place` of process 0; the other processes do the same as it does."""
 
     def __init__(self, request: SweepRequest, group: ProcessGroup) -> None:
-        """Take what the user asked for, and the processes."""
+        """Take the user's request, and the processes."""
         self._request = request
         self._group = group
         self._device = request.device
@@ -34,7 +34,7 @@ class Group:
         arguments = configs, request.device, request.data_dir, request.manual_dir
         for message in self._work("check_together", *arguments):
             if isinstance(message, worker.Failure):
-                raise message.input_error or InputError(  # JAX aborts when it has waited in vain
+                raise message.input_error or InputError(  # JAX aborts after its time limit
                     f"not all {self._group.processes} processes were there within "
                     f"{processes.CONNECT_SECONDS} seconds, or one of them ended: {message.error}",
                     coordinator=self._group.coordinator,
@@ -71,5 +71,5 @@ class Group:
             backend="jax",
             device=self._device,
             devices=self._request.devices,
-            log=Path(os.devnull),  # what connects them is talkative
+            log=Path(os.devnull),  # JAX prints much about connections
         )

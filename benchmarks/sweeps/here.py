@@ -1,4 +1,4 @@
-"""Runs on this machine, one after the other, each in a process of its own."""
+"""Does runs on this machine, one after the other, each in its own process."""
 
 import contextlib
 import time
@@ -20,12 +20,12 @@ class Here:
     """The `Place` for one run at a time on this machine."""
 
     def __init__(self, request: SweepRequest) -> None:
-        """Take what the user asked for."""
+        """Take the user's request."""
         self._request = request
         self._environment: Row = {}
 
     def check(self, configs: Sequence[RunConfig]) -> Checked:
-        """Do `benchmarks.training.one_run.check_runs` in a process of its own."""
+        """Do `benchmarks.training.one_run.check_runs` in a separate process."""
         request = self._request
         messages = worker.run(
             "benchmarks.training.one_run:check_runs",
@@ -50,7 +50,7 @@ class Here:
             )
 
     def close(self) -> None:
-        """Have nothing left to do."""
+        """Do nothing; there is nothing to close."""
 
 
 def run_in_worker(
@@ -60,13 +60,13 @@ def run_in_worker(
     request: SweepRequest,
     environment: Row,
 ) -> Generator[Event, None, None]:
-    """Do one run in a process of its own; if the caller closes this, the run is ended.
+    """Do one run in a separate process; if the caller closes this generator, end the run.
 
     Args:
-        function: for the worker, and its arguments before those of `one_run.train_model`.
+        function: function of the worker, with its arguments before those of `one_run.train_model`.
         config: the run.
-        folder: for its files: backup, weights, and the log if it fails.
-        request: what the user asked for.
+        folder: folder for its backup, its weights, and the log if it fails.
+        request: the user's request.
         environment: the environment columns.
     """
     started_at, began = now(), time.monotonic()
@@ -102,5 +102,5 @@ def run_in_worker(
                     measured = {"status": status, "error": error}
     measured["wall_seconds"] = measured.get("wall_seconds", 0) + time.monotonic() - began
     if measured["status"] in schema.RESULTS:
-        log.unlink(missing_ok=True)  # what the libraries printed only serves to explain a failure
+        log.unlink(missing_ok=True)  # the libraries' output is needed only after a failure
     yield Done(RunResult(config, started_at, measured, epochs, environment))

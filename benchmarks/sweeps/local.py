@@ -15,22 +15,23 @@ from benchmarks.sweeps.cluster import be_quiet
 HOST = "127.0.0.1"
 
 SETTINGS = {
-    "distributed.worker.daemon": False,  # each run is a process that a worker starts
-    "distributed.nanny.pre-spawn-environ": {},  # Dask's own would leave a run one thread
+    "distributed.worker.daemon": False,  # so that a worker can start a process for each run
+    "distributed.nanny.pre-spawn-environ": {},  # Dask's default would give a run one thread
     "distributed.worker.profile.enabled": False,
-    # Ctrl-C reaches the sweep, too, which ends its workers.
+    # Ctrl-C also reaches the sweep, and the sweep ends its workers.
     "distributed.worker.preload": ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"],
 }
 
 
 @contextlib.contextmanager
 def workers(parallel: int, device: str | None, devices: int) -> Iterator[str]:
-    """Start workers on this machine; give the address of their scheduler.
+    """Start workers on this machine; yield the address of their scheduler.
 
     Args:
-        parallel: how many.
-        device: the one asked for. But for "cpu", each worker has GPUs of its own, if there are any.
-        devices: how many GPUs a run needs.
+        parallel: number of workers.
+        device: the requested device. Unless it is "cpu", each worker has its own GPUs, if there are
+            any.
+        devices: number of GPUs of a run.
 
     Raises:
         InputError: there are too few GPUs.
@@ -50,7 +51,7 @@ def workers(parallel: int, device: str | None, devices: int) -> Iterator[str]:
         options = {
             "host": HOST,
             "nthreads": 1,
-            "memory_limit": 0,  # a run is a process that the worker's memory does not count
+            "memory_limit": 0,  # runs are other processes than the worker
             "dashboard": False,
             "silence_logs": logging.CRITICAL,
             "env": {"CUDA_VISIBLE_DEVICES": ",".join(own)} if own else {},

@@ -1,4 +1,4 @@
-"""Many runs on the workers of a cluster, one at a time on each."""
+"""Does many runs on the workers of a cluster, one at a time on each worker."""
 
 import contextlib
 import dataclasses
@@ -21,14 +21,14 @@ from benchmarks.sweeps.request import SweepRequest
 from benchmarks.training.messages import Epoch
 
 MOST_LOSSES = 3
-"""A run with which so many workers died has failed: it may be what kills them."""
+"""If this many workers died during a run, the run has failed, because it may kill them."""
 
 
 class OnCluster:
     """The `Place` for runs on the workers of a Dask scheduler. A lost run is done again."""
 
     def __init__(self, cluster: Cluster, request: SweepRequest) -> None:
-        """Take the workers, and what the user asked for."""
+        """Take the workers, and the user's request."""
         self._cluster = cluster
         self._request = dataclasses.replace(
             request,
@@ -52,17 +52,17 @@ class OnCluster:
             time.sleep(TICK_SECONDS)
 
     def close(self) -> None:
-        """Leave the workers to whoever started them."""
+        """Do nothing; the user ends the workers."""
 
 
 @dataclasses.dataclass
 class _Job:
-    """What a worker is at work on: a run, or the check before its first one."""
+    """The work of a worker: a run, or the check before its first run."""
 
     future: Any
     config: RunConfig | None = None
     runs_on_host: int = 1
-    """The most workers that its host has had since it began."""
+    """The largest number of workers on its host since it began."""
 
 
 class _Work:
@@ -70,24 +70,24 @@ class _Work:
         self, cluster: Cluster, request: SweepRequest, configs: Sequence[RunConfig], folder: Path
     ) -> None:
         self.left = len(configs)
-        """Runs that are not done yet."""
+        """The number of runs that are not done yet."""
         self._cluster = cluster
         self._request = request
         self._configs = {config.run_id: config for config in configs}
         self._waiting = Pairing(configs, _hosts(folder))
         self._events: list[Event] = []
         self._jobs: dict[str, _Job] = {}
-        """Address of a worker to what it does."""
+        """The work of each worker, by its address."""
         self._losses: Counter[RunConfig] = Counter()
         self._refused: set[str] = set()
-        """Workers that came later and are not fit."""
+        """The workers that started later and failed the check."""
         self._told: deque[Any] = deque()
-        """What the workers have told; Dask appends from its own thread."""
+        """The messages of the workers; Dask appends them in its own thread."""
         self._topic = f"epochs-{uuid.uuid4()}"
         cluster.client.subscribe_topic(self._topic, self._told.append)
 
     def take_events(self) -> list[Event]:
-        """Return what has come since the last call."""
+        """Return the events since the last call."""
         self._hear()
         events, self._events = self._events, []
         return events
@@ -98,7 +98,7 @@ class _Work:
             self._events.append(Heard(self._configs[run_id], Epoch(row)))
 
     def collect(self, there: dict[str, str]) -> None:
-        """Take what the workers have finished, and notice those that are gone."""
+        """Take the finished work, and notice workers that are gone."""
         for address, job in list(self._jobs.items()):
             is_gone = address not in there
             if not is_gone and not job.future.done():
@@ -115,7 +115,7 @@ class _Work:
                 self._take_run(address, job, job.config)
 
     def hand_out(self, there: dict[str, str]) -> None:
-        """Give each worker that is idle something to do."""
+        """Give work to each idle worker."""
         checked = self._cluster.checked
         host = {a: checked[a].environment["host"] for a in there if a in checked}
         workers_on = Counter(host.values())
@@ -137,7 +137,7 @@ class _Work:
 
     @contextlib.contextmanager
     def _refusing(self, address: str) -> Iterator[None]:
-        """Leave out a worker that came later and is not fit; a check that was lost comes again."""
+        """Leave out a worker that started later and fails the check; repeat a lost check."""
         try:
             with contextlib.suppress(LostError):
                 yield
@@ -151,7 +151,7 @@ class _Work:
         except LostError:
             self._lose(address, job, config)
             return
-        except Exception as error:  # of the worker itself: that of a run is in its row
+        except Exception as error:  # an error of the worker; a run's error is in its row
             result = failed(config, one_line(error))
         self._hear()
         self._finish(address, job, result)
@@ -181,7 +181,7 @@ class _Work:
 
 
 def _hosts(folder: Path) -> dict[Group, str]:
-    """Return where the runs that have a result in `folder` were done."""
+    """Return the hosts of the runs that have a result in `folder`."""
     runs = results.read_runs(folder)
     runs = runs[runs["status"].isin(schema.RESULTS) & runs["host"].notna()]
     groups = zip(runs["dataset"], runs["model"], runs["seed"], strict=True)

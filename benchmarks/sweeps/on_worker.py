@@ -1,4 +1,4 @@
-"""What a Dask worker does for a sweep: the check, and one run after the other.
+"""The work of a Dask worker for a sweep: the check, and one run after the other.
 
 The workers import this module, so they run in a clone of the project.
 """
@@ -29,21 +29,21 @@ from benchmarks.training.messages import Epoch
 from benchmarks.worker import start
 
 _ONE_RUN = threading.Lock()
-"""A run whose sweep was interrupted is not over at once: the next one waits for its end."""
+"""Held by a run; if its sweep was interrupted, the next run waits for its end."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """A function call that is made by being unpickled, to (result, None) or (None, exception).
+    """A function call that unpickling makes, with the result (result, None) or (None, exception).
 
-    That outcome is pickled, too: what lies between the sweep and the worker passes bytes on.
+    The result is pickled, too, so that only bytes pass between the sweep and the worker.
     """
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Have it called where it is unpickled."""
+        """Make the call when this is unpickled."""
         return _outcome, (self.function, self.arguments)
 
 
@@ -57,15 +57,15 @@ def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:
 def check_on_worker(
     expected: Mapping[str, str | None], configs: Sequence[RunConfig], request: SweepRequest
 ) -> Checked:
-    """Find what would fail in every run on this worker, and prepare the data sets.
+    """Find errors that every run on this worker would have, and prepare the data sets.
 
     Args:
-        expected: the versions and the commit of the sweep; one that is not known is None.
+        expected: the versions and the commit of the sweep; None if unknown.
         configs: the runs.
-        request: what the user asked for.
+        request: the user's request.
 
     Raises:
-        InputError: something would.
+        InputError: every run would fail.
     """
     spawns = not start.CAN_FORK or configs[0].backend == "torch"
     if spawns and multiprocessing.current_process().daemon:
@@ -86,10 +86,10 @@ def check_on_worker(
 
 
 def run_on_worker(config: RunConfig, request: SweepRequest, topic: str) -> RunResult:
-    """Do one run in a folder that is gone afterwards; log each epoch as an event of `topic`."""
+    """Do one run in a temporary folder; log each epoch as an event of `topic`."""
     worker = distributed.get_worker()
     key = worker.get_current_task()
-    # Dask removes what a worker that was killed has left in its folder.
+    # If the worker is killed, Dask removes its folder.
     with (
         _ONE_RUN,
         tempfile.TemporaryDirectory(dir=worker.local_directory) as name,
@@ -110,7 +110,7 @@ def run_on_worker(config: RunConfig, request: SweepRequest, topic: str) -> RunRe
 
 
 def _give_threads_back() -> None:
-    """Undo that Dask's nanny lets NumPy have one thread: a run has the worker for itself."""
+    """Remove the nanny's limit of one thread for NumPy, because a run has the whole worker."""
     for name, value in dask.config.get("distributed.nanny.pre-spawn-environ", {}).items():
         if os.environ.get(name) == str(value):
             del os.environ[name]

@@ -1,4 +1,4 @@
-"""Which run a machine does next."""
+"""Chooses the next run of a machine."""
 
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from benchmarks.run import RunConfig
 
 Group = tuple[str, str, int]
-"""Data set, model and seed: what runs have in common that are compared with each other."""
+"""The data set, the model and the seed, which runs that are compared share."""
 
 
 def group_of(config: RunConfig) -> Group:
@@ -15,14 +15,14 @@ def group_of(config: RunConfig) -> Group:
 
 
 class Pairing:
-    """Runs that wait for a machine. All of a group go to the host that took its first one."""
+    """The runs that wait for a machine; all runs of a group go to one host."""
 
     def __init__(self, configs: Sequence[RunConfig], hosts: Mapping[Group, str]) -> None:
         """Begin with all runs waiting.
 
         Args:
-            configs: the runs, in the order in which they are to be done.
-            hosts: where runs of some groups were done before.
+            configs: the runs, in their order.
+            hosts: hosts of groups of which some runs were done earlier.
         """
         self._waiting: dict[Group, deque[RunConfig]] = {}
         self._hosts = dict(hosts)
@@ -30,13 +30,13 @@ class Pairing:
             self._waiting.setdefault(group_of(config), deque()).append(config)
 
     def take(self, host: str, hosts: Collection[str]) -> RunConfig | None:
-        """Return the next run for `host`, which no longer waits; None if it has none to do.
+        """Remove and return the next run for `host`, or None if there is none.
 
-        Its own groups come first, then those of nobody, then those whose host is gone.
+        The host's own groups come first, then groups without a host, then those whose host is gone.
 
         Args:
-            host: which has a worker that is idle.
-            hosts: those that have a worker.
+            host: host with an idle worker.
+            hosts: all hosts with a worker.
         """
 
         def rank(group: Group) -> int:
@@ -58,5 +58,5 @@ class Pairing:
         return config
 
     def give_back(self, config: RunConfig) -> None:
-        """Let a run wait again that was not done; it comes first in its group."""
+        """Put back a run that was not done; it comes first in its group."""
         self._waiting.setdefault(group_of(config), deque()).appendleft(config)

@@ -1,6 +1,6 @@
-"""Where runs can be done, and what is heard from there.
+"""The interface of a place for runs, and the events that it yields.
 
-A new place is one file with a class that has the methods of `Place`.
+A new place needs one file with a class that has the methods of `Place`.
 """
 
 import dataclasses
@@ -17,21 +17,21 @@ from benchmarks.training.messages import Epoch, Progress
 
 @dataclasses.dataclass(frozen=True)
 class RunResult:
-    """What came of a run, wherever it was done."""
+    """The result of a run, from any place."""
 
     config: RunConfig
     started_at: str
-    """Date and time, ISO 8601."""
+    """The date and time of the start, in ISO 8601."""
     measured: Row
-    """Status, error, and the measured columns of runs.csv."""
+    """The status, the error, and the measured columns of runs.csv."""
     epochs: Sequence[Row] = ()
-    """Rows of epochs.csv."""
+    """The rows of epochs.csv."""
     environment: Row = dataclasses.field(default_factory=dict)
     """The environment columns."""
     runs_on_host: int = 1
-    """How many runs its machine did at the same time, at most."""
+    """The largest number of runs that its machine did at the same time."""
     files: Mapping[str, bytes] | None = None
-    """The files of a run that was done elsewhere, by name; None if they are in the folder."""
+    """The files of a run on another machine, by name; None if they are in the folder."""
 
     @property
     def status(self) -> str:
@@ -43,7 +43,7 @@ class RunResult:
         return {
             "run_id": self.config.run_id,
             **dataclasses.asdict(self.config),
-            "jit_compile": None,  # the column holds what it came to, which the run measures
+            "jit_compile": None,  # the run measures it
             "started_at": self.started_at,
             **self.measured,
             **self.environment,
@@ -52,25 +52,25 @@ class RunResult:
 
 
 def failed(config: RunConfig, error: str) -> RunResult:
-    """Return the result of a run that could not be done, for a reason that is not its own."""
+    """Return the result of a run that could not be done, through no fault of its own."""
     return RunResult(config, now(), {"status": "error", "error": error})
 
 
 def now() -> str:
-    """Return the date and time as they stand in `started_at`."""
+    """Return the date and time in the form of `started_at`."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 @dataclasses.dataclass(frozen=True)
 class Begun:
-    """A run begins."""
+    """A run has begun."""
 
     config: RunConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class Heard:
-    """A run says how it goes."""
+    """A message of a run has come."""
 
     config: RunConfig
     message: Progress | Epoch
@@ -78,7 +78,7 @@ class Heard:
 
 @dataclasses.dataclass(frozen=True)
 class Lost:
-    """A run must be done again."""
+    """A run was lost and must be done again."""
 
     config: RunConfig
     reason: str
@@ -95,22 +95,22 @@ Event = Begun | Heard | Lost | Done
 
 
 class Place(Protocol):
-    """Where the runs of a sweep are done."""
+    """A place where the runs of a sweep are done."""
 
     def check(self, configs: Sequence[RunConfig]) -> Checked:
-        """Find in seconds what would fail in every run, and prepare the data sets.
+        """Find errors of every run in seconds, and prepare the data sets.
 
         Raises:
-            InputError: something would.
+            InputError: every run would fail.
             ConnectionError: the place cannot be reached any more.
         """
 
     def do(self, configs: Sequence[RunConfig], folder: Path) -> Generator[Event, None, None]:
-        """Do every run; yield what is heard, and a `Done` for each.
+        """Do every run; yield its events, and a `Done` for each run.
 
         Args:
             configs: the runs, which `check` has passed.
-            folder: of the sweep, for the files of the runs: backup, weights, log of a failure.
+            folder: folder of the sweep, for the runs' backups, weights and logs of failures.
 
         Raises:
             InputError: the runs that are left cannot be done.

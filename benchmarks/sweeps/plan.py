@@ -1,4 +1,4 @@
-"""Which runs a sweep has, and in which order."""
+"""The runs of a sweep, and their order."""
 
 import dataclasses
 import itertools
@@ -14,17 +14,16 @@ def configurations(
     seeds: int | Sequence[int],
     **fixed: object,
 ) -> list[RunConfig]:
-    """Every combination, one seed after the other.
+    """Return every combination, one seed after the other.
 
-    Within a seed the optimizers follow each other, so that what disturbs the
-    machine for a while disturbs them all alike; there and back from seed to
-    seed, so that a drift of the machine favours none.
+    Within a seed the optimizers follow each other, so that a disturbance of the machine affects all
+    of them. Their order is reversed from seed to seed, so that a drift of the machine favours none.
 
     Args:
-        datasets: names.
-        models: names.
-        optimizers: spelling and learning rate of each.
-        seeds: which; or how many, counted from 0.
+        datasets: names of the data sets.
+        models: names of the models.
+        optimizers: text and learning rate of each optimizer.
+        seeds: the seeds, or their number, counted from 0.
         **fixed: the other fields of `RunConfig`, the same for all.
     """
     there = list(optimizers)
@@ -45,7 +44,7 @@ def configurations(
 def again(
     configs: Iterable[RunConfig], seeds: int | Sequence[int], **changed: object
 ) -> list[RunConfig]:
-    """Return runs that there were with other seeds, and what is changed: there and back."""
+    """Return given runs with other seeds and changes, in an order that is reversed each seed."""
     there = list(configs)
     return [
         dataclasses.replace(config, seed=seed, **changed)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What a user asks of a sweep beside its runs."""
+"""The user's request for a sweep, apart from its runs."""
 
 import dataclasses
 from pathlib import Path
@@ -8,25 +8,25 @@ from benchmarks.training.processes import ProcessGroup
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepRequest:
-    """On what the runs of a sweep are done, and with which files."""
+    """The devices, workers and files of a sweep."""
 
     device: str | None = None
-    """"cpu" or "gpu"; None is the best there is."""
+    """The device, "cpu" or "gpu"; None is the best one."""
     devices: int = 1
-    """On which each run is divided."""
+    """The number of devices that share each run."""
     data_dir: Path | None = None
-    """Where prepared data sets lie; None is TFDS's own folder."""
+    """The folder of the prepared data sets; None is TFDS's own folder."""
     manual_dir: Path | None = None
-    """The original files of data sets that are not prepared yet."""
+    """The folder with original files of data sets that are not prepared yet."""
     timeout: float | None = None
-    """Seconds that a run may take."""
+    """The seconds that a run may take."""
     accept_changes: bool = False
-    """Whether a sweep that is resumed goes on with other data or code than it began with."""
+    """Whether a resumed sweep continues if data or code have changed."""
     save_weights: bool = False
     """Whether the best weights of each run are kept."""
     group: ProcessGroup | None = None
-    """The processes that train together, if several do."""
+    """The processes that train together, if there are several."""
     cluster: str | None = None
-    """Address of the Dask scheduler on whose workers the runs are done."""
+    """The address of the Dask scheduler whose workers do the runs."""
     parallel: int | None = None
-    """How many workers on this machine do the runs."""
+    """The number of workers on this machine that do the runs."""

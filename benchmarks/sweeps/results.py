@@ -1,4 +1,4 @@
-"""Which runs have a result in a folder."""
+"""Finds the runs that have a result in a folder."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,12 +11,12 @@ from benchmarks.store import csv_file, schema
 
 
 def read_runs(folder: Path) -> pd.DataFrame:
-    """Read the runs in `folder`; none, if none has ended yet."""
+    """Read the runs in `folder` that have ended."""
     return csv_file.read_if_there(folder / "runs.csv", schema.RUNS)
 
 
 def unfinished(configs: Iterable[RunConfig], folder: Path) -> list[RunConfig]:
-    """Return those without a result in `folder`: not run yet, interrupted, or failed."""
+    """Return the runs without a result in `folder`: not run yet, interrupted, or failed."""
     have = done(folder)
     return [config for config in configs if config.run_id not in have]
 
@@ -28,10 +28,10 @@ def done(folder: Path) -> set[str]:
 
 
 def check_unchanged(configs: Iterable[RunConfig], folder: Path) -> None:
-    """Refuse to go on in `folder` if a name now stands for something else than in its runs.
+    """Refuse to continue in `folder` if data or code have changed since its runs.
 
     Raises:
-        InputError: data, or code of a model or an optimizer, have changed.
+        InputError: data, or the code of a model or an optimizer, have changed.
     """
     runs = read_runs(folder)
     names = {

@@ -1,4 +1,4 @@
-"""Many runs, wherever they are done: the loop that shows and writes what comes of them."""
+"""The loop of a sweep, at any place, that shows and writes the results of its runs."""
 
 import contextlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from benchmarks.sweeps.writer import Writer
 
 
 def run_all(place: Place, configs: Sequence[RunConfig], folder: Path, display: Display) -> None:
-    """Do every configuration at `place`; write each run into `folder` when it has ended.
+    """Do every run at `place`; write each one into `folder` when it has ended.
 
     Raises:
         InputError: the runs that are left cannot be done, or `folder` cannot be written.

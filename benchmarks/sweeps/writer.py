@@ -1,4 +1,4 @@
-"""What writes the results of a sweep."""
+"""Writes the results of a sweep."""
 
 import shutil
 from collections.abc import Mapping
@@ -10,10 +10,9 @@ from benchmarks.sweeps.place import RunResult
 
 
 class Writer:
-    """Puts runs that have ended into runs.csv and epochs.csv of a folder that the sweep holds.
+    """Writes finished runs into runs.csv and epochs.csv of a folder that the sweep holds.
 
-    Rows of a run that are there from before, of a failure or of a sweep that was
-    killed in between, are replaced.
+    Earlier rows of a run, from a failure or from a sweep that was killed, are replaced.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -26,7 +25,7 @@ class Writer:
         }
 
     def write(self, result: RunResult) -> None:
-        """Write the rows and files, those of the epochs first: a run in runs.csv is complete.
+        """Write the rows and files, epochs first, so that a run in runs.csv is complete.
 
         Raises:
             InputError: the folder cannot be written.
@@ -44,7 +43,7 @@ class Writer:
         except InputError:
             if result.status not in schema.RESULTS or not backup.exists():
                 raise
-            shutil.rmtree(backup, ignore_errors=True)  # the disk may be full: here is room
+            shutil.rmtree(backup, ignore_errors=True)  # makes room if the disk is full
             csv_file.remove(self._epochs, [run_id])
             self._append(result)
         if result.status in schema.RESULTS:
@@ -55,7 +54,7 @@ class Writer:
         csv_file.append(self._runs, schema.RUNS, [result.row()])
 
     def _save(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        """Put the files of a run that was done elsewhere in place of those from before."""
+        """Replace earlier files of a run by its files from another machine."""
         try:
             (self._folder / f"{run_id}.log").unlink(missing_ok=True)
             for name, content in files.items():
