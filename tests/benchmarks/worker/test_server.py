@@ -93,33 +93,10 @@ def test_the_environment_of_a_run_is_its_own(backend, monkeypatch, tmp_path, cap
     monkeypatch.setattr(sys, "argv", ["a command"])
     flag = "--xla_force_host_platform_device_count=3"
     devices = 3 if backend == "jax" else 1
-    assert result(compute, backend, backend=backend) == (1, None, "-1", ["a command"])
-    assert result(compute, backend, backend=backend, devices=3) == (
-        devices,
-        flag,
-        "-1",
-        ["a command"],
-    )
-    assert result(compute, backend, backend=backend) == (1, None, "-1", ["a command"])
+    words = ["a command"]
+    assert result(compute, backend, backend=backend, devices=3) == (devices, flag, "-1", words)
+    assert result(compute, backend, backend=backend) == (1, None, "-1", words)
     assert len(result(state, backend=backend)["threads"]) == 2
-
-
-def variable(name, send):
-    print("printed")
-    send((os.environ.get(name), str(Path.cwd())))
-
-
-def test_the_surroundings_are_those_of_the_parent_now(monkeypatch, tmp_path, capfd):
-    result(variable, "A")
-    assert capfd.readouterr().out == "printed\n"
-    monkeypatch.chdir(tmp_path)
-    before = start._servers["tensorflow"]
-    assert result(variable, "A") == (None, str(tmp_path))
-    assert start._servers["tensorflow"] is before
-    monkeypatch.setenv("A", "b")  # which a library may have read when it was imported
-    assert result(variable, "A") == ("b", str(tmp_path))
-    assert start._servers["tensorflow"] is not before
-    assert not psutil.pid_exists(before._process.pid)
 
 
 def memory(send):
@@ -148,6 +125,36 @@ def import_and_measure(send):
     memory(send)
 
 
+@pytest.fixture
+def light(monkeypatch, tmp_path):
+    """Servers of this test alone. On JAX, they cannot import Keras, and so start at once."""
+    (tmp_path / "light").mkdir()
+    (tmp_path / "light" / "keras.py").write_text("raise ImportError")
+    monkeypatch.syspath_prepend(tmp_path / "light")
+    with monkeypatch.context() as patched:
+        patched.setattr(start, "_servers", {})
+        yield
+        start._close_all()
+
+
+def variable(name, send):
+    print("printed")
+    send((os.environ.get(name), str(Path.cwd())))
+
+
+def test_the_surroundings_are_those_of_the_parent_now(light, monkeypatch, tmp_path, capfd):
+    result(variable, "A", backend="jax")
+    assert capfd.readouterr().out == "printed\n"
+    monkeypatch.chdir(tmp_path)
+    before = start._servers["jax"]
+    assert result(variable, "A", backend="jax") == (None, str(tmp_path))
+    assert start._servers["jax"] is before
+    monkeypatch.setenv("A", "b")  # which a library may have read when it was imported
+    assert result(variable, "A", backend="jax") == ("b", str(tmp_path))
+    assert start._servers["jax"] is not before
+    assert not psutil.pid_exists(before._process.pid)
+
+
 def wait_for(path, send):
     send(os.getpid())
     while not path.exists():
@@ -155,30 +162,30 @@ def wait_for(path, send):
     send("done")
 
 
-def test_a_run_does_not_need_the_server_once_it_is_at_work(tmp_path):
-    messages = call(wait_for, tmp_path / "file")
+def test_a_run_does_not_need_the_server_once_it_is_at_work(light, tmp_path):
+    messages = call(wait_for, tmp_path / "file", backend="jax")
     next(messages)
-    server = start._servers["tensorflow"]
+    server = start._servers["jax"]
     os.kill(server._process.pid, signal.SIGKILL)
     server._process.wait()
     (tmp_path / "file").touch()
     assert list(messages) == ["done"]
-    assert result(variable, "A")[0] is None
-    assert start._servers["tensorflow"] is not server
+    assert result(variable, "A", backend="jax")[0] is None
+    assert start._servers["jax"] is not server
 
 
-def test_a_run_that_is_ended_before_it_began_says_nothing(capfd):
-    start.process("tensorflow").kill()
-    assert result(variable, "A")[0] is None  # the server forks one after the other
-    while psutil.Process(start._servers["tensorflow"]._process.pid).children():
+def test_a_run_that_is_ended_before_it_began_says_nothing(light, capfd):
+    start.process("jax").kill()
+    assert result(variable, "A", backend="jax")[0] is None  # the server forks one after the other
+    while psutil.Process(start._servers["jax"]._process.pid).children():
         time.sleep(0.01)
     assert capfd.readouterr().err == ""
 
 
-def test_a_run_that_dies_with_the_server_is_known_to_have_died(tmp_path):
-    messages = call(wait_for, tmp_path / "file")
+def test_a_run_that_dies_with_the_server_is_known_to_have_died(light, tmp_path):
+    messages = call(wait_for, tmp_path / "file", backend="jax")
     pid = next(messages)
-    server = start._servers["tensorflow"]
+    server = start._servers["jax"]
     for its_pid in (server._process.pid, pid):
         os.kill(its_pid, signal.SIGKILL)
     (failure,) = messages
@@ -189,6 +196,7 @@ def test_a_run_that_dies_with_the_server_is_known_to_have_died(tmp_path):
 PARENT = """
 import os, signal, sys
 from pathlib import Path
+sys.path.insert(0, os.environ["LIGHT"])
 from benchmarks import worker
 from benchmarks.worker import programs, start
 
@@ -203,14 +211,14 @@ print(next(messages), start._servers["jax"]._process.pid, flush=True)
 @pytest.mark.parametrize(
     "end", ["os.kill(os.getpid(), signal.SIGKILL)", "os.kill(os.getpid(), signal.SIGTERM)", ""]
 )
-def test_nothing_outlives_the_parent(end, tmp_path):
+def test_nothing_outlives_the_parent(light, end, tmp_path):
     """However it ends, and no file; and its socket has no path, which could be too long."""
     long = tmp_path / ("long" * 30)
     long.mkdir()
     done = subprocess.run(
         [sys.executable, "-c", PARENT.format(end=end)],
         cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(long)},
+        env={**os.environ, "TMPDIR": str(long), "LIGHT": str(tmp_path / "light")},
         stdout=subprocess.PIPE,
         text=True,
         timeout=120,
@@ -221,7 +229,7 @@ def test_nothing_outlives_the_parent(end, tmp_path):
     assert list(long.iterdir()) == []
 
 
-def test_a_library_that_cannot_be_imported_is_named(monkeypatch, tmp_path):
+def test_a_library_that_cannot_be_imported_is_named(light, monkeypatch, tmp_path):
     (tmp_path / "tensorflow.py").write_text("raise ModuleNotFoundError('No libcudart', name='x')")
     monkeypatch.syspath_prepend(tmp_path)
     failure = result(variable, "A", log=tmp_path / "log")
