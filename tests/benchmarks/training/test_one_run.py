@@ -6,29 +6,22 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks import machine, models, networks
+from benchmarks import machine, models
 from benchmarks.data import batches
 from benchmarks.environment import Checked
 from benchmarks.errors import InputError
 from benchmarks.store import schema
 from benchmarks.training import backup, one_run
 from benchmarks.training.messages import Epoch, Finished, Progress
+from tests.benchmarks import tiny
 
 
-def test_a_run_tells_its_progress_its_epochs_and_its_end(config, data_dir):
-    messages = []
-    one_run.train_model(config, data_dir, None, None, messages.append)
-    progress, epoch, finished = messages[0], messages[-2], messages[-1]
-    assert isinstance(progress, Progress)
-    assert (progress.epoch, progress.steps) == (1, 44)
-    assert isinstance(epoch, Epoch)
-    assert epoch.row["steps"] == 44
-    assert isinstance(finished, Finished)
-    assert finished.row["status"] == "ok"
-    assert finished.row["test_accuracy"] == epoch.row["test_accuracy"] > 0.5
-    assert set(finished.row) <= set(schema.RUNS)
-    assert set(epoch.row) <= set(schema.EPOCHS)
-    assert finished.row["inference_ms_p50"] > 0
+@pytest.fixture(scope="module")
+def config(config):
+    """A run that takes the least time."""
+    return dataclasses.replace(
+        config, model="tests.benchmarks.tiny:dense", optimizer="momentum", learning_rate=0.05
+    )
 
 
 def epochs_and_end(config, data_dir, best_weights=None):
@@ -37,17 +30,52 @@ def epochs_and_end(config, data_dir, best_weights=None):
     return [m.row for m in messages if isinstance(m, Epoch)], messages[-1].row
 
 
-def test_how_long_it_takes_to_the_target(config, data_dir):
-    config = dataclasses.replace(config, epochs=3, target_accuracy=0.85)
-    epochs, end = epochs_and_end(config, data_dir)
-    reached = next(row["epoch"] for row in epochs if row["test_accuracy"] >= 0.85)
+@pytest.fixture(scope="module")
+def whole(config, data_dir, tmp_path_factory):
+    """The messages of a run, and the folder for its backup."""
+    config = dataclasses.replace(config, epochs=3, target_accuracy=0.8)
+    folder, messages = tmp_path_factory.mktemp("whole"), []
+    one_run.train_model(config, data_dir, None, folder / "run.backup", messages.append)
+    return messages, folder
+
+
+def test_a_run_tells_its_progress_its_epochs_and_its_end(whole):
+    messages, _ = whole
+    progress, epoch, finished = messages[0], messages[-2], messages[-1]
+    assert isinstance(progress, Progress)
+    assert (progress.epoch, progress.steps) == (1, 44)
+    assert isinstance(epoch, Epoch)
+    assert epoch.row["steps"] == 44
+    assert isinstance(finished, Finished)
+    assert finished.row["status"] == "ok"
+    assert finished.row["test_accuracy"] == epoch.row["test_accuracy"] > 0.8
+    assert set(finished.row) <= set(schema.RUNS)
+    assert set(epoch.row) <= set(schema.EPOCHS)
+    assert finished.row["inference_ms_p50"] > 0
+
+
+def test_how_long_it_takes_to_the_target(whole):
+    messages, _ = whole
+    epochs, end = [m.row for m in messages if isinstance(m, Epoch)], messages[-1].row
+    reached = next(row["epoch"] for row in epochs if row["test_accuracy"] >= 0.8)
     assert end["steps_to_target"] == 44 * reached
     assert end["seconds_to_target"] == sum(row["seconds"] for row in epochs[:reached])
     assert "data_wait_fraction" not in end
 
 
-def test_how_long_training_waits_for_data(config, data_dir):
-    _, end = epochs_and_end(dataclasses.replace(config, epochs=2, data_wait=True), data_dir)
+def test_a_young_backup_is_enough(whole):
+    assert list(whole[1].iterdir()) == []
+
+
+def test_several_steps_in_one_call_are_the_same_training(config, whole, data_dir):
+    """And how long it waits for data."""
+    config = dataclasses.replace(config, epochs=2, steps_per_execution=10, data_wait=True)
+    ten, end = epochs_and_end(config, data_dir)
+    one = [m.row for m in whole[0] if isinstance(m, Epoch)]
+    for row, other in zip(ten, one[:2], strict=True):
+        assert row["steps"] == 44
+        assert row["test_loss"] == pytest.approx(other["test_loss"], rel=1e-3)
+    assert end["step_ms_p50"] > 0
     assert 0 < end["data_wait_fraction"] < 1
 
 
@@ -60,36 +88,30 @@ def test_what_was_not_measured_is_blank_and_the_reason_is_told(config, data_dir)
     assert "no throughput: the first call, of all steps, is warm-up" in end["error"]
 
 
-def test_the_cosine_schedule_ends_at_0(config, data_dir):
-    config = dataclasses.replace(config, epochs=2, schedule="cosine")
-    epochs, _ = epochs_and_end(config, data_dir)
-    assert [row["learning_rate"] for row in epochs] == pytest.approx([0.0005, 0], abs=1e-9)
-
-
-def test_the_rate_falls_where_the_validation_loss_stands_still(config, data_dir, monkeypatch):
-    monkeypatch.setitem(one_run.PLATEAU, "patience", 1)
-    monkeypatch.setattr(one_run, "LEAST_RATE", 0.1)
+@pytest.fixture(scope="module")
+def held_out(config, data_dir, tmp_path_factory):
+    """A configuration with a validation split, its epochs and end, and its best weights."""
     config = dataclasses.replace(
-        config, epochs=4, schedule="reduce-on-plateau", validation=0.1, learning_rate=1e-30
+        config, epochs=3, validation=0.1, schedule="cosine", target_accuracy=0.5
     )
-    epochs, _ = epochs_and_end(config, data_dir)
-    assert [row["learning_rate"] for row in epochs] == pytest.approx([1e-30, 1e-30, 2e-31, 1e-31])
+    best = tmp_path_factory.mktemp("held_out") / "best.weights.h5"
+    return config, *epochs_and_end(config, data_dir, best), best
 
 
-def test_the_weights_with_the_best_validation_accuracy_are_kept(config, data_dir, tmp_path):
-    best = tmp_path / "best.weights.h5"
-    config = dataclasses.replace(config, epochs=3, validation=0.1)
-    epochs, _ = epochs_and_end(config, data_dir, best)
+def test_the_weights_with_the_best_validation_accuracy_are_kept(held_out, data_dir):
+    config, epochs, _, best = held_out
     digits = batches.load(config, data_dir)
-    model = models.build("mlp", (8, 8, 1), 10, seed=1)
+    model = models.build(config.model, (8, 8, 1), 10, seed=1)
     model.load_weights(best)
     model.compile(metrics=["accuracy"], loss="sparse_categorical_crossentropy")
     measured = model.evaluate(digits.validation, return_dict=True, verbose=0)
     assert measured["accuracy"] == max(row["val_accuracy"] for row in epochs)
-    assert [path.name for path in tmp_path.iterdir()] == ["best.weights.h5"]
+    assert [path.name for path in best.parent.iterdir()] == ["best.weights.h5"]
 
     # From there on, and with a rate of almost 0, it is as good at once.
-    config = dataclasses.replace(config, weights=str(best), epochs=1, learning_rate=1e-30)
+    config = dataclasses.replace(
+        config, weights=str(best), epochs=1, max_steps=1, learning_rate=1e-30
+    )
     (epoch,), _ = epochs_and_end(config, data_dir)
     assert epoch["val_accuracy"] == measured["accuracy"]
 
@@ -115,15 +137,13 @@ def test_a_diverged_run_leaves_blank_what_it_did_not_measure(
     config, data_dir, monkeypatch, divergence, words
 ):
     def build(*arguments):
-        model = networks.mlp(*arguments[1:3])
+        model = tiny.dense(*arguments[1:3])
         model.layers[-1].bias.assign(np.where(np.arange(10) == 9, divergence, 0.0))
         return model
 
     monkeypatch.setattr(one_run.models, "build", build)
     monkeypatch.setattr(one_run.optimizers, "build", lambda *_: "sgd")
-    messages = []
-    one_run.train_model(config, data_dir, None, None, messages.append)
-    row = messages[-1].row
+    _, row = epochs_and_end(dataclasses.replace(config, max_steps=2), data_dir)
     assert row["status"] == "diverged"
     assert re.fullmatch(words, row["error"])
     assert row.keys() & {"images_per_second", "step_ms_p50", "test_accuracy"} == set()
@@ -139,81 +159,81 @@ def test_a_short_first_epoch_with_absurd_steps_is_no_divergence():
     assert one_run._divergence({"train_loss": 0.01, "test_loss": np.nan}, classes=10) != ""
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "reduce-on-plateau"])
-def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(
-    config, data_dir, tmp_path, monkeypatch, schedule
-):
-    monkeypatch.setattr(backup, "SECONDS", 0)
-    config = dataclasses.replace(
-        config, epochs=3, validation=0.1, schedule=schedule, target_accuracy=0.5
-    )
-    expected, expected_end = epochs_and_end(config, data_dir)
+def interrupted_and_resumed(config, data_dir, folder):
+    """Return the messages of a run that goes on after it was stopped in its third epoch."""
 
     def interrupt(message):
         if isinstance(message, Progress) and message.epoch == 3:
             raise KeyboardInterrupt
 
-    folder = tmp_path / "run.backup"
-    seconds = iter([100.0, 200.0, 300.0])
-    monkeypatch.setattr(machine, "process_seconds", lambda: next(seconds))
     with pytest.raises(KeyboardInterrupt):
         one_run.train_model(config, data_dir, None, folder, interrupt)
     messages = []
     one_run.train_model(config, data_dir, None, folder, messages.append)
-    epochs = [m.row for m in messages if isinstance(m, Epoch)]
     assert next(m.epoch for m in messages if isinstance(m, Progress)) == 3
+    assert [m.restored for m in messages if isinstance(m, Epoch)][:3] == [True, True, False]
+    return [m.row for m in messages if isinstance(m, Epoch)], messages[-1].row
+
+
+def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(
+    held_out, data_dir, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(backup, "SECONDS", 0)
+    seconds = iter([100.0, 200.0, 300.0])
+    monkeypatch.setattr(machine, "process_seconds", lambda: next(seconds))
+    config, expected, expected_end, _ = held_out
+    epochs, end = interrupted_and_resumed(config, data_dir, tmp_path / "run.backup")
     assert [row["epoch"] for row in epochs] == [1, 2, 3]
-    assert [m.restored for m in messages if isinstance(m, Epoch)] == [True, True, False]
     for row, other in zip(epochs, expected, strict=True):
         for column in ("train_loss", "val_loss", "test_accuracy", "learning_rate", "steps"):
             assert row[column] == pytest.approx(other[column], rel=1e-3)
-    end = messages[-1].row
+    rates = [row["learning_rate"] for row in epochs]
+    assert rates == pytest.approx([0.0375, 0.0125, 0], abs=1e-8)
     assert end["train_seconds"] == sum(row["seconds"] for row in epochs)
     assert end["steps_to_target"] == expected_end["steps_to_target"]
     assert (expected_end["wall_seconds"], end["wall_seconds"]) == (0, 200)
     assert [path.name for path in tmp_path.iterdir()] == ["run.backup"]
 
 
-def test_a_young_backup_is_enough(config, data_dir, tmp_path):
-    config = dataclasses.replace(config, epochs=2)
-    one_run.train_model(config, data_dir, None, tmp_path / "run.backup", lambda _: None)
-    assert list(tmp_path.iterdir()) == []
+def test_the_rate_falls_where_the_validation_loss_stands_still(
+    config, data_dir, tmp_path, monkeypatch
+):
+    """In a run that was interrupted, too: it knows the best loss and the rate of before."""
+    monkeypatch.setattr(backup, "SECONDS", 0)
+    monkeypatch.setitem(one_run.PLATEAU, "patience", 1)
+    monkeypatch.setattr(one_run, "LEAST_RATE", 0.1)
+    config = dataclasses.replace(
+        config, epochs=4, schedule="reduce-on-plateau", validation=0.1, learning_rate=1e-30
+    )
+    epochs, _ = interrupted_and_resumed(config, data_dir, tmp_path / "run.backup")
+    assert [row["learning_rate"] for row in epochs] == pytest.approx([1e-30, 1e-30, 2e-31, 1e-31])
 
 
-def test_so_many_steps_and_no_more(config, data_dir):
-    config = dataclasses.replace(config, epochs=9, max_steps=60, schedule="cosine")
+def test_so_many_steps_and_no_more_after_a_warm_up(config, data_dir):
+    config = dataclasses.replace(config, epochs=9, max_steps=60, schedule="cosine", warmup_steps=30)
     epochs, end = epochs_and_end(config, data_dir)
     assert [row["steps"] for row in epochs] == [44, 16]
-    assert epochs[-1]["learning_rate"] == pytest.approx(0, abs=1e-9)
+    rates = [0.05 * (1 + np.cos(np.pi * 14 / 30)) / 2, 0]
+    assert [row["learning_rate"] for row in epochs] == pytest.approx(rates, abs=1e-8)
     assert end["status"] == "ok"
+
+
+def test_the_rate_rises_in_the_warm_up(config):
+    rate = one_run._optimizer(dataclasses.replace(config, warmup_steps=66), 88)._learning_rate
+    found = [float(rate(step)) for step in (0, 44, 66, 80)]
+    assert found == pytest.approx([0, 0.05 * 44 / 66, 0.05, 0.05], abs=1e-8)
 
 
 def test_training_stops_at_the_target_on_the_images_held_out(config, data_dir):
     config = dataclasses.replace(
-        config, epochs=9, validation=0.1, target_accuracy=0.8, stop_at_target=True
+        config,
+        **{"epochs": 9, "validation": 0.1, "learning_rate": 0.005},
+        **{"target_accuracy": 0.85, "stop_at_target": True},
     )
     epochs, end = epochs_and_end(config, data_dir)
-    assert [row["val_accuracy"] >= 0.8 for row in epochs] == [*[False] * (len(epochs) - 1), True]
-    assert len(epochs) < 9
+    assert [row["val_accuracy"] >= 0.85 for row in epochs] == [*[False] * (len(epochs) - 1), True]
+    assert 1 < len(epochs) < 9
     assert end["steps_to_target"] == sum(row["steps"] for row in epochs)
-
-
-@pytest.mark.parametrize(
-    ("schedule", "rates"), [("constant", [0.001 * 44 / 66, 0.001]), ("cosine", None)]
-)
-def test_the_rate_rises_in_the_warm_up(config, data_dir, schedule, rates):
-    config = dataclasses.replace(config, epochs=2, warmup_steps=66, schedule=schedule)
-    epochs, _ = epochs_and_end(config, data_dir)
-    expected = rates or [0.001 * 44 / 66, 0.0]
-    assert [row["learning_rate"] for row in epochs] == pytest.approx(expected, abs=1e-8)
-
-
-def test_several_steps_in_one_call_are_the_same_training(config, data_dir):
-    one, end = epochs_and_end(config, data_dir)
-    ten, ten_end = epochs_and_end(dataclasses.replace(config, steps_per_execution=10), data_dir)
-    assert ten[0]["steps"] == 44
-    assert ten[0]["test_loss"] == pytest.approx(one[0]["test_loss"], rel=1e-3)
-    assert 0 < ten_end["step_ms_p50"] < 10 * end["step_ms_p50"]
 
 
 def test_a_damaged_image_is_named(config, tmp_path):
@@ -255,7 +275,7 @@ def test_the_check_prepares_the_data_and_says_where_it_runs(config, tmp_path):
         ({"optimizer": "adam(beta_1=high)"}, "beta_1=high"),
         ({"batch_size": 1438}, "batch_size 1438"),
         ({"dataset": "digit"}, "did you mean digits"),
-        ({"weights": __file__}, "weights '.*test_one_run.py': not for mlp on digits"),
+        ({"weights": __file__}, "weights '.*test_one_run.py': not for .*dense on digits"),
         ({"model": "nowhere:model"}, "'nowhere:model': ModuleNotFoundError"),
         ({"validation": 0.0001}, "validation 0.0001: digits has only 1437"),
     ],

@@ -1,5 +1,7 @@
 """`python -m benchmarks.training.overhead`: watches as `train` does, and writes both ways down."""
 
+import dataclasses
+
 import pandas as pd
 
 from benchmarks.store import schema
@@ -15,6 +17,9 @@ def test_each_round_has_a_turn_of_each_way(data_dir, tmp_path, capsys, monkeypat
             super().on_train_batch_end(batch, logs)
 
     monkeypatch.setattr(overhead, "Monitor", Watched)
+    monkeypatch.setattr(overhead, "EPOCHS", 2)
+    tiny = dataclasses.replace(overhead.CONFIG, model="tests.benchmarks.tiny:dense")
+    monkeypatch.setattr(overhead, "CONFIG", tiny)
     overhead.main(tmp_path / "report", data_dir, rounds=2)
     rows = pd.read_csv(tmp_path / "report" / "overhead.csv")
     assert list(rows.columns) == list(schema.OVERHEAD)
