@@ -1,1 +1,1 @@
-"""One training run, in a process of its own: what is done, watched and timed."""
+"""One training run in its own process: how it is done, watched and timed."""

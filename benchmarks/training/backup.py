@@ -1,4 +1,4 @@
-"""What lets a run that was interrupted go on from an epoch's end."""
+"""Backups, with which an interrupted run continues from the end of an epoch."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from benchmarks.training import disk, processes
 from benchmarks.training.monitor import Monitor
 
 SECONDS = 10.0
-"""Between two backups, at least."""
+"""The least number of seconds between two backups."""
 
 STATE = "state.json"
 
@@ -20,18 +20,18 @@ STATE = "state.json"
 class Backup(keras.callbacks.BackupAndRestore):
     """Keras's backup of weights, optimizer and epoch, and of what was measured until then.
 
-    It is the last callback: the clock of an epoch has stopped when it writes. A
-    backup is made in a new folder that then takes the place of the old one, so
-    that what is there belongs together, whatever kills the process.
+    It is the last callback, so that the clock of the epoch has stopped when it writes. A backup is
+    made in a new folder, which then replaces the old one. So the files of a backup belong together,
+    even if the process is killed.
     """
 
     def __init__(
         self, folder: Path, monitor: Monitor, plateau: Any, epochs: int, together: bool
     ) -> None:
-        """Take the `ReduceLROnPlateau` of the run, or None, and how many epochs it has.
+        """Take the `ReduceLROnPlateau` of the run, or None, and its number of epochs.
 
-        Processes that train together write at the same time, each into a folder of its own: to
-        read distributed variables, they must all be there.
+        Processes that train together write at the same time, each into its own folder, because all
+        must take part when distributed variables are read.
         """
         super().__init__(str(folder), delete_checkpoint=False)
         self._folder = folder
@@ -40,15 +40,15 @@ class Backup(keras.callbacks.BackupAndRestore):
         self._epochs = epochs
         self._together = together
         self.problem = ""
-        """In words, if the last backup could not be written."""
+        """The reason in words if the last backup could not be written, else empty."""
         self._last = time.monotonic()
         file = folder / STATE
         self._found = json.loads(file.read_text()) if file.exists() else None
         self.earlier_seconds = float((self._found or {}).get("wall_seconds", 0))
-        """What the processes before this one took, until the backup; 0 if there is none."""
+        """The seconds of the earlier processes until the backup; 0 if there is none."""
 
     def restore_epochs(self) -> None:
-        """Give the monitor the epochs that were. Before `fit`, which begins to read the data."""
+        """Give the earlier epochs to the monitor. Call this before `fit`, which reads the data."""
         if self._found is not None:
             self._monitor.go_on(self._found["epochs"])
 
@@ -59,7 +59,7 @@ class Backup(keras.callbacks.BackupAndRestore):
             vars(self._plateau).update(self._found["plateau"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Make a backup, unless the run is at its end or the last one is young."""
+        """Make a backup, unless the run is at its end or the last backup is recent."""
         at_end = epoch + 1 == self._epochs or self.model.stop_training
         is_due = not at_end and time.monotonic() - self._last >= SECONDS
         if self._together:

@@ -1,4 +1,4 @@
-"""Every timing: what is read when, what counts as warm-up, and what is made of it."""
+"""All timings: when the clock is read, what counts as warm-up, and what is computed."""
 
 import itertools
 import time
@@ -9,10 +9,10 @@ import numpy as np
 
 
 def median_ms(function: Callable[[], Any], repetitions: int, seconds: float) -> float:
-    """Return the median time of a call that returns when its result is there, in milliseconds.
+    """Return the median time of a call that waits for its result, in milliseconds.
 
-    It is called `repetitions` times, or fewer if that takes longer than `seconds`; the tenth of
-    the calls that come first, and at least one, are warm-up.
+    The function is called `repetitions` times, or fewer if this takes longer than `seconds`. The
+    first tenth of the calls, and at least one, are warm-up.
     """
     for _ in range(max(repetitions // 10, 1)):
         function()
@@ -33,19 +33,18 @@ def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
 class TrainingClock:
     """Times the steps and epochs of one `fit`.
 
-    A step lasts from the end of the step before to its own end, so that waiting
-    for data counts. It has ended when its results are there, and not when it
-    was handed to the device: on JAX and on GPUs the program runs many steps
-    ahead, and reading the clock at the beginning of steps measures nothing.
-    Warm-up is the first epoch, or, when there is no other, the first step.
+    A step lasts from the end of the step before to its own end, so that waiting for data counts. It
+    has ended when its results are ready, not when it was given to the device. On JAX and on GPUs
+    the program runs many steps ahead, so the clock at the beginning of a step measures nothing.
+    Warm-up is the first epoch or, if there is only one epoch, the first step.
     """
 
     def __init__(
         self, synchronize: Callable[[], None], waited: Callable[[], float] | None = None
     ) -> None:
-        """Take what waits for the device, and what says for how long training waited for data.
+        """Take a function that waits for the device, and one that returns the wait for data.
 
-        Without the latter, that is not measured.
+        Without the second, waiting is not measured.
         """
         self._synchronize = synchronize
         self._measures_waiting = waited is not None
@@ -57,11 +56,11 @@ class TrainingClock:
         self._epochs.append(_Epoch(time.perf_counter(), self._waited()))
 
     def end_step(self, step: int | None = None) -> None:
-        """Read the clock when the results of a step are there. Any thread may call this.
+        """Read the clock when the results of a step are ready. Any thread may call this.
 
         Args:
-            step: its number in the epoch, counted from 1; steps in between, for which the clock
-                was not read, took as long. None is the next one.
+            step: number of the step in the epoch, counted from 1; None is the next one. If steps
+            were left out, all steps since the last call count as equally long.
         """
         ends = self._epochs[-1].step_ends
         ends.append((time.perf_counter(), len(ends) + 1 if step is None else step))
@@ -72,13 +71,13 @@ class TrainingClock:
         epoch = self._epochs[-1]
         epoch.end = time.perf_counter()
         epoch.waited = self._waited() - epoch.waited
-        # Threads may have overtaken each other.
+        # Threads may have called this out of order.
         ends = sorted(end for end, _ in epoch.step_ends)
         epoch.step_ends = list(zip(ends, sorted(n for _, n in epoch.step_ends), strict=True))
         return epoch.steps, epoch.end - epoch.begin
 
     def measurements(self, batch_size: int) -> dict[str, float]:
-        """Return the timing columns of `runs.csv` for which there were steps enough."""
+        """Return the timing columns of `runs.csv` for which there were enough steps."""
         first, *others = self._epochs
         measured = {"train_seconds": sum(epoch.end - epoch.begin for epoch in self._epochs)}
         if others:
@@ -106,7 +105,7 @@ class _Epoch:
         self.begin = begin
         self.waited = waited
         self.step_ends: list[tuple[float, int]] = []
-        """When a step ended, and its number in the epoch."""
+        """The end time of each step, and its number in the epoch."""
         self.end = float("nan")
 
     @property

@@ -1,4 +1,4 @@
-"""Weights on a disk that may be full: they are written whole, or not at all."""
+"""Writes weights completely or not at all, even if the disk gets full."""
 
 import math
 import re
@@ -10,22 +10,22 @@ from typing import Any
 from benchmarks.errors import one_line
 
 SPARE_BYTES = 2**20
-"""Beside the arrays: what HDF5 adds, and what the reports need."""
+"""The bytes beside the arrays that HDF5 and the reports need."""
 
 
 def write(path: Path, variables: Iterable[Any], write_to: Callable[[Path], None]) -> str:
-    """Let `write_to` write into a file or a folder beside `path`, and put that in its place.
+    """Let `write_to` write a file or a folder beside `path`, and replace `path` by it.
 
-    Keras's writer of weights ends the process when the disk gets full: the room is looked up
+    Keras's writer of weights ends the process when the disk gets full. So the free space is checked
     before.
 
     Args:
-        path: where it is to be; what is there stays until the new one is whole.
-        variables: what is written.
-        write_to: takes the path of the new one.
+        path: the final path; an old file or folder stays there until the new one is complete.
+        variables: variables that are written.
+        write_to: function that writes to the path that it is given.
 
     Returns:
-        In words why it could not be written; empty if it was. Nothing is left of it then.
+        The reason in words if it could not be written, else empty. No part is left after a failure.
     """
     new, old = path.with_name(f".new-{path.name}"), path.with_name(f".old-{path.name}")
     for left in (new, old):
@@ -39,7 +39,7 @@ def write(path: Path, variables: Iterable[Any], write_to: Callable[[Path], None]
         if path.is_dir():
             path.rename(old)
         new.replace(path)
-    except Exception as error:  # HDF5 has errors of its own
+    except Exception as error:  # HDF5 has its own errors
         return f"{path.name}: {one_line(error)}"
     finally:
         _remove(new)
@@ -48,7 +48,7 @@ def write(path: Path, variables: Iterable[Any], write_to: Callable[[Path], None]
 
 
 def _bytes(variable: Any) -> int:
-    bits = re.search(r"\d+", variable.dtype)  # of a bool there are none
+    bits = re.search(r"\d+", variable.dtype)  # a bool has no number of bits
     return math.prod(variable.shape) * (int(bits[0]) // 8 if bits else 1)
 
 

@@ -1,4 +1,4 @@
-"""Loss and accuracy over all images of a split, on one device or several."""
+"""The loss and accuracy over all images of a split, on one device or several."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,18 +10,18 @@ from benchmarks.training import replicas
 
 
 def evaluate(model: Any, images: Any, config: RunConfig) -> dict[str, float]:
-    """Return `loss` and `accuracy` of a model over `images`, every one counted once.
+    """Return `loss` and `accuracy` of a model over `images`; each image counts once.
 
     Args:
         model: compiled Keras model.
-        images: batches (images, labels) of `benchmarks.data.plan.Data`, the last of which may
-            be smaller.
+        images: batches (images, labels) of `benchmarks.data.plan.Data`; the last batch may be
+            smaller.
         config: the run.
     """
     if config.backend != "jax" or config.devices * config.processes == 1:
         return dict(model.evaluate(images, verbose=0, return_dict=True))
-    # `keras.distribution` wants batches that all devices can share. The last one may be none:
-    # every device then gets all of it, which leaves its mean as it is.
+    # `keras.distribution` needs batches that all devices can share. If the last batch is not, every
+    # device gets all of it, and its mean does not change.
     first = replicas.process_id(config)
     x, y = images[len(images) - 1]
     whole = len(images) - (len(y) < config.batch_size)
@@ -31,7 +31,7 @@ def evaluate(model: Any, images: Any, config: RunConfig) -> dict[str, float]:
             yield x[first :: config.processes], y[first :: config.processes]
 
     parts = []
-    if whole:  # Keras refuses a generator without any
+    if whole:  # Keras refuses an empty generator
         measured = model.evaluate(shares(), steps=whole, verbose=0, return_dict=True)
         parts.append((whole * config.batch_size, measured))
     if whole < len(images):

@@ -1,4 +1,4 @@
-"""What a worker process tells the parent: the messages, in the order in which they come."""
+"""The messages of a worker process to its parent, in their order."""
 
 import dataclasses
 
@@ -8,10 +8,10 @@ from benchmarks.store.csv_file import Row
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Where a run is; loss and accuracy are the means over the epoch so far."""
+    """The progress of a run; loss and accuracy are means over the epoch so far."""
 
     epoch: int
-    """Counted from 1."""
+    """The number of the epoch, counted from 1."""
     step: int
     steps: int
     loss: float
@@ -23,26 +23,26 @@ class Epoch:
     """An epoch has ended."""
 
     row: Row
-    """Of `epochs.csv`."""
+    """The row of the epoch in `epochs.csv`."""
     restored: bool = False
-    """Whether it was trained before the run was interrupted, and comes from a backup."""
+    """Whether the epoch comes from a backup, because the run was interrupted after it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """A run has ended, in training to the end or in divergence."""
+    """A run has ended, after its last step or by divergence."""
 
     row: Row
-    """The measured columns of `runs.csv`; its `wall_seconds` are those of earlier processes."""
+    """The measured columns of `runs.csv`, with the `wall_seconds` of earlier processes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Told:
-    """Process 0 of those that train together has said which run is next."""
+    """Process 0 has said which run comes next."""
 
     config: RunConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class Ended:
-    """Process 0 has said that nothing comes any more."""
+    """Process 0 has said that no more runs come."""

@@ -1,4 +1,4 @@
-"""What watches a training run from within `fit`."""
+"""Watches a training run from within `fit`."""
 
 import math
 import threading
@@ -21,14 +21,14 @@ from benchmarks.training.messages import Epoch, Progress
 Send = Callable[[Any], None]
 
 PROGRESS_SECONDS = 0.2
-"""Between two `Progress` messages: often enough for the eye, too seldom to be measured."""
+"""The seconds between two `Progress` messages, which do not slow training measurably."""
 
 
 class Monitor(keras.callbacks.Callback):
-    """Watches a `fit`: clock, progress, divergence, and the other splits after each epoch."""
+    """Watches a `fit`: clock, progress, divergence, and evaluation after each epoch."""
 
-    # Keras may call `on_train_batch_end` from another thread while the next step runs.
-    # Without this promise it would wait for every step and so slow what is measured.
+    # Keras may call `on_train_batch_end` from another thread while the next step runs. Without this
+    # declaration it would wait for every step, which would slow the measured training.
     async_safe = True
 
     def __init__(
@@ -40,11 +40,11 @@ class Monitor(keras.callbacks.Callback):
             images.waited,
         )
         self.rows: list[Row] = []
-        """Of `epochs.csv`, those of the epochs so far."""
+        """The rows of `epochs.csv` for the epochs so far."""
         self.divergence = ""
-        """In words, if the loss has become infinite or NaN."""
+        """The divergence in words, if the loss has become infinite or NaN."""
         self.problem = ""
-        """In words, if the best weights could not be written."""
+        """The reason in words, if the best weights could not be written."""
         self._config = config
         self._images = images
         self._best_weights = best_weights
@@ -56,10 +56,10 @@ class Monitor(keras.callbacks.Callback):
         self._last_progress = -math.inf
 
     def go_on(self, rows: list[Row]) -> None:
-        """Take over the epochs that the run had before it was interrupted.
+        """Take the epochs that the run had before it was interrupted.
 
-        The data have an order for each epoch. tf.data has a new one whenever it is read: those
-        of the epochs that were are passed over.
+        The data have an order for each epoch. tf.data makes a new order at each reading, so the
+        orders of earlier epochs are skipped.
         """
         for row in rows:
             iter(self._images.train)
@@ -72,24 +72,24 @@ class Monitor(keras.callbacks.Callback):
         self.clock.begin_epoch()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Stop after this step if it is the last or the run has diverged.
+        """Stop after this step if it is the last one, or if the run has diverged.
 
-        From the thread that trains: on JAX, to stop from another leaves Keras with state that
-        it has given away.
+        This is called in the thread that trains. On JAX, a stop from another thread would leave
+        Keras with state that it has donated.
         """
         last = batch + self._config.steps_per_execution
-        # Which step it was that diverged, one process may notice later than another: then
-        # together they stop at the epoch's end.
+        # Processes may notice a divergence at different steps. So they stop together at the end of
+        # the epoch.
         diverged = self.divergence and self._config.processes == 1
         if diverged or self._trained_steps + last >= (self._config.max_steps or math.inf):
             self.model.stop_training = True
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Read the clock, notice divergence, tell how it goes. Called from several threads.
+        """Read the clock, notice divergence, send progress. Several threads call this.
 
-        Before it calls this, Keras waits for the results of the step, of which `logs` are part.
+        Keras waits for the results of the step before this call, because `logs` are a part of them.
         """
-        # Of the last call of several steps, Keras counts all, if there are data for them or not.
+        # In the last call of several steps, Keras also counts steps without data.
         step = min(batch + 1, self._steps)
         self.clock.end_step(step)
         logs = logs or {}
@@ -102,10 +102,9 @@ class Monitor(keras.callbacks.Callback):
                 self._send(Progress(self._epoch, step, self._steps, logs["loss"], logs["accuracy"]))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Stop the clock of the epoch, measure on the other splits, send the epoch's row.
+        """Stop the clock of the epoch, evaluate the other splits, send the epoch's row.
 
-        What the validation split says goes into `logs` for the callbacks that come after this
-        one.
+        The results on the validation split are added to `logs` for the following callbacks.
         """
         logs = {} if logs is None else logs
         steps, seconds = self.clock.end_epoch()
@@ -135,7 +134,7 @@ class Monitor(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def target(self) -> dict[str, float]:
-        """Return `steps_to_target` and `seconds_to_target`, if it has been reached."""
+        """Return `steps_to_target` and `seconds_to_target`, if the target has been reached."""
         target = self._config.target_accuracy
         column = "test_accuracy" if self._images.validation is None else "val_accuracy"
         for number, row in enumerate(self.rows, start=1):

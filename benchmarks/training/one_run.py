@@ -1,4 +1,4 @@
-"""One training run: a configuration in, measurements out. Runs in a worker process."""
+"""Does one training run in a worker process, from a configuration to measurements."""
 
 import contextlib
 import math
@@ -25,18 +25,18 @@ from benchmarks.training.messages import Finished
 from benchmarks.training.monitor import Monitor, Send
 
 TIMES_THE_LOSS_OF_GUESSING = 10.0
-"""A run whose last epoch is worse than that has diverged too: with dead units, a network can
-lose by 1e29 for ever and never reach infinity."""
+"""If the loss of the last epoch is this many times that of guessing, the run has diverged too. With
+dead units, the loss of a network can stay at 1e29 and never become infinite."""
 
 
 LEAST_RATE = 1e-4
-"""A part of the rate that a run begins with; below it, no plateau makes the rate smaller."""
+"""The least rate after plateaus, as a fraction of the first rate."""
 
 PLATEAU = {"monitor": "val_loss", "factor": 0.2, "patience": 3}
-"""Of Keras's ReduceLROnPlateau: after three epochs without a better loss, a fifth of the rate."""
+"""Arguments of Keras's ReduceLROnPlateau: a fifth of the rate after three epochs without gain."""
 
 INFERENCES, INFERENCE_SECONDS = 100, 2.0
-"""How many predictions are timed, and for how long at most."""
+"""The number of predictions that are timed, and the most seconds for them."""
 
 
 def check_runs(
@@ -46,25 +46,25 @@ def check_runs(
     manual_dir: Path | None,
     send: Send,
 ) -> None:
-    """Find what would fail in every run, before the first; prepare the data; send `Checked`.
+    """Find errors of every run before the first one; prepare the data; send `Checked`.
 
     Args:
-        configs: the runs; their `device` does not count.
-        device: the one asked for; None is the best there is.
-        data_dir: where prepared data sets lie.
+        configs: the runs; their `device` is ignored.
+        device: the requested device; None is the best one.
+        data_dir: folder of the prepared data sets.
         manual_dir: folder with original files.
-        send: takes the message.
+        send: function that takes the message.
 
     Raises:
-        InputError: the device is not there, an optimizer or a model refuses
-            its arguments, or a data set cannot be had or has less than a batch.
+        InputError: the device does not exist, an optimizer or a model refuses its arguments, or a
+        data set is missing or has less than one batch.
     """
     backend = configs[0].backend
     device = devices.find(backend, device)
     replicas.check_devices(configs[0], device)
     for config in {(c.optimizer, c.learning_rate): c for c in configs}.values():
         optimizer = _optimizer(config, steps=1)
-        try:  # a value of the wrong kind shows only in an update
+        try:  # only an update finds a value of the wrong kind
             variable = keras.Variable([1.0])
             optimizer.apply([keras.ops.ones(1)], [variable])
         except Exception as error:
@@ -98,26 +98,25 @@ def train_model(
     backup: Path | None,
     send: Send,
 ) -> None:
-    """Train one model; send `Progress` now and then, an `Epoch` each epoch, `Finished` at the end.
+    """Train one model; send `Progress` sometimes, `Epoch` after each epoch, `Finished` at the end.
 
-    A loss that is not finite ends the run with status `diverged`; one that is
-    absurd after the last epoch gives it that status. What was measured is then
-    no measure of the optimizer, so throughput and test accuracy stay blank.
+    If the loss is not finite, the run ends with status `diverged`. If the loss is far too large
+    after the last epoch, the run has this status too. Its measurements then say nothing about the
+    optimizer, so throughput and test accuracy stay blank.
 
     Args:
         config: the run.
-        data_dir: where prepared data sets lie.
+        data_dir: folder of the prepared data sets.
         best_weights: file for the weights after the epoch with the best validation accuracy.
-        backup: folder to which epochs are backed up, and from which the run goes on if it
-            has one.
-        send: takes the messages.
+        backup: folder for backups of epochs; if it has a backup, the run continues from it.
+        send: function that takes the messages.
 
     Raises:
-        InputError: an image of a folder is damaged, or what `check` would have found.
+        InputError: an image of a folder is damaged, or one of the errors of `check_runs`.
     """
-    scope = replicas.replicate(config)  # before anything touches a device
+    scope = replicas.replicate(config)  # before any device is used
     keras.config.set_dtype_policy(config.precision)
-    keras.utils.set_random_seed(config.seed)  # which the order of the images depends on, too
+    keras.utils.set_random_seed(config.seed)  # also for the order of the images
     with _damage_named(config, data_dir):
         images = _images(config, data_dir)
     _check_identity(config, images)
@@ -135,14 +134,14 @@ def train_model(
 
 
 def _code_digests(config: RunConfig) -> dict[str, str]:
-    """Return the digest of each part of a run that is code of the user's own, by its name."""
+    """Return the digest of each part of a run that is the user's own code, by its name."""
     names = (config.model, parse_optimizer(config.optimizer).name)
     found = {name: own_code.digest(name) for name in names}
     return {name: digest for name, digest in found.items() if digest is not None}
 
 
 def _check_identity(config: RunConfig, images: Data) -> None:
-    """Raise an `InputError` if the names stand for something else than when the sweep began."""
+    """Raise an `InputError` if data or code have changed since the sweep began."""
     digests = {config.dataset: fingerprint(images.plan.source), **_code_digests(config)}
     for column, name in config.named().items():
         before, now = getattr(config, column), digests.get(name)
@@ -154,7 +153,7 @@ def _check_identity(config: RunConfig, images: Data) -> None:
 
 
 def _build(config: RunConfig, images: Data) -> tuple[Any, Any]:
-    """Return the model, compiled for training, its optimizer built; and the batches of `fit`."""
+    """Return the model, compiled and with a built optimizer, and the batches of `fit`."""
     steps = config.epochs * images.steps_per_epoch
     jit_compile = "auto" if config.jit_compile == "auto" else config.jit_compile == "true"
     model = _model(config, images)
@@ -163,7 +162,7 @@ def _build(config: RunConfig, images: Data) -> tuple[Any, Any]:
     models.compile_for_training(
         model, optimizer, jit_compile, config.steps_per_execution, from_logits
     )
-    model.optimizer.build(model.trainable_variables)  # which may be another: it scales the loss
+    model.optimizer.build(model.trainable_variables)  # may be a wrapper that scales the loss
     return model, replicas.divide(images.train, images.steps_per_epoch, config)
 
 
@@ -176,8 +175,8 @@ def _train(
     backup: Path | None,
     send: Send,
 ) -> None:
-    # On JAX, the first evaluation makes Keras compile the training step again. Before `fit`
-    # there is nothing yet to compile twice; after its first epoch it would be on the clock.
+    # On JAX, the first evaluation makes Keras compile the training step again. Before `fit` there
+    # is no compiled step yet. After the first epoch the compilation would be timed.
     evaluate(model, images.test.take(1), config)
     monitor = Monitor(config, images, best_weights, send)
     callbacks = [monitor]
@@ -195,8 +194,8 @@ def _train(
     model.fit(
         train,
         epochs=config.epochs,
-        # Without this, Keras begins to read the data twice an epoch, and each time they have a
-        # new order: a run that goes on could not know which.
+        # Without this, Keras begins to read the data twice an epoch, each time in a new order. A
+        # run that continues could not know the order.
         steps_per_epoch=images.steps_per_epoch,
         shuffle=False,
         verbose=0,
@@ -211,7 +210,7 @@ def _train(
         "params": model.count_params(),
         "peak_memory_mb": devices.peak_memory_mb(config.backend, config.device),
         "optimizer_state_mb": devices.megabytes_on_one(model.optimizer.variables),
-        "wall_seconds": keeper.earlier_seconds if keeper else 0.0,  # the caller adds this process
+        "wall_seconds": keeper.earlier_seconds if keeper else 0.0,  # the caller adds this process's
         "best_test_accuracy": max(
             (row["test_accuracy"] for row in monitor.rows if "test_accuracy" in row), default=None
         ),
@@ -222,7 +221,7 @@ def _train(
         row |= monitor.clock.measurements(config.batch_size)
         row |= monitor.target()
         row["train_seconds"] = sum(row["seconds"] for row in monitor.rows)
-        # An epoch of a backup of an older version lacks it.
+        # An epoch in a backup of an older version has no such value.
         row["evaluation_seconds"] = sum(row.get("evaluation_seconds", 0) for row in monitor.rows)
         row["test_accuracy"] = monitor.rows[-1]["test_accuracy"]
         problems = [monitor.problem, keeper.problem if keeper else "", *_unmeasured(row, config)]
@@ -233,7 +232,7 @@ def _train(
 
 
 def _unmeasured(row: Row, config: RunConfig) -> list[str]:
-    """Say why there is no throughput, if there is none."""
+    """Say why there is no throughput, if it is missing."""
     if "images_per_second" in row:
         return []
     if config.steps_per_execution > 1:
@@ -242,11 +241,11 @@ def _unmeasured(row: Row, config: RunConfig) -> list[str]:
 
 
 def _divergence(last: Row, classes: int) -> str:
-    """Say in words how absurd the last epoch is, if it is.
+    """Say in words that the loss of the last epoch is far too large, if it is.
 
-    On the images that were trained on and on the others: the mean over a short
-    epoch may hold absurd first steps, and who knows the training images by
-    heart may be wrong about others with great confidence.
+    The loss must be too large on both the training images and the other images. The mean over a
+    short epoch may include very bad first steps. A model that has memorised the training images may
+    be wrong about others with great confidence.
     """
     guessing = math.log(max(classes, 2))
     loss = min(last["train_loss"], last["test_loss"])
@@ -257,7 +256,7 @@ def _divergence(last: Row, classes: int) -> str:
 
 @contextlib.contextmanager
 def _damage_named(config: RunConfig, data_dir: Path | None) -> Iterator[None]:
-    """Name the file of a TFDS set that is damaged: TensorFlow says only that one is."""
+    """Name the damaged file of a TFDS set; TensorFlow says only that some file is damaged."""
     try:
         yield
     except Exception as error:
@@ -304,6 +303,6 @@ def _optimizer(config: RunConfig, steps: int) -> Any:
 
 
 def _inference_ms(model: Any, images: Data) -> float:
-    """Time the prediction for one image, from the image in memory to the logits in memory."""
+    """Return the median time of a prediction for one image, with image and logits in memory."""
     image = np.zeros((1, *images.image_shape), np.float32)
     return median_ms(lambda: model.predict_on_batch(image), INFERENCES, INFERENCE_SECONDS)

@@ -1,8 +1,8 @@
-"""What measuring costs: `python -m benchmarks.training.overhead FOLDER` writes FOLDER/overhead.csv.
+"""The overhead of measuring: `python -m benchmarks.training.overhead FOLDER` writes overhead.csv.
 
-Epochs of one model take turns: watched as `train` watches them, and bare, with a
-callback that does nothing but read the clock at the beginning and the end. The
-digits and a small network, since the shortest steps show the most overhead.
+Epochs of one model are trained in turn: watched as `train` watches them, and bare, with a callback
+that only reads the clock at the beginning and the end. The data set is the digits and the network
+is small, because the shortest steps show the most overhead.
 """
 
 import shlex
@@ -20,7 +20,7 @@ from benchmarks.store.folder import hold, open_folder
 from benchmarks.training.monitor import Monitor
 
 EPOCHS = 5
-"""In each turn; the first is left out, as it is in a run."""
+"""The number of epochs in each turn; the first is left out, as in a run."""
 
 CONFIG = RunConfig(
     dataset="digits",
@@ -37,7 +37,7 @@ CONFIG = RunConfig(
 
 
 class Clock(keras.callbacks.Callback):
-    """Reads the clock at both ends of an epoch."""
+    """Reads the clock at the beginning and the end of an epoch."""
 
     async_safe = True
 
@@ -46,16 +46,16 @@ class Clock(keras.callbacks.Callback):
         self.seconds: list[float] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Begin."""
+        """Start the clock."""
         self._begin = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """End."""
+        """Stop the clock."""
         self.seconds.append(time.perf_counter() - self._begin)
 
 
 def main(folder: Path, data_dir: Path | None = None, rounds: int = 24) -> None:
-    """Measure, write a row each turn, print the median ratio and its quartiles."""
+    """Measure, write a row for each turn, print the median ratio and its quartiles."""
     if (folder / "overhead.csv").exists():
         raise SystemExit(f"{folder}: holds a report already; name a new folder")
     preparation.prepare(CONFIG.dataset, data_dir, None)

@@ -1,4 +1,4 @@
-"""Processes on several machines that compute together: how they find each other and talk."""
+"""Connects processes on several machines that compute together."""
 
 import base64
 import contextlib
@@ -14,29 +14,29 @@ from typing import Any
 from benchmarks.errors import InputError, one_line
 
 CONNECT_SECONDS = 60
-"""For which a process waits for the others: they start at their own time."""
+"""The seconds that a process waits for the others, which may start at different times."""
 
 DEATH_SECONDS = 30
-"""After which the others know that a process has died, if no connection told them before."""
+"""The seconds after which the others know that a process has died, unless a connection says it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ProcessGroup:
-    """Processes that compute together, and which of them this is."""
+    """The processes that compute together, and the number of this one."""
 
     coordinator: str
-    """HOST:PORT of process 0, which listens there."""
+    """The HOST:PORT at which process 0 listens."""
     processes: int
     process_id: int
-    """Counted from 0."""
+    """The number of this process, counted from 0."""
 
 
 @contextlib.contextmanager
 def join(group: ProcessGroup) -> Iterator[None]:
-    """Connect with the other processes. It must come before anything touches a device.
+    """Connect with the other processes. Call this before any device is used.
 
     Raises:
-        InputError: they are not there, or have other numbers of devices.
+        InputError: other processes are missing, or have other numbers of devices.
     """
     import jax
 
@@ -65,11 +65,11 @@ def join(group: ProcessGroup) -> Iterator[None]:
             devices=jax.local_device_count(),
         )
     yield
-    jax.distributed.shutdown()  # not after an exception: it would wait for the others
+    jax.distributed.shutdown()  # not after an exception, because it waits for the others
 
 
 def _wait_for_coordinator(group: ProcessGroup) -> None:
-    """Wait until process 0 listens. JAX would wait too, but aborts when it has waited in vain."""
+    """Wait until process 0 listens. JAX would wait too, but aborts after its time limit."""
     host, _, port = group.coordinator.rpartition(":")
     try:
         socket.getaddrinfo(host, int(port))
@@ -93,7 +93,7 @@ def _wait_for_coordinator(group: ProcessGroup) -> None:
 
 
 def share(value: Any) -> Any:
-    """Return what process 0 calls this with, to all of them; it must be possible in JSON."""
+    """Return the value of process 0 in all processes; it must be valid in JSON."""
     import jax
     import numpy as np
     from jax.experimental import multihost_utils
@@ -106,7 +106,7 @@ def share(value: Any) -> Any:
 
 
 def gather(value: Any) -> list[Any]:
-    """Return what each process calls this with, in their order; it must be possible in JSON."""
+    """Return the values of all processes, in their order; they must be valid in JSON."""
     import numpy as np
     from jax.experimental import multihost_utils
 
@@ -119,7 +119,7 @@ def gather(value: Any) -> list[Any]:
 
 
 def share_folder(folder: Path) -> None:
-    """Give all processes the files that `folder` has on process 0, if it is there."""
+    """Give all processes the files of `folder` on process 0, if it exists there."""
     found = {}
     if folder.exists():
         found = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}

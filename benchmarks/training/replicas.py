@@ -1,4 +1,4 @@
-"""One training on several devices: each takes its share of every batch."""
+"""Trains one model on several devices; each takes its share of every batch."""
 
 import contextlib
 from typing import Any
@@ -9,10 +9,10 @@ from benchmarks.run import RunConfig
 
 
 def check_devices(config: RunConfig, device: str) -> None:
-    """Find whether the devices are there and can share a batch.
+    """Check that the devices exist and can share a batch.
 
     Raises:
-        InputError: they cannot.
+        InputError: the devices do not exist, or cannot share a batch.
     """
     count = config.devices * config.processes
     if config.backend == "torch":
@@ -47,7 +47,7 @@ def check_devices(config: RunConfig, device: str) -> None:
 
 
 def process_id(config: RunConfig) -> int:
-    """Return which of the processes that train together this is, counted from 0."""
+    """Return the number of this process among those that train together, counted from 0."""
     if config.processes == 1:
         return 0
     import jax
@@ -56,10 +56,10 @@ def process_id(config: RunConfig) -> int:
 
 
 def replicate(config: RunConfig) -> contextlib.AbstractContextManager[Any]:
-    """Return the scope to make the model and the optimizer in.
+    """Return the scope in which the model and the optimizer must be made.
 
-    On a CPU the devices are logical ones, which share its cores. It must come before anything
-    has touched a device.
+    On a CPU the devices are logical ones, which share its cores. Call this before any device is
+    used.
     """
     if config.devices * config.processes == 1:
         return contextlib.nullcontext()
@@ -69,7 +69,7 @@ def replicate(config: RunConfig) -> contextlib.AbstractContextManager[Any]:
 
         from benchmarks import optimizers
 
-        # On a CPU the worker has asked XLA for that many.
+        # On a CPU the worker has set this number for XLA.
         devices = [
             device
             for process in range(config.processes)
@@ -86,16 +86,16 @@ def replicate(config: RunConfig) -> contextlib.AbstractContextManager[Any]:
         logical = [tf.config.LogicalDeviceConfiguration()] * config.devices
         tf.config.set_logical_device_configuration(cpu, logical)
     names = [f"{config.device.upper()}:{i}" for i in range(config.devices)]
-    # TensorFlow's own choice for several tensors on CPUs fails: it packs them for each device.
+    # TensorFlow's default fails for several tensors on CPUs, which it packs for each device.
     reduction = tf.distribute.ReductionToOneDevice() if config.device == "cpu" else None
     return tf.distribute.MirroredStrategy(names, cross_device_ops=reduction).scope()
 
 
 def divide(train: Any, steps: int, config: RunConfig) -> Any:
-    """Return `steps` batches an epoch of training images so that `fit` divides each among devices.
+    """Return `steps` training batches an epoch, each of which `fit` divides among the devices.
 
-    On JAX, `keras.distribution` does. On TensorFlow, `fit` would make a dataset of its own out of
-    ours, which is shuffled anew: other batches than one device has.
+    On JAX, `keras.distribution` divides them. On TensorFlow, `fit` would make its own data set of
+    ours and shuffle it again, so the batches would differ from those of one device.
     """
     if config.devices == 1 or config.backend == "jax":
         return train
@@ -110,17 +110,17 @@ def divide(train: Any, steps: int, config: RunConfig) -> Any:
         )
 
     shape = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), train.element_spec)
-    # Keras takes a batch to see its shape, and then begins anew: one of ours would be missing, and
-    # the order be that of the second epoch.
+    # Keras takes a batch to see its shape, and then starts again. One batch would be missing, and
+    # the order would be that of the second epoch.
     to_come = [distribute(tf.data.Dataset.from_tensors(shape))]
     epoch = distribute(train)
 
     class Divided(type(epoch)):  # type: ignore[misc] # Keras knows the class by its name
-        """Our batches, of which each device gets a part."""
+        """Our batches; each device gets a part of each batch."""
 
         element_spec = train.element_spec
-        # Keras would take the number of shares for it. By this it knows when to begin anew. The
-        # data must end there: the last execution of several steps takes what there is.
+        # Keras would use the number of shares instead. It starts again after this number. The data
+        # must end there, because the last execution of several steps takes all that is left.
         cardinality = steps
 
         def __init__(self) -> None:

@@ -1,9 +1,9 @@
-"""One training in several processes, on machines of their own: process 0 leads, the others follow.
+"""Trains one model in several processes, each on its own machine; process 0 leads.
 
-Process 0 checks, then does one run after the other, then says that this was all. Each time, every
-machine has a new worker process and they all connect anew, so that nothing of a run disturbs the
-next one. The first thing that they hear is what process 0 does, and they do it with it. Each
-reads the data on its own disk.
+Process 0 checks, then does one run after the other, then says that all is done. For each of these,
+every machine has a new worker process, and all connect again, so that a run does not affect the
+next one. Process 0 first tells the others what it does, and they do the same. Each process reads
+the data on its own disk.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from benchmarks.training.monitor import Send
 from benchmarks.training.processes import ProcessGroup
 
 ALIKE = ("python", "keras", "keras_adam", "backend_version", "commit")
-"""Columns of the environment in which all processes must agree: they compute one result."""
+"""The columns of the environment in which all processes must agree, as they train one model."""
 
 
 def check_together(
@@ -31,7 +31,7 @@ def check_together(
     manual_dir: Path | None,
     send: Send,
 ) -> None:
-    """Lead: do `one_run.check_runs` in all processes."""
+    """Do `one_run.check_runs` in all processes; called in process 0."""
     with processes.join(group):
         _tell("check", configs)
         _check(configs, device, data_dir, manual_dir, send)
@@ -45,7 +45,7 @@ def train_together(
     backup: Path,
     send: Send,
 ) -> None:
-    """Lead: do `one_run.train_model` in all processes."""
+    """Do `one_run.train_model` in all processes; called in process 0."""
     with processes.join(group):
         _tell("run", [config])
         processes.share_folder(backup)
@@ -53,7 +53,7 @@ def train_together(
 
 
 def end(group: ProcessGroup, send: Send) -> None:
-    """Lead: say that this was all."""
+    """Say that all is done; called in process 0."""
     with processes.join(group):
         _tell("end", [])
 
@@ -65,10 +65,10 @@ def follow(
     manual_dir: Path | None,
     send: Send,
 ) -> None:
-    """Do the one thing that process 0 says next; send `Told` before a run, `Ended` after the last.
+    """Do the next task of process 0; send `Told` before a run, `Ended` after the last one.
 
     Raises:
-        InputError: it cannot be done here, or process 0 is not there.
+        InputError: the task cannot be done here, or process 0 is missing.
     """
     with processes.join(group), tempfile.TemporaryDirectory() as folder:
         said = processes.share(None)
@@ -96,7 +96,7 @@ def _check(
     manual_dir: Path | None,
     send: Send,
 ) -> None:
-    """Check in each process, and raise in all what is wrong in one of them."""
+    """Check in each process, and raise an error of one of them in all."""
     checked: list[Checked] = []
     problem = ""
     try:

@@ -1,10 +1,9 @@
-"""What limits every update: how fast the memory can be read and written.
+"""The bandwidth of the memory, which limits every update.
 
-No program is the limit itself. So several kernels are timed that do next to
-nothing but move memory, on all cores, and the best rate that any of them
-reaches counts. Each works in place, as an update does: where a third array is
-written, the processor reads its old lines too, and a count of the bytes that
-the program asks for would be too low.
+No single program reaches the limit exactly. So several kernels are timed, which do almost nothing
+but move memory, on all cores, and the best rate of all counts. Each works in place, as an update
+does. If a kernel wrote to another array, the processor would read the old lines of that array too,
+and the counted bytes would be too few.
 """
 
 import concurrent.futures
@@ -17,30 +16,30 @@ from benchmarks import machine
 from benchmarks.updates.peers import Update
 
 WORKING_SET_BYTES = 2**29
-"""Of all arrays of a kernel together: they find no place in a cache."""
+"""The bytes of all arrays of a kernel together, too many for a cache."""
 
 CHUNK_VALUES = 2**15
-"""Of the kernel `adam`: a piece of the gradient stays in the cache while three arrays pass by."""
+"""The numbers in a piece of the kernel `adam`; its gradient stays in the cache meanwhile."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """A loop over arrays that are equally long."""
+    """A loop over arrays of equal length."""
 
     arrays: int
     moves: int
-    """Reads and writes of each array, counted together."""
+    """The reads and writes of all arrays, counted in arrays."""
     run: Callable[..., object]
-    """On a CPU, for a part of the arrays; the first is written."""
+    """The function for a part of the arrays on a CPU; it writes to the first array."""
 
     @property
     def values(self) -> int:
-        """Float32 numbers in each array."""
+        """The number of float32 numbers in each array."""
         return WORKING_SET_BYTES // 4 // self.arrays
 
     @property
     def moved_bytes(self) -> int:
-        """In one run."""
+        """The bytes that one run moves."""
         return 4 * self.moves * self.values
 
 
@@ -57,7 +56,7 @@ def _copy(target: Any, source: Any) -> None:
 
 
 def _adam(weight: Any, momentum: Any, velocity: Any, gradient: Any) -> None:
-    """Move what Adam moves: four arrays are read and three written, each once."""
+    """Move the same memory as Adam: read four arrays and write three, each once."""
     import numpy as np
 
     for begin in range(0, len(gradient), CHUNK_VALUES):
@@ -71,11 +70,11 @@ KERNELS: Mapping[str, Kernel] = {
     "copy": Kernel(2, 2, _copy),
     "adam": Kernel(4, 7, _adam),
 }
-"""Name to kernel; a name stands for the mode in updates_raw.csv."""
+"""The kernels by name; the name is the mode in updates_raw.csv."""
 
 
 def build(name: str, device: str) -> Update:
-    """Make the arrays of a kernel, for this process; all are 0 but the last, which is 1."""
+    """Make the arrays of a kernel for this process: the last has ones, the others zeros."""
     import numpy as np
 
     kernel = KERNELS[name]
@@ -84,7 +83,7 @@ def build(name: str, device: str) -> Update:
     arrays = [np.zeros(kernel.values, np.float32) for _ in range(kernel.arrays - 1)]
     arrays.append(np.ones(kernel.values, np.float32))
     for array in arrays[:-1]:
-        array.fill(0)  # np.zeros takes its memory only when it is written
+        array.fill(0)  # np.zeros allocates memory only when it is written
     cores = machine.usable_cores()
     parts = [np.array_split(array, cores) for array in arrays]
     threads = concurrent.futures.ThreadPoolExecutor(cores)
@@ -97,7 +96,7 @@ def build(name: str, device: str) -> Update:
 
 
 def _build_on_gpu(name: str, kernel: Kernel) -> Update:
-    """Do the same with a library's kernels: its Adam is one that reads four and writes three."""
+    """Do the same with a library's kernels; its Adam reads four arrays and writes three."""
     if os.environ.get("KERAS_BACKEND") == "torch":
         return _build_on_gpu_with_torch(name, kernel)
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Who takes part in a comparison of updates: an optimizer in a mode, in a process of its own."""
+"""The competitors of a race: an optimizer in a mode, in its own process."""
 
 import dataclasses
 import importlib.util
@@ -14,10 +14,10 @@ from benchmarks.updates.one_update import BANDWIDTH, Ready, Turn
 from benchmarks.updates.shapes import Shapes, parameters
 
 RESIDENT_BYTES = 16
-"""A parameter and process: weight, momentum, velocity, gradient."""
+"""The bytes for each parameter and process: weight, momentum, velocity, gradient."""
 
 PROCESS_BYTES = 700e6
-"""A process besides: the libraries."""
+"""The other bytes of a process, for the libraries."""
 
 
 MODES: Mapping[str, Sequence[str]] = {
@@ -25,7 +25,7 @@ MODES: Mapping[str, Sequence[str]] = {
     "jax": ("eager", "xla"),
     "torch": ("eager", "fit"),
 }
-"""Of a Keras optimizer, on each backend."""
+"""The modes of a Keras optimizer on each backend."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,24 +33,24 @@ class Competitor:
     """An optimizer in a mode."""
 
     optimizer: str
-    """The spelling of an `OptimizerSpec`."""
+    """The optimizer, as the text of an `OptimizerSpec`."""
     mode: str
     backend: str
 
     @property
     def is_limit(self) -> bool:
-        """Whether it is no optimizer, but measures what the memory can do."""
+        """Whether this measures the memory and is no optimizer."""
         return self.optimizer == BANDWIDTH
 
     def __str__(self) -> str:
-        """Name it for a line of output."""
+        """Return the name for a line of output."""
         return f"{self.optimizer} {self.mode}"
 
 
 def limits(backend: str) -> tuple[Competitor, ...]:
-    """Return what measures the memory, on a GPU by a backend.
+    """Return the competitors that measure the memory; on a GPU, with a backend.
 
-    It takes its turns like an optimizer: each kernel in a process of its own.
+    They take turns like optimizers, and each kernel has its own process.
     """
     return tuple(Competitor(BANDWIDTH, kernel, backend) for kernel in bandwidth.KERNELS)
 
@@ -58,7 +58,7 @@ def limits(backend: str) -> tuple[Competitor, ...]:
 def combine(
     texts: Sequence[str], modes: Sequence[str], backend: str
 ) -> tuple[list[Competitor], list[str]]:
-    """Combine optimizers and modes; return those that exist, and a line for each other.
+    """Combine optimizers and modes; return the existing ones, and a line for each other one.
 
     Raises:
         InputError: an optimizer is not known or not installed, or none is left.
@@ -79,7 +79,7 @@ def combine(
 
 
 def _find(text: str, backend: str) -> tuple[OptimizerSpec, str, Sequence[str]]:
-    """Look an optimizer up; return it with the backend that it runs on and the modes it has."""
+    """Look an optimizer up; return it with its backend and its modes."""
     spec = parse_optimizer(text)
     peer = peers.PEERS.get(spec.name)
     if peer is None:
@@ -98,7 +98,7 @@ def _find(text: str, backend: str) -> tuple[OptimizerSpec, str, Sequence[str]]:
 
 
 def check_memory(shapes: dict[str, Shapes], competitors: int, device: str) -> None:
-    """Refuse shapes whose competitors, all alive at once, do not fit into the memory.
+    """Refuse shapes if all competitors together do not fit into the memory.
 
     Raises:
         InputError: there are such shapes.
@@ -119,11 +119,11 @@ def check_memory(shapes: dict[str, Shapes], competitors: int, device: str) -> No
 
 
 class FailedError(Exception):
-    """A competitor has raised or died; the message is one line."""
+    """A competitor has raised an error or died; the message is one line."""
 
 
 class Process:
-    """A competitor in a process of its own, which computes only when it is asked to."""
+    """A competitor in its own process, which computes only on request."""
 
     def __init__(self, competitor: Competitor, name: str, shapes: Shapes, device: str) -> None:
         self._messages = worker.run(
@@ -140,7 +140,7 @@ class Process:
         self.ready: Ready = self._receive(None)
 
     def update(self, repetitions: int) -> Turn:
-        """Do so many updates; return what they took."""
+        """Do this number of updates; return their times."""
         return self._receive(repetitions)
 
     def close(self) -> None:

@@ -1,9 +1,10 @@
-"""An update of equal variables, many or few, large or small, beside Keras's.
+"""Measures updates of equal variables, of many numbers and sizes, beside Keras's.
 
-`python -m benchmarks.updates.grid FOLDER` writes FOLDER/grid.csv, of which `report` makes
-pictures: of Adam and AdamW, which take different routes of keras_adam. With the word `options`
-after FOLDER, it is of Adam with one option after the other. Keras's optimizers are the measure.
-All of a cell live in one process, since they share one library, and take turns there and back.
+`python -m benchmarks.updates.grid FOLDER` writes FOLDER/grid.csv, and `report` makes pictures of
+it. It has Adam and AdamW, which take different routes in keras_adam. With the word `options` after
+FOLDER, it has Adam with one option after the other. All are compared with Keras's optimizers. The
+optimizers of a cell share one library, so they are in one process. They take turns, in both
+directions.
 """
 
 import dataclasses
@@ -28,10 +29,10 @@ from benchmarks.updates import peers
 COUNTS = (4, 8, 20, 60, 200, 800)
 SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
 MOST_PARAMETERS = 60_000_000
-"""All competitors of a cell hold theirs at once."""
+"""The largest number of parameters in a cell; all competitors have their own at once."""
 
 Pairs = Mapping[str, str]
-"""An optimizer of ours and its counterpart of Keras's."""
+"""Our optimizers, and Keras's counterpart of each."""
 
 PAIRS: Pairs = {"keras_adam": "adam", "keras_adamw": "adamw"}
 MODES = ("graph", "eager")
@@ -51,12 +52,13 @@ OPTIONS = (
 )
 OPTION_COUNTS, OPTION_SIZES = (2, 8, 40), (100, 1_000, 10_000, 100_000)
 ROUNDS, TURN_SECONDS, MOST_IN_TURN = 10, 0.03, 12
-"""A turn lasts about so long, with so many updates at most, after one to warm up."""
+"""The number of rounds, the seconds of a turn, and its largest number of updates, after a
+warm-up."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """Optimizers that take turns with as many variables of one size."""
+    """Optimizers that take turns, with equal numbers of variables of one size."""
 
     pairs: Pairs
     mode: str
@@ -65,7 +67,7 @@ class Cell:
 
 
 def cells_of_sizes() -> Iterator[Cell]:
-    """Return the cells of Adam and AdamW, over all counts and sizes, in both modes."""
+    """Return the cells of Adam and AdamW, over all numbers and sizes, in both modes."""
     for mode, count, size in itertools.product(MODES, COUNTS, SIZES):
         yield Cell(PAIRS, mode, count, size)
 
@@ -83,7 +85,7 @@ GRIDS = {"sizes": cells_of_sizes, "options": cells_of_options}
 def build(text: str, mode: str, count: int, size: int) -> Callable[[], None]:
     """Make `count` variables of `size` numbers, an optimizer and gradients; return its update.
 
-    With accumulation, it takes as many calls as make one update.
+    With accumulation, an update consists of all calls that make one.
     """
     optimizer = optimizers.build(parse_optimizer(text), peers.LEARNING_RATE)
     generator = np.random.default_rng(0)

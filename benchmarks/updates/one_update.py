@@ -1,8 +1,8 @@
-"""One optimizer update, ready to be timed. Runs in a worker process.
+"""Prepares one optimizer update for timing, in a worker process.
 
-Every optimizer starts from the same random weights and updates them by the same
-random gradients, in a process of its own, which computes only when it is told
-to: the thread pools of two libraries would take the cores from each other.
+Every optimizer starts from the same random weights and has the same random gradients. It has its
+own process, which computes only on request, because the thread pools of two libraries would take
+the cores from each other.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from benchmarks.updates import bandwidth, peers, shapes, training_step
 from benchmarks.updates.shapes import EmbeddingTable, Shapes
 
 BANDWIDTH = "bandwidth"
-"""In place of an optimizer: what limits all of them."""
+"""The name of the bandwidth in place of an optimizer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Ready:
 
 @dataclasses.dataclass(frozen=True)
 class Turn:
-    """The message of a worker that has done the updates it was asked for."""
+    """The message of a worker that has done the requested updates."""
 
     seconds: list[float]
     memory_mb: float | None
-    """The most that was in use since `Ready`, beyond what was in use then; on a CPU."""
+    """The largest memory since `Ready`, minus the memory at that time; on a CPU."""
 
 
 def check_updates(
@@ -47,15 +47,15 @@ def check_updates(
     device: str | None,
     send: Callable[[Any], None],
 ) -> None:
-    """Find what would fail later; send `Checked`, then the shapes of each name.
+    """Find errors that would come later; send `Checked`, then the shapes of each name.
 
     Raises:
-        InputError: the device is not there, or an optimizer refuses its arguments.
+        InputError: the device does not exist, or an optimizer refuses its arguments.
     """
     device = devices.find(backend, device)
     for text in texts:
         if parse_optimizer(text).name not in peers.PEERS:
-            try:  # a value of the wrong kind shows only in an update
+            try:  # only an update finds a value of the wrong kind
                 _seconds(build(text, "eager", [(1,)], device))
             except InputError:
                 raise
@@ -83,7 +83,7 @@ def serve(
     first_call_seconds = _seconds(update)
     send(Ready(first_call_seconds, sum(value.nbytes for value in update.state())))
     memory_mb = devices.restart_peak_memory() if device == "cpu" else None
-    while True:  # until the parent has enough
+    while True:  # until the parent closes the connection
         seconds = [_seconds(update) for _ in range(receive())]
         grown_mb = None
         if memory_mb is not None:
@@ -99,7 +99,7 @@ def _seconds(update: peers.Update) -> float:
 
 
 def build(text: str, mode: str, its_shapes: Shapes, device: str) -> peers.Update:
-    """Make variables of these shapes and the optimizer that `text` names, for this process."""
+    """Make variables of these shapes, and the optimizer that `text` names, for this process."""
     import numpy as np
 
     if text == BANDWIDTH:
@@ -121,7 +121,7 @@ def build(text: str, mode: str, its_shapes: Shapes, device: str) -> peers.Update
 
 
 def _gradient(shape: tuple[int, ...], generator: Any) -> Any:
-    """Make a random gradient: an array, or for a table the named rows, their values, its shape."""
+    """Make a random gradient: an array, or for a table (rows, values, shape)."""
     import numpy as np
 
     if not isinstance(shape, EmbeddingTable):
@@ -188,9 +188,9 @@ def _keras_stateless(optimizer: Any, variables: list[Any], gradients: list[Any])
 def in_place(optimizer: Any) -> Any:
     """Return the update as a `jax.jit` that reuses the memory of the state and the weights.
 
-    It takes (state, gradients, weights), lists of arrays, and returns the new
-    (state, weights): in the order of the arguments, since XLA pairs those that are given
-    away with the results by shape and order, and copies what it has paired wrongly.
+    The function takes (state, gradients, weights), which are lists of arrays, and returns the new
+    (state, weights) in the order of the arguments. XLA pairs donated arguments with results by
+    shape and order, and copies results that it has paired wrongly.
     """
     import jax
 

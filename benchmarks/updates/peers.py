@@ -1,8 +1,7 @@
 """Other implementations of Adam.
 
-Each makes an `Update` of given weights by given gradients. The libraries are
-imported when one is made and not with this file, so that the command line knows
-the names at once.
+Each makes an `Update` of given weights by given gradients. The libraries are imported when an
+update is made, not with this file, so that the command line has the names at once.
 """
 
 import dataclasses
@@ -11,14 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 MODES = ("eager", "graph", "xla")
-"""Called from Python; in a `tf.function`; in a step that XLA compiles as a whole."""
+"""The modes: called from Python; in a `tf.function`; in a step that XLA compiles as a whole."""
 
-# Keras's defaults: other libraries have others.
+# Keras's defaults, because other libraries have other defaults.
 LEARNING_RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-7
 
 WEIGHT_DECAY, CLIP_NORM = 0.004, 1e-3
-"""Of a peer that decays and clips. The gradients are in place of real ones: the bound is so low
-that each call clips them, also where they have been clipped in place before."""
+"""The arguments of a peer that decays and clips. The bound is so low that each call clips the
+random gradients, even if an earlier call has clipped them in place."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,38 +25,38 @@ class Update:
     """One update of all variables, as functions."""
 
     start: Callable[[], object]
-    """Begin an update; at its return the device may still be computing."""
+    """Begins an update; at its return the device may still compute."""
     wait: Callable[[], object]
-    """Return when all variables have been updated."""
+    """Returns when all variables have been updated."""
     weights: Callable[[], list[Any]]
-    """Return the values of the variables."""
+    """Returns the values of the variables."""
     state: Callable[[], Iterable[Any]]
-    """Return the values of the optimizer's own variables, one after the other."""
+    """Returns the values of the optimizer's own variables, one after the other."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
-    """An implementation of Adam that is no Keras 3 optimizer."""
+    """An implementation of Adam that is not a Keras 3 optimizer."""
 
     build: Callable[[str, str, list[Any], list[Any]], Update]
-    """From mode, device, weights and gradients (NumPy arrays)."""
+    """Makes the update from mode, device, weights and gradients (NumPy arrays)."""
     backend: str
     package: str
-    """Without which it cannot run."""
+    """The package that the peer needs."""
     modes: Sequence[str]
 
 
 def in_mode(function: Callable[[], object], mode: str) -> Callable[[], object]:
-    """Return `function` as TensorFlow is to run it.
+    """Return `function` in the form that TensorFlow runs in this mode.
 
-    Eager tensors that it refers to become arguments of the graph: they are
-    read anew at each call, and nothing can be computed from them beforehand.
+    Eager tensors of the function become arguments of the graph. They are read at each call, and
+    nothing can be computed from them in advance.
     """
     if mode == "eager":
         return function
     import tensorflow as tf
 
-    jit_compile = True if mode == "xla" else None  # None is what Keras's `fit` leaves it at
+    jit_compile = True if mode == "xla" else None  # None is the default in Keras's `fit`
     return tf.function(function, autograph=False, jit_compile=jit_compile)
 
 
@@ -70,7 +69,7 @@ def _tf_variables(values: list[Any]) -> list[Any]:
 def _resource_apply_adam(
     mode: str, device: str, weights: list[Any], gradients: list[Any]
 ) -> Update:
-    """TensorFlow's fused kernel, one call a variable, as tf.keras used it until 2.10."""
+    """TensorFlow's fused kernel, one call for each variable, as in tf.keras until 2.10."""
     import numpy as np
     import tensorflow as tf
 
@@ -143,7 +142,7 @@ def _torch(
     clips: bool = False,
     **implementation: bool,
 ) -> Update:
-    """PyTorch's own Adam; with `clips`, its AdamW after its clipping of the gradients' norm."""
+    """PyTorch's own Adam; with `clips`, its AdamW after it has clipped the gradients' norm."""
     import torch
 
     place = "cuda" if device == "gpu" else "cpu"

@@ -1,4 +1,4 @@
-"""Competitors that update the same variables in turn."""
+"""Lets competitors update the same variables in turn."""
 
 import contextlib
 import dataclasses
@@ -24,33 +24,34 @@ from benchmarks.updates.competitors import Competitor, FailedError, Process, lim
 from benchmarks.updates.shapes import Shapes, parameters
 
 LEAST_BYTES = 28
-"""A parameter: weight, momentum and velocity are read and written, the gradient is read."""
+"""The least bytes for a parameter: three arrays are read and written, the gradient is read."""
 
 PAUSE_SECONDS = 0.05
-"""Between turns. When a library has computed, its threads spin for some milliseconds before they
-sleep (PyTorch's for about ten); they would take the cores from the next competitor."""
+"""The seconds between turns. After a computation, the threads of a library spin for some
+milliseconds before they sleep (PyTorch's for about ten). They would take the cores from the next
+competitor."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is done to the shapes of every model."""
+    """What a race does with the shapes of every model."""
 
     competitors: Sequence[Competitor]
     rounds: int
     repetitions: int
-    """Updates of each competitor in each round."""
+    """The number of updates of each competitor in each round."""
     device: str
     backend: str = "tensorflow"
-    """That measures the memory of a GPU."""
+    """The backend that measures the memory of a GPU."""
 
 
 def check_race(
     optimizers: Sequence[str], names: Sequence[str], backend: str, device: str | None
 ) -> tuple[Checked, dict[str, Shapes]]:
-    """Find in seconds what would fail later; return the shapes of each name, too.
+    """Find in seconds errors that would come later; also return the shapes of each name.
 
     Raises:
-        InputError: something would.
+        InputError: something would fail.
     """
     messages = list(
         worker.run(
@@ -67,13 +68,13 @@ def check_race(
 
 
 class Race:
-    """Competitors that update variables of one set of shapes in turn; what they took."""
+    """Competitors that update variables of one set of shapes in turn, and their times."""
 
     def __init__(self, name: str, shapes: Shapes, plan: Plan, console: Console) -> None:
         self.seconds: dict[Competitor, list[list[float]]] = {}
-        """Of the measured updates, a list each round."""
+        """The seconds of the measured updates, in a list for each round."""
         self.raw: list[Row] = []
-        """Rows of `updates_raw.csv`."""
+        """The rows of `updates_raw.csv`."""
         self._name = name
         self._shapes = shapes
         self._plan = plan
@@ -81,7 +82,7 @@ class Race:
         self._processes: dict[Competitor, Process] = {}
 
     def run(self) -> None:
-        """Start all competitors, then let one at a time work; leave out one that fails.
+        """Start all competitors, then let one work at a time; leave out one that fails.
 
         Raises:
             InputError: the bandwidth could not be measured.
@@ -111,12 +112,12 @@ class Race:
 
     def _round(self, number: int | None) -> None:
         """Give every competitor its turn; without a number, to warm up."""
-        # There and back, so that a drift of the machine favours nobody.
+        # The order is reversed each round, so that a drift of the machine favours no competitor.
         for competitor in list(self._processes)[:: -1 if (number or 0) % 2 else 1]:
             time.sleep(PAUSE_SECONDS)
             with self._reported(competitor):
                 turn = self._processes[competitor].update(1 + self._plan.repetitions)
-                # At the first of a turn the caches still hold what others worked on.
+                # At the first update of a turn the caches still have the data of other competitors.
                 warm_ups = 1 if number else len(turn.seconds)
                 measured = turn.seconds[warm_ups:]
                 self._record(competitor, "warm_up", turn.seconds[:warm_ups], number, turn.memory_mb)
@@ -125,7 +126,7 @@ class Race:
                     self.seconds.setdefault(competitor, []).append(measured)
 
     def rows(self) -> list[Row]:
-        """Make a row of each that came to the end, as for `updates.csv`."""
+        """Make a row of `updates.csv` for each competitor that has not failed."""
         bytes_per_second = self._bandwidth()
         params = parameters(self._shapes)
         rows = []
@@ -164,9 +165,9 @@ class Race:
         )
 
     def print_summary(self) -> None:
-        """Print a line a competitor: its times, and what multiple of the baseline's in its mode.
+        """Print a line for each competitor: its times, and their ratio to the baseline's.
 
-        The baseline is keras_adam where that takes part, else the first optimizer.
+        The baseline is keras_adam in the same mode if it takes part, else the first optimizer.
         """
         names = [competitor.optimizer for competitor in self._plan.competitors]
         baseline = "keras_adam" if "keras_adam" in names else names[0]
@@ -237,14 +238,14 @@ class Race:
 
 
 def _step(row: Row) -> Row:
-    """Make the row of `steps.csv`: what was timed is a step of the model, not its update."""
+    """Make the row of `steps.csv`, because a training step was timed, not an update."""
     times = {column.replace("update", "step"): row[column] for column in row}
     its = {"model": row["shapes"], "batch_size": training_step.BATCH_SIZE}
     return {column: {**times, **its}.get(column) for column in schema.STEPS}
 
 
 def _library_version(competitor: Competitor) -> str:
-    """Return the version of the backend, and that of a package that brings the optimizer."""
+    """Return the version of the backend, and that of the optimizer's package if it is another."""
     peer = peers.PEERS.get(competitor.optimizer)
     beside = [] if peer is None or peer.package == competitor.backend else [peer.package]
     versions = [str(version(competitor.backend)), *(f"{name} {version(name)}" for name in beside)]
@@ -261,7 +262,7 @@ def hold_races(
     """Hold a race for each set of shapes; write the reports, print the tables.
 
     Returns:
-        Whether every competitor came to the end.
+        Whether no competitor has failed.
     """
     complete = True
     for name, its_shapes in shapes.items():

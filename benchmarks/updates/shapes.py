@@ -1,4 +1,4 @@
-"""The shapes of a model's trainable variables: all that an optimizer's update sees of it."""
+"""The shapes of a model's trainable variables, on which an update depends."""
 
 import functools
 import math
@@ -18,7 +18,7 @@ _EQUAL = re.compile(r"([1-9]\d*)x([1-9]\d*)")
 
 
 class EmbeddingTable(tuple[int, ...]):
-    """The shape of an embedding table, whose gradient names a few of its rows only."""
+    """The shape of an embedding table, whose gradient names only a few of its rows."""
 
     NAMED_ROWS = 1024
 

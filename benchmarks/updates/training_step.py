@@ -1,4 +1,4 @@
-"""A whole training step of a model, as Keras's `fit` takes it, ready to be timed."""
+"""Prepares a whole training step of a model, as in Keras's `fit`, for timing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from benchmarks.run import OptimizerSpec
 from benchmarks.updates import peers
 
 MODES = ("fit", "fit_xla")
-"""With the default settings of `fit`; with `jit_compile=True`."""
+"""The modes: with the default settings of `fit`; with `jit_compile=True`."""
 
 IMAGE_SHAPES: Mapping[str, Shape] = {
     "mlp": (28, 28, 1),
@@ -17,13 +17,13 @@ IMAGE_SHAPES: Mapping[str, Shape] = {
     "2c2d": (28, 28, 1),
     "mobilenet_v3_small": (32, 32, 3),
 }
-"""Of the models of which a step is timed; they tell ten classes apart."""
+"""The image shapes of the models whose steps are timed; they have ten classes."""
 
 BATCH_SIZE = 32
 
 
 def build(spec: OptimizerSpec, mode: str, model_name: str) -> peers.Update:
-    """Make the model and the optimizer; the same batch of random images comes at every step.
+    """Make the model and the optimizer; every step has the same batch of random images.
 
     The step is Keras's own `train_function`: forward, backward, update and metrics.
     """
@@ -61,7 +61,7 @@ def _on_tensorflow(images: Any, labels: Any) -> Any:
 
 
 def _on_torch(images: Any, labels: Any) -> Any:
-    """Return what Keras's step takes there: a list of the batches of an execution."""
+    """Return the argument of Keras's step on torch: a list of the batches of an execution."""
     import keras
 
     return [tuple(map(keras.ops.convert_to_tensor, (images, labels)))]

@@ -1,9 +1,8 @@
-"""A function in a process of its own, and what it says while it runs.
+"""Calls a function in its own process, and yields its messages while it runs.
 
-Each run has its own process, because `fit` in a loop leaks, because peak
-memory is a property of a process, and because a run that dies must not take
-the others with it. The parent never imports TensorFlow: it starts at once.
-On Linux, a server imports what the runs need, once, and forks a process for each.
+Each run has its own process for three reasons: `fit` in a loop leaks, peak memory is a property of
+a process, and a run that dies must not end the others. The parent never imports TensorFlow, so it
+starts at once. On Linux, a server imports the libraries once, and forks a process for each run.
 """
 
 import contextlib
@@ -41,24 +40,22 @@ def run(
     timeout: float | None = None,
     listens: bool = False,
 ) -> Generator[Any, Any, None]:
-    """Call `function(*arguments, send)` in a new process and yield what it sends.
+    """Call `function(*arguments, send)` in a new process and yield the values that it sends.
 
     Args:
-        function: "module:function". It is imported in the new process, once
-            the backend is chosen there.
-        *arguments: passed on; they must be picklable, as must what is sent.
+        function: "module:function", which is imported in the new process after the backend is set.
+        *arguments: arguments of the function; they and the sent values must be picklable.
         backend: the Keras backend of the process, "tensorflow", "jax" or "torch".
-        device: "cpu" hides the GPUs from the process.
-        devices: how many devices XLA is to make of the CPU, if there is no GPU.
-        log: file for what the process and the libraries in it print; None
-            leaves that on the terminal.
+        device: the device; "cpu" hides the GPUs from the process.
+        devices: number of devices that XLA makes of the CPU if there is no GPU.
+        log: file for the output of the process and its libraries; None prints it on the terminal.
         timeout: seconds after which the process is killed; None lets it run.
-        listens: whether the call is `function(*arguments, receive, send)`. `receive()` waits for
-            the next value that is sent to this generator.
+        listens: whether the call is `function(*arguments, receive, send)`. `receive()` then waits
+            for the next value that is sent to this generator.
 
     Yields:
-        What the function sends; at the end a `Failure` if it raised, died or
-        took too long.
+        The values that the function sends; at the end a `Failure` if it raised, died or took too
+        long.
     """
     setting = Setting(
         environment={**os.environ, **_variables(backend, device, devices)},
@@ -78,7 +75,7 @@ def run(
 
 def _variables(backend: str, device: str | None, devices: int) -> dict[str, str]:
     variables = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    # Several processes may share a GPU: none takes all of its memory at once, unless asked to.
+    # Several processes may share a GPU, so none takes all of its memory, unless the user wants it.
     for name, value in GPU_MEMORY_AS_NEEDED.items():
         variables[name] = os.environ.get(name, value)
     if device == "cpu":
@@ -110,7 +107,7 @@ def _messages(
             exit_code = process.exit_code()
             if exit_code is not None:
                 break
-            waited_for.remove(process.ended)  # the server is gone, and the process goes on
+            waited_for.remove(process.ended)  # the server has ended, but the process continues
             continue
         try:
             message = connection.recv()

@@ -1,4 +1,4 @@
-"""The worker: what its process does, from its first line to its last."""
+"""The worker process, from its start to its end."""
 
 import importlib
 import logging
@@ -16,18 +16,18 @@ from benchmarks.errors import InputError, one_line
 from benchmarks.worker.messages import Failure, Returned, Setting, Started
 
 OUT_OF_MEMORY = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED", "MemoryError", "OutOfMemory")
-"""How TensorFlow, XLA and Python call it."""
+"""The words of TensorFlow, XLA and Python for lack of memory."""
 
 
 def enter(connection: Connection) -> None:
-    """Do what the parent says on `connection`, and send what comes of it."""
+    """Do the work that the parent sends on `connection`, and send the results."""
     signals.leave_to_parent()
 
     def send(message: Any) -> None:
         try:
             connection.send(message)
         except ConnectionError:
-            os._exit(1)  # the parent is gone, as `_listen` hears, too
+            os._exit(1)  # the parent has ended; `_listen` notices it, too
 
     send(Started(os.getpid()))
     try:
@@ -39,15 +39,15 @@ def enter(connection: Connection) -> None:
     try:
         _settle(setting)
         tensorflow_module.choose()
-        for library in ("absl", "tensorflow"):  # which warn of each other
+        for library in ("absl", "tensorflow"):  # which warn about each other
             logging.getLogger(library).setLevel(logging.ERROR)
         function, arguments, listens = pickle.loads(setting.call)
         module, _, name = function.partition(":")
         ears = (heard.get,) if listens else ()
         getattr(importlib.import_module(module), name)(*arguments, *ears, send)
     except InputError as error:
-        # A data set's library lets exceptions be pickled with their causes: the parent would have
-        # to import TensorFlow to read one.
+        # A library of data sets pickles exceptions with their causes, and the parent would have to
+        # import TensorFlow to read one.
         error.__cause__ = error.__context__ = error.__traceback__ = None
         send(Failure("error", str(error), error))
     except Exception as error:
@@ -58,7 +58,7 @@ def enter(connection: Connection) -> None:
 
 
 def failure(error: Exception) -> Failure:
-    """Return what the parent hears of an exception that is not the user's."""
+    """Return the message for an exception that is not an error of the user."""
     out_of_memory = any(word in f"{type(error).__name__} {error}" for word in OUT_OF_MEMORY)
     return Failure("oom" if out_of_memory else "error", one_line(error))
 
@@ -73,7 +73,7 @@ def _settle(setting: Setting) -> None:
     # What a process that was forked has from its server, each of its kind would have alike.
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
-    if "jax" in sys.modules:  # it has read the variable when it was imported
+    if "jax" in sys.modules:  # it read the variable at its import
         platforms = os.environ.get("JAX_PLATFORMS")
         sys.modules["jax"].config.update("jax_platforms", platforms)
     if setting.log is not None:
@@ -83,7 +83,7 @@ def _settle(setting: Setting) -> None:
 
 
 def _listen(connection: Connection, heard: "queue.SimpleQueue[Any]") -> None:
-    """Be the thread that hears the parent, and ends the process when the parent is gone."""
+    """Receive the parent's messages in a thread, and end the process when the parent has ended."""
     while True:
         try:
             heard.put(connection.recv())

@@ -1,4 +1,4 @@
-"""What a worker and its parent tell each other, beside the messages of the function itself."""
+"""The messages between a worker and its parent, beside those of the function itself."""
 
 import dataclasses
 from pathlib import Path
@@ -8,22 +8,22 @@ from benchmarks.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """The first message to a worker: where it works, and what it does there."""
+    """The first message to a worker: its environment and its work."""
 
     environment: dict[str, str]
-    """All of its environment variables."""
+    """All environment variables of the worker."""
     folder: Path
-    """Its working directory."""
+    """The working directory of the worker."""
     path: list[str]
-    """Its `sys.path`."""
+    """The worker's `sys.path`."""
     arguments: list[str]
-    """Its `sys.argv`."""
+    """The worker's `sys.argv`."""
     log: Path | None
-    """File for what it prints; None leaves that on the terminal."""
+    """The file for the worker's output; None is the terminal."""
     programs: Path | None
-    """Folder of the cache of compiled programs, if it has one."""
+    """The folder of the cache of compiled programs, if there is one."""
     call: bytes
-    """Function, arguments and whether it listens, pickled: the path must be set to read them."""
+    """The function, its arguments and whether it listens, pickled, as they need `sys.path`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Returned:
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """The last message of a worker that did not get to its end."""
+    """The last message of a worker that has failed."""
 
     status: str
-    """"oom", "error" or "timeout"."""
+    """The status: "oom", "error" or "timeout"."""
     error: str
-    """One line."""
+    """The error in one line."""
     input_error: InputError | None = dataclasses.field(default=None, compare=False)
-    """If it is the user who can put it right."""
+    """The error that the user can correct, if it is one."""
 
     def as_input_error(self) -> InputError:
-        """Return what the parent is to raise when it cannot go on."""
+        """Return the error that the parent raises if it cannot continue."""
         return self.input_error or InputError(self.error)

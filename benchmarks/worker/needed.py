@@ -1,4 +1,4 @@
-"""What a worker needs, imported: the server imports this module, once for all workers."""
+"""Imports the libraries of a worker; the server imports this module once for all workers."""
 
 import importlib
 
@@ -10,7 +10,7 @@ from benchmarks.training import one_run  # noqa: F401  with all that it imports
 from benchmarks.updates import one_update  # noqa: F401
 
 backend = keras.backend.backend()
-# A run imports these two only when it is known that it is about them.
+# A run imports these two modules only if it needs them.
 batches.reader(backend)
 importlib.import_module(f"keras_adam.backends.{backend}")
 tfds.list_builders(with_community_datasets=False)  # imports every data set

@@ -1,8 +1,9 @@
-"""Which pages of its programs and libraries a process has in memory, and to have them in another.
+"""Finds the pages of programs and libraries in memory, and reads them in another process.
 
-A process that is forked has a copy of all that its parent has written, but none of what the parent
-has read from files, until it reads it, too. Its peak memory would be less than that of a process
-that has imported the libraries itself, and its first steps would wait for the pages.
+A forked process has a copy of all memory that its parent has written. It does not have the pages
+that the parent has read from files, until it reads them, too. So its peak memory would be less than
+that of a process that has imported the libraries itself, and its first steps would wait for the
+pages.
 """
 
 import ctypes
@@ -12,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 Range = tuple[int, int]
-"""Address and length in bytes."""
+"""An address and a length in bytes."""
 
 PRESENT, OF_A_FILE = 63, 61
 """Bits of an entry of Linux's pagemap."""
 
 
 def resident() -> list[Range]:
-    """Return where this process has read from files that it has mapped."""
+    """Return the ranges of mapped files that this process has read."""
     found: list[Range] = []
     with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
         for line in Path("/proc/self/maps").read_text().splitlines():

@@ -1,4 +1,4 @@
-"""The folder for the programs that JAX's workers of this process compile to build their models."""
+"""The folder of programs that JAX workers of this process compile to build their models."""
 
 import atexit
 import os
@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 
 _folders: dict[int, Path] = {}
-"""By the process that they belong to: one that was forked has its own."""
+"""The folder of each process, by its id; a forked process has its own."""
 
 
 def folder(backend: str) -> Path | None:
-    """Return the folder, which is there for as long as this process is.
+    """Return the folder, which exists as long as this process.
 
-    None: another backend than JAX needs none, or there is no place for it.
+    None if the backend is not JAX, which alone needs it, or if it cannot be made.
     """
     if backend != "jax":
         return None

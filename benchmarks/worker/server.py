@@ -1,7 +1,7 @@
-"""The server: a process that imports what the runs need, and forks a worker each time it is asked.
+"""The server: a process that imports the libraries of the runs, and forks workers on request.
 
-It computes nothing. What a library makes on its first use (threads, devices, random numbers) each
-worker so has of its own, as if it had imported the library itself.
+It computes nothing. So each worker has its own state of a library (threads, devices, random
+numbers), which is made at the first use, as if it had imported the library itself.
 """
 
 import contextlib
@@ -19,16 +19,16 @@ from benchmarks.worker import pages
 
 
 def serve(handle: int, programs: str) -> Connection:
-    """Be the server until the parent is gone; return in each worker.
+    """Run as the server until the parent has ended; return in each worker.
 
     Args:
-        handle: file descriptor of a socket, on which the parent sends a byte for each worker, with
+        handle: file descriptor of a socket. For each worker, the parent sends a byte on it, with
             the descriptors of the worker's connection, of a connection for its exit code, and of
-            what are its standard output and standard error.
-        programs: folder that is removed if the parent can not do it any more; "" is none.
+            its standard output and standard error.
+        programs: folder to remove if the parent has ended without removing it; "" is none.
 
     Returns:
-        The connection of the worker with the parent.
+        The worker's connection with the parent.
     """
     signals.leave_to_parent()
     parent = socket.socket(fileno=handle)
@@ -79,7 +79,7 @@ def serve(handle: int, programs: str) -> Connection:
 
 
 def _import() -> None:
-    # What cannot be imported fails again in a worker, which says so.
+    # A failed import fails again in a worker, which reports it.
     with contextlib.suppress(Exception):
         tensorflow_module.choose()
         importlib.import_module("benchmarks.worker.needed")
@@ -87,7 +87,7 @@ def _import() -> None:
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        # The only threads are those of NumPy, SciPy and Arrow, which see to it themselves.
+        # The only threads are those of NumPy, SciPy and Arrow, which handle forks themselves.
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
 
@@ -108,5 +108,5 @@ def _tell_exit_codes(workers: dict[int, Connection]) -> None:
 
 
 def _tell(ended: Connection, end: int | OSError) -> None:
-    with ended, contextlib.suppress(OSError):  # the parent may not wait for it any more
+    with ended, contextlib.suppress(OSError):  # the parent may not wait any more
         ended.send(end)

@@ -1,4 +1,4 @@
-"""How the parent starts a worker: a server forks it, or it is spawned where there is no server."""
+"""Starts a worker: a server forks it, or it is spawned if there is no server."""
 
 import atexit
 import contextlib
@@ -15,26 +15,26 @@ from typing import Any, Protocol
 from benchmarks.worker import child, programs
 
 CAN_FORK = sys.platform == "linux"
-"""macOS has `fork`, too, but not all of its libraries bear it."""
+"""Whether workers are forked; macOS has `fork`, too, but not all of its libraries support it."""
 
 READ_LATE = ("PYTEST_",)
-"""Beginnings of environment variables that no library reads when it is imported."""
+"""Prefixes of environment variables that no library reads at its import."""
 
 
 class Process(Protocol):
-    """A worker as its parent sees it."""
+    """A worker process, for its parent."""
 
     connection: Connection
-    """On which both send and receive; when the parent closes it, the worker ends itself."""
+    """The connection on which both send and receive; if the parent closes it, the worker ends."""
     ended: Any
-    """`multiprocessing.connection.wait` returns it when `exit_code` need not wait."""
+    """An object for `multiprocessing.connection.wait`, ready when `exit_code` need not wait."""
     pid: int | None
-    """None before it is known."""
+    """The process id; None before it is known."""
 
     def exit_code(self) -> int | OSError | None:
-        """Wait for the end; return the code, -N after signal N.
+        """Wait for the end; return the exit code, which is -N after signal N.
 
-        None: it cannot be known. An error: the system could not start the process.
+        None if the code cannot be known. An `OSError` if the system could not start the process.
         """
 
     def kill(self) -> None:
@@ -44,7 +44,7 @@ class Process(Protocol):
 def process(backend: str) -> Process:
     """Start a worker with a Keras backend, "tensorflow", "jax" or "torch"."""
     global _has_said
-    if backend == "torch":  # Keras looks for a GPU when it is imported, and CUDA bears no fork then
+    if backend == "torch":  # Keras looks for a GPU at its import; CUDA cannot fork after that
         return _Spawned()
     if CAN_FORK:
         return _forked(backend)
@@ -63,7 +63,7 @@ class _Spawned:
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=child.enter, args=(theirs,), daemon=True)
         self._process.start()
-        theirs.close()  # so that the end of the process is the end of the messages
+        theirs.close()  # so that the messages end with the process
         self.ended = self._process.sentinel
         self.pid = self._process.pid
 
@@ -86,7 +86,7 @@ class _Forked:
 
     def exit_code(self) -> int | OSError | None:
         if self._code is None:
-            with contextlib.suppress(EOFError, OSError):  # the server is gone
+            with contextlib.suppress(EOFError, OSError):  # the server has ended
                 self._code = self.ended.recv()
         return self._code
 
@@ -123,7 +123,7 @@ class _Server:
             )
 
     def is_fit(self) -> bool:
-        """Return whether it lives, is ours, and has imported what it would import now."""
+        """Return whether it runs, is ours, and has imported what it would import now."""
         return (
             self._parent == os.getpid()
             and self._process.poll() is None
@@ -139,7 +139,7 @@ class _Server:
         return _Forked(connection, ended)
 
     def close(self) -> None:
-        """End it. Its workers do not need it."""
+        """End the server. Its workers do not need it."""
         if self._parent == os.getpid():
             self._process.kill()
             self._process.wait()
@@ -160,7 +160,7 @@ def _forked(backend: str) -> _Forked:
             server = _servers[backend] = _Server(backend)
         try:
             return server.fork()
-        except OSError:  # it has died since
+        except OSError:  # it has died meanwhile
             server.close()
             server = _servers[backend] = _Server(backend)
             return server.fork()
@@ -173,5 +173,5 @@ def _close_all() -> None:
 
 
 def _surroundings() -> tuple[dict[str, str], list[str]]:
-    """Return what imports depend on."""
+    """Return the variables and paths on which imports depend."""
     return {k: v for k, v in os.environ.items() if not k.startswith(READ_LATE)}, list(sys.path)
