@@ -4,11 +4,11 @@ import collections
 import importlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import NamedTuple, Protocol, TypeVar, cast
 
 import keras
 
-from keras_adam.annotations import Array, Flag, Gradient, Variable
+from keras_adam.annotations import Array, BackendVariable, Flag, Gradient, Variable
 from keras_adam.math.adam import Numbers, Slots
 from keras_adam.math.options import Options
 
@@ -35,7 +35,7 @@ class Updater(Protocol):
     The module `keras_adam.backends.NAME` has its class under the name `Updater`.
     """
 
-    sparse_gradient: Any
+    sparse_gradient: type[Gradient] | tuple[()]
     """The type of a sparse gradient, which has its values in `values`; `()` if all gradients of the
     backend have the shape of their variable."""
 
@@ -102,12 +102,17 @@ class SharedPatterns:
         return True
 
 
+def path_of(variable: Variable | BackendVariable) -> str:
+    """Return the path of a Keras variable, or the name of a backend's variable."""
+    return getattr(variable, "path", variable.name)
+
+
 def missing(gradients: Sequence[Gradient]) -> tuple[bool, ...]:
     """Return the pattern of the gradients that are missing."""
     return tuple(gradient is None for gradient in gradients)
 
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def without_autograph(function: Function) -> Function:

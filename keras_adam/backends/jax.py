@@ -1,8 +1,7 @@
 """The update on JAX: one compiled function that computes new values from old ones."""
 
 import contextlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,9 @@ import numpy as np
 from jax.experimental import sparse as jax_sparse
 from keras import ops
 
-from keras_adam.backends.interface import SharedPatterns, TrackedVariable
+from keras_adam.annotations import Array, Flag, Gradient, Scalar, Slot, Variable
+from keras_adam.backends import interface
+from keras_adam.backends.interface import Assign, SharedPatterns, TrackedVariable
 from keras_adam.math import adam, sparse, step, storage
 from keras_adam.math.adam import Numbers, Scalars, Slots
 from keras_adam.math.options import Options
@@ -18,10 +19,14 @@ from keras_adam.math.sparse import Rows
 
 # The compiled function takes the trainable variables as one argument, and this as another: the
 # slots of each without the variable itself.
-State = list[tuple[Any, ...]]
+State = list[tuple[Slot, ...]]
+# The square sum of all gradients, and whether they are finite.
+Totals = tuple[Scalar, Flag]
+# The numbers of a step, and the number of earlier calls.
+Common = tuple[Numbers, Array]
 
 
-class Updater:
+class Updater(interface.Updater):
     """Applies steps to the variables that an optimizer was built with.
 
     A call reads the variables, computes in one jitted function and assigns the results. This works
@@ -34,9 +39,7 @@ class Updater:
     # There is no such type, because a sparse gradient has the variable's shape, too.
     sparse_gradient = ()
 
-    def __init__(
-        self, entries: Sequence[TrackedVariable], assign: Callable[[Any, Any], None]
-    ) -> None:
+    def __init__(self, entries: Sequence[TrackedVariable], assign: Assign) -> None:
         """Prepare for `entries`, whose variables `assign` sets; trace and compile nothing yet."""
         self.entries = list(entries)
         self._assign = assign
@@ -47,15 +50,13 @@ class Updater:
         self._total = jax.jit(_total, static_argnames="options")
 
     def __call__(
-        self, gradients: Sequence[Any], numbers: Numbers, iterations: Any, options: Options
-    ) -> Any:
-        """Take a step with one gradient, or `None`, for each entry.
-
-        `iterations` is the number of earlier calls.
-
-        Returns a boolean scalar array that says whether the gradients were finite, or `None`
-        without `skip_nonfinite`.
-        """
+        self,
+        gradients: Sequence[Gradient],
+        numbers: Numbers,
+        iterations: Variable,
+        options: Options,
+    ) -> Flag | None:
+        """Take a step, see `interface.Updater`."""
         gradients = [_of_rows(g) if isinstance(g, jax_sparse.BCOO) else g for g in gradients]
         moves_all = options.accumulation or any(e.slots.average is not None for e in self.entries)
         moving = [
@@ -76,7 +77,7 @@ class Updater:
         return finite
 
     def _split(
-        self, moving: Sequence[int], gradients: Sequence[Any], common: tuple[Numbers, Any]
+        self, moving: Sequence[int], gradients: Sequence[Gradient], common: Common
     ) -> list[list[int]]:
         """Split the variables that change by their devices; each part has a program.
 
@@ -92,7 +93,7 @@ class Updater:
         pattern = tuple(g is None or i in sparse_ones for i, g in enumerate(gradients))
         if not self._patterns.may_share(pattern, is_traced=False):
             return [[i] for i in moving]
-        by_devices: dict[Any, list[int]] = {}
+        by_devices: dict[frozenset[jax.Device], list[int]] = {}
         for i in rest:
             devices = frozenset(self.entries[i].slots.variable.value.devices())
             by_devices.setdefault(devices, []).append(i)
@@ -101,10 +102,10 @@ class Updater:
     def _totals(
         self,
         parts: Sequence[Sequence[int]],
-        gradients: Sequence[Any],
-        common: tuple[Numbers, Any],
+        gradients: Sequence[Gradient],
+        common: Common,
         options: Options,
-    ) -> tuple[Any, Any] | None:
+    ) -> Totals | None:
         """Return the result of `_total` for all parts together, or `None` if it is not needed."""
         if not _needs_total(options):
             return None
@@ -124,11 +125,11 @@ class Updater:
     def _step(
         self,
         positions: Sequence[int],
-        gradients: Sequence[Any],
-        totals: tuple[Any, Any] | None,
-        common: tuple[Numbers, Any],
+        gradients: Sequence[Gradient],
+        totals: Totals | None,
+        common: Common,
         options: Options,
-    ) -> Any:
+    ) -> Flag | None:
         """Take the step of the variables at `positions`; return whether it was finite."""
         run = self._take_step if options.jit_compile else _take_step
         decays = tuple(self.entries[i].decays and options.weight_decay for i in positions)
@@ -141,17 +142,17 @@ class Updater:
             storage.map_arrays(self._assign, self.entries[i].slots, Slots(weight, *rest))
         return finite
 
-    def _values(self, positions: Sequence[int]) -> tuple[list[Any], State]:
+    def _values(self, positions: Sequence[int]) -> tuple[list[Array], State]:
         slots = [storage.map_arrays(lambda v: v.value, self.entries[i].slots) for i in positions]
         return [each.variable for each in slots], [tuple(each[1:]) for each in slots]
 
 
-def _of_rows(gradient: Any) -> Any:
+def _of_rows(gradient: jax_sparse.BCOO) -> Gradient:
     """Pad a sparse gradient of whole rows; make one of single elements dense."""
     return _pad(gradient) if gradient.n_sparse == 1 else gradient.todense()
 
 
-def _pad(gradient: Any) -> Any:
+def _pad(gradient: jax_sparse.BCOO) -> jax_sparse.BCOO:
     """Pad a sparse gradient to a power of two of rows, so that few programs serve all counts.
 
     The added rows have numbers after the last row of the variable, and such rows are left out. In a
@@ -170,48 +171,54 @@ def _pad(gradient: Any) -> Any:
 
 
 def _total(
-    weights: list[Any],
+    weights: list[Array],
     state: State,
-    gradients: list[Any],
+    gradients: list[Gradient],
     numbers: Numbers,
-    iterations: Any,
+    iterations: Array,
     *,
     options: Options,
-) -> tuple[Any, Any]:
+) -> Totals:
     """Return the square sum of the mean gradients, and whether all gradients are finite."""
     slots = _slots(weights, state)
     gradients = _known(gradients, slots, options)
-    scalars = _scalars(slots, numbers, iterations, options)
-    means: list[Any] = _means(slots, gradients, scalars, options)
+    return _total_of(slots, gradients, _scalars(slots, numbers, iterations, options), options)
+
+
+def _total_of(
+    slots: list[Slots], gradients: list[Gradient], scalars: dict[str, Scalars], options: Options
+) -> Totals:
+    """Return the result of `_total` for gradients that are converted for the pure functions."""
+    means = _means(slots, gradients, scalars, options)
     square_sums = [sparse.square_sum(mean) for mean in means if mean is not None]
     square_sum = jnp.sum(jnp.stack([s.astype(_widest(scalars)) for s in square_sums]))
     return square_sum, step.all_finite([g for g in gradients if g is not None])
 
 
 def _take_step(
-    weights: list[Any],
+    weights: list[Array],
     state: State,
-    gradients: list[Any],
+    gradients: list[Gradient],
     numbers: Numbers,
-    iterations: Any,
-    totals: tuple[Any, Any] | None,
+    iterations: Array,
+    totals: Totals | None,
     *,
     options: Options,
     decays: tuple[bool, ...],
-) -> tuple[list[Any], State, Any]:
+) -> tuple[list[Array], State, Flag | None]:
     """Return the weights and the state after a step, in the order of the arguments.
 
     `totals` covers the gradients of all parts; `None` if there is one part.
     """
     if options.state_dtype in ("bfloat16", "int8"):
         gradients = _in_row_major_order(gradients)
-    if totals is None and _needs_total(options) and any(g is not None for g in gradients):
-        totals = _total(weights, state, gradients, numbers, iterations, options=options)
     slots = _slots(weights, state)
     gradients = _known(gradients, slots, options)
     scalars = _scalars(slots, numbers, iterations, options)
-    square_sum: Any
-    finite: Any
+    if totals is None and _needs_total(options) and any(g is not None for g in gradients):
+        totals = _total_of(slots, gradients, scalars, options)
+    square_sum: Scalar
+    finite: Flag
     square_sum, finite = totals or (None, None)
     if not options.skip_nonfinite:
         finite = None
@@ -222,10 +229,11 @@ def _take_step(
             bound = scalars[_widest(scalars)].clip_bound
             clip_scale = step.global_clip_scale(square_sum, bound)
         means = _means(slots, gradients, scalars, options)
-        return [
-            _next(each, mean, decay, _of(each, scalars), options, clip_scale, finite)
+        new = [
+            step.take_step(each, mean, decay, _of(each, scalars), options, clip_scale, finite)
             for each, mean, decay in zip(slots, means, decays, strict=True)
         ]
+        return [_whole(*each) for each in zip(slots, new, means, strict=True)]
 
     def accumulate() -> list[Slots]:
         return [
@@ -249,7 +257,7 @@ def _take_step(
     return [each.variable for each in new], [tuple(each[1:]) for each in new], finite
 
 
-def _in_row_major_order(gradients: list[Any]) -> list[Any]:
+def _in_row_major_order(gradients: list[Gradient]) -> list[Gradient]:
     """Return the gradients in row-major order, so that the update on a GPU has this layout.
 
     The gradient of a convolution has the layout that is best for the convolution. XLA would use
@@ -257,10 +265,10 @@ def _in_row_major_order(gradients: list[Any]) -> list[Any]:
     variable. With row-major gradients XLA transposes only the gradient.
     """
 
-    def settle(*flat: Any) -> Any:
+    def settle(*flat: Array) -> Sequence[Array]:
         return jax.lax.optimization_barrier(flat)
 
-    def leave(*flat: Any) -> Any:
+    def leave(*flat: Array) -> Sequence[Array]:
         return flat
 
     dense = [i for i, g in enumerate(gradients) if g is not None and not _is_sparse(g)]
@@ -274,7 +282,7 @@ def _in_row_major_order(gradients: list[Any]) -> list[Any]:
     return result
 
 
-def _is_sparse(gradient: Any) -> bool:
+def _is_sparse(gradient: Gradient) -> bool:
     return isinstance(gradient, jax_sparse.BCOO)
 
 
@@ -282,11 +290,11 @@ def _needs_total(options: Options) -> bool:
     return options.clip == "global_clipnorm" or options.skip_nonfinite
 
 
-def _slots(weights: list[Any], state: State) -> list[Slots]:
+def _slots(weights: list[Array], state: State) -> list[Slots]:
     return [Slots(weight, *rest) for weight, rest in zip(weights, state, strict=True)]
 
 
-def _known(gradients: list[Any], slots: list[Slots], options: Options) -> list[Any]:
+def _known(gradients: list[Gradient], slots: list[Slots], options: Options) -> list[Gradient]:
     """Convert the gradients for the pure functions: to `Rows` if lazy, else to dense ones."""
     known = []
     for gradient, each in zip(gradients, slots, strict=True):
@@ -299,7 +307,7 @@ def _known(gradients: list[Any], slots: list[Slots], options: Options) -> list[A
 
 
 def _scalars(
-    slots: list[Slots], numbers: Numbers, iterations: Any, options: Options
+    slots: list[Slots], numbers: Numbers, iterations: Array, options: Options
 ) -> dict[str, Scalars]:
     """Return the scalars of the step for each compute dtype."""
     numbers = Numbers(*(jnp.asarray(number, float) for number in numbers))
@@ -319,30 +327,17 @@ def _of(slots: Slots, scalars: dict[str, Scalars]) -> Scalars:
 
 
 def _means(
-    slots: list[Slots], gradients: list[Any], scalars: dict[str, Scalars], options: Options
-) -> list[Any]:
+    slots: list[Slots], gradients: list[Gradient], scalars: dict[str, Scalars], options: Options
+) -> list[Gradient]:
     return [
         None if g is None else step.mean_gradient(g, each, _of(each, scalars), options)
         for each, g in zip(slots, gradients, strict=True)
     ]
 
 
-def _next(
-    slots: Slots,
-    gradient: Any,
-    decays: bool,
-    scalars: Scalars,
-    options: Options,
-    clip_scale: Any | None,
-    finite: Any | None,
-) -> Slots:
-    """Return the slots of one variable after the step with its mean gradient."""
-    if gradient is not None:
-        gradient = step.clip(gradient, scalars, options, clip_scale)
+def _whole(slots: Slots, new: Slots, gradient: Array | Rows | None) -> Slots:
+    """Return all rows of new slots, given those that a gradient names."""
     if not isinstance(gradient, Rows):
-        return step.next_slots(slots, gradient, decays, scalars, options, finite)
-    indices, values, _ = gradient
-    finite = sparse.changes(gradient, finite)
-    rows = storage.map_arrays(lambda v: v[indices], slots)
-    new = step.next_slots(rows, values, decays, scalars, options, finite)
+        return new
+    indices = gradient.indices
     return storage.map_arrays(lambda v, row: v.at[indices].set(row), slots, new)

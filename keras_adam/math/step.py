@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from keras import ops
 
 from keras_adam.annotations import Array, Flag, Scalar
-from keras_adam.math import adam, storage
+from keras_adam.math import adam, sparse, storage
 from keras_adam.math.adam import Scalars, Slots
 from keras_adam.math.options import Options
 from keras_adam.math.sparse import Rows, map_values, square_sum
@@ -76,6 +76,26 @@ def clip(
     if clip_scale is None:
         return gradient
     return map_values(lambda g: g * ops.cast(clip_scale, g.dtype), gradient)
+
+
+def take_step(
+    slots: Slots,
+    gradient: Array | Rows | None,
+    decays: bool,
+    scalars: Scalars,
+    options: Options,
+    clip_scale: Scalar | None,
+    finite: Flag | None,
+) -> Slots:
+    """Return the slots after the step with a mean gradient; for `Rows`, only those rows."""
+    if gradient is not None:
+        gradient = clip(gradient, scalars, options, clip_scale)
+    if isinstance(gradient, Rows):
+        indices, values, _ = gradient
+        finite = sparse.changes(gradient, finite)
+        slots = storage.map_arrays(lambda slot: slot[indices], slots)
+        gradient = values
+    return next_slots(slots, gradient, decays, scalars, options, finite)
 
 
 def next_slots(

@@ -9,11 +9,15 @@ functions update the variables. They compute the same numbers in more time.
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
+from keras_adam.annotations import Scalar
 from keras_adam.math.adam import Scalars, Slots
+
+# The tensors that torch's `_foreach` functions take and return.
+Tensors = list[torch.Tensor] | tuple[torch.Tensor, ...]
 
 # The private parts of torch that we use, all of them in this file. If a new release moves one, a
 # test names it.
@@ -87,13 +91,13 @@ def fits(slots: Slots) -> bool:
     )
 
 
-def norms(gradients: Sequence[Any], order: float = 2.0) -> Any:
+def norms(gradients: Sequence[torch.Tensor], order: float = 2.0) -> torch.Tensor:
     """Return the norms of the gradients in one tensor, float64 if the device has it."""
     stacked = torch.stack(torch._foreach_norm(list(gradients), order))
     return stacked if stacked.device.type == "mps" else stacked.double()
 
 
-def all_finite(gradients: Sequence[Any]) -> Any:
+def all_finite(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return a boolean scalar tensor: whether all numbers of all gradients are finite."""
     if gradients[0].device.type != "cpu":
         return torch.isfinite(torch.stack(torch._foreach_norm(list(gradients), torch.inf))).all()
@@ -106,12 +110,12 @@ def all_finite(gradients: Sequence[Any]) -> Any:
 
 def update(
     slots: Sequence[Slots],
-    gradients: Sequence[Any],
+    gradients: Sequence[torch.Tensor],
     decays: bool,
-    factors: Sequence[Any] | None,
-    bound: Any,
+    factors: Sequence[Scalar] | None,
+    bound: Scalar | None,
     scalars: Scalars,
-    hold: Any,
+    hold: torch.Tensor | None,
 ) -> None:
     """Take the step of variables of one device and dtype, with one gradient for each.
 
@@ -133,7 +137,7 @@ def update(
         _call(its, own, decays, scalars, hold)
 
 
-def _clamp(gradients: list[Any], bound: Any) -> list[Any]:
+def _clamp(gradients: Tensors, bound: Scalar) -> Tensors:
     if isinstance(bound, torch.Tensor):
         return [g.clamp(-bound, bound) for g in gradients]
     clamped = torch._foreach_clamp_min(gradients, -bound)
@@ -142,10 +146,10 @@ def _clamp(gradients: list[Any], bound: Any) -> list[Any]:
 
 
 def _parts(
-    slots: Sequence[Slots], gradients: Sequence[Any], factors: Sequence[Any], most: int
-) -> Iterator[tuple[list[Slots], list[Any], list[Any]]]:
+    slots: Sequence[Slots], gradients: Sequence[torch.Tensor], factors: Sequence[Scalar], most: int
+) -> Iterator[tuple[list[Slots], Tensors, list[Scalar]]]:
     """Split parallel lists into parts of at most `most` numbers; large tensors are cut."""
-    part: list[tuple[Slots, Any, Any]] = []
+    part: list[tuple[Slots, torch.Tensor, Scalar]] = []
     size = 0
     for each in _cut(slots, gradients, factors, most):
         count = each[1].numel()
@@ -158,8 +162,8 @@ def _parts(
 
 
 def _cut(
-    slots: Sequence[Slots], gradients: Sequence[Any], factors: Sequence[Any], most: int
-) -> Iterator[tuple[Slots, Any, Any]]:
+    slots: Sequence[Slots], gradients: Sequence[torch.Tensor], factors: Sequence[Scalar], most: int
+) -> Iterator[tuple[Slots, torch.Tensor, Scalar]]:
     for each, gradient, factor in zip(slots, gradients, factors, strict=True):
         count = gradient.numel()
         if count <= most:
@@ -173,7 +177,11 @@ def _cut(
 
 
 def _call(
-    slots: Sequence[Slots], gradients: Sequence[Any], decays: bool, scalars: Scalars, hold: Any
+    slots: Sequence[Slots],
+    gradients: Sequence[torch.Tensor],
+    decays: bool,
+    scalars: Scalars,
+    hold: torch.Tensor | None,
 ) -> None:
     variables = [each.variable for each in slots]
     first = variables[0]
@@ -206,7 +214,7 @@ def _call(
     )
 
 
-def _decay(variables: Sequence[Any], decay: Any, hold: Any) -> None:
+def _decay(variables: Sequence[torch.Tensor], decay: Scalar, hold: torch.Tensor | None) -> None:
     """Subtract the share `decay` from each variable; `decay` is a tensor on the device.
 
     Adam's kernel takes the decay only as a number on the host. So we call the kernel of SGD, which
@@ -230,7 +238,9 @@ def _decay(variables: Sequence[Any], decay: Any, hold: Any) -> None:
     )
 
 
-def average(slots: Sequence[Slots], scalars: Scalars, overwrites: bool, hold: Any) -> None:
+def average(
+    slots: Sequence[Slots], scalars: Scalars, overwrites: bool, hold: torch.Tensor | None
+) -> None:
     """Move averages towards their variables; if `overwrites`, assign them back when due."""
     weight, due = scalars.one_minus_ema_momentum, scalars.overwrite_with_average
     variables, averages = [e.variable for e in slots], [e.average for e in slots]

@@ -1,12 +1,12 @@
 """A step of the variables of a group: the kernel, and the calls that the options add to it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
+from keras_adam.annotations import Flag, Gradient, Scalar
 from keras_adam.backends.torch import fused
-from keras_adam.backends.torch.fused import Group
+from keras_adam.backends.torch.fused import Group, Tensors
 from keras_adam.math import adam
 from keras_adam.math.adam import Scalars
 from keras_adam.math.options import Options
@@ -22,20 +22,20 @@ class GroupStep:
     def __init__(
         self,
         group: Group,
-        gradients: Sequence[Any],
+        gradients: Sequence[Gradient],
         scalars: Scalars,
         options: Options,
-        is_update: Any,
-        finite: Any,
+        is_update: Flag,
+        finite: Flag | None,
     ) -> None:
         """Gather the gradients that are not missing, in the variables' dtype and layout."""
         self._group, self._scalars, self._options = group, scalars, options
         own = [gradients[i] for i in group.positions]
         self._slots = [its for its, g in zip(group.slots, own, strict=True) if g is not None]
-        self._gradients = [_as_kernel_takes_it(g, group) for g in own if g is not None]
-        self._factor: Any = 1.0
+        self._gradients: Tensors = [_as_kernel_takes_it(g, group) for g in own if g is not None]
+        self._factor: Scalar = 1.0
         conditions = [c for c in (is_update, finite) if isinstance(c, torch.Tensor)]
-        self._hold: Any = None
+        self._hold: torch.Tensor | None = None
         if conditions:
             moves = conditions[0] if len(conditions) == 1 else conditions[0] & conditions[1]
             self._hold = 1 - moves.to(group.device, torch.float32)
@@ -54,13 +54,13 @@ class GroupStep:
             torch._foreach_add_(accumulators, self._gradients, alpha=unscale)
         self._gradients, self._factor = accumulators, 1 / self._scalars.accumulation_steps
 
-    def square_sums(self) -> list[Any]:
+    def square_sums(self) -> list[torch.Tensor]:
         """Return the square sum of the mean gradients: a list of one float64 scalar, or none."""
         if not self._gradients:
             return []
         return [torch.sum(torch.square(fused.norms(self._gradients) * self._factor))]
 
-    def update(self, clip_scale: Any) -> None:
+    def update(self, clip_scale: Scalar | None) -> None:
         """Take the step from the mean gradients."""
         if self._gradients:
             bound = self._scalars.clip_bound if self._options.clip == "clipvalue" else None
@@ -80,7 +80,7 @@ class GroupStep:
             overwrites = self._options.overwrites_with_average
             fused.average(slots, self._scalars, overwrites, self._hold)
 
-    def _factors(self, clip_scale: Any) -> list[Any] | None:
+    def _factors(self, clip_scale: Scalar | None) -> list[Scalar] | None:
         """Return the factor of each gradient, or `None` if all factors are 1."""
         factor = self._factor
         if self._options.clip == "global_clipnorm":
@@ -100,11 +100,11 @@ class GroupStep:
             return [same if f is factors[0] else self._tensor(f) for f in factors]
         return factors
 
-    def _tensor(self, scalar: Any) -> Any:
+    def _tensor(self, scalar: torch.Tensor) -> torch.Tensor:
         return scalar.to(self._group.device, self._group.dtype)
 
 
-def _as_kernel_takes_it(gradient: Any, group: Group) -> Any:
+def _as_kernel_takes_it(gradient: torch.Tensor, group: Group) -> torch.Tensor:
     if gradient.dtype != group.dtype or gradient.device != group.device:
         gradient = gradient.to(group.device, group.dtype)
     return gradient if gradient.is_contiguous() else gradient.contiguous()

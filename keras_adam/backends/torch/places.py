@@ -2,10 +2,11 @@
 
 import operator
 from collections.abc import Sequence
-from typing import Any
 
+import keras
 import torch
 
+from keras_adam.annotations import Gradient, Variable
 from keras_adam.backends.interface import TrackedVariable
 from keras_adam.backends.torch import fused
 from keras_adam.backends.torch.fused import Group
@@ -29,15 +30,15 @@ class Places:
         self.on_host = False
         """Whether all tensors are in the memory of the host, so that the host can read them."""
         self._tracked = [each for each in enumerate(tracked) if each[1].slots.momentum is not None]
-        self._variables: list[Any] = []
+        self._variables: list[keras.Variable] = []
         for _, each in self._tracked:
             storage.map_arrays(self._variables.append, each.slots)
-        self._tensors: list[Any] = []
+        self._tensors: list[torch.Tensor] = []
         self._addresses: list[int] = []
         self._groups: list[Group] = []
         self._others: dict[int, Slots] = {}
 
-    def find(self, iterations: Any) -> None:
+    def find(self, iterations: Variable) -> None:
         """Find the tensors again if one of them has moved."""
         # Keras's property `value` takes some microseconds more than its `_value`.
         tensors = [variable._value for variable in self._variables]
@@ -52,7 +53,7 @@ class Places:
         self._tensors, self._addresses = tensors, addresses
         self.on_host = all(t.device.type == "cpu" for t in [*tensors, iterations.value])
         self._groups, self._others = [], {}
-        groups: dict[Any, Group] = {}
+        groups: dict[tuple[torch.device, torch.dtype, bool], Group] = {}
         for i, each in self._tracked:
             slots = storage.map_arrays(lambda variable: variable._value, each.slots)
             if not fused.fits(slots):
@@ -66,7 +67,7 @@ class Places:
         self._groups = list(groups.values())
 
     def split(
-        self, gradients: Sequence[Any], scalars: Scalars, options: Options
+        self, gradients: Sequence[Gradient], scalars: Scalars, options: Options
     ) -> tuple[list[Group], dict[int, Slots]]:
         """Return the groups that the kernel updates, and the other slots by position."""
         kept, others = [], dict(self._others)

@@ -1,17 +1,18 @@
 """The step of one variable by the pure functions, if the kernel cannot update it."""
 
-from typing import Any
-
 import keras
 import torch
 
-from keras_adam.math import adam, sparse, step, storage
+from keras_adam.annotations import Gradient, Variable
+from keras_adam.math import adam, sparse, storage
 from keras_adam.math.adam import Scalars, Slots
 from keras_adam.math.options import Options
 from keras_adam.math.sparse import Rows
 
 
-def known_gradient(gradient: Any, variable: Any, options: Options) -> Any:
+def known_gradient(
+    gradient: torch.Tensor, variable: Variable, options: Options
+) -> torch.Tensor | Rows:
     """Convert a gradient for a step: to `Rows` if it is sparse and lazy, else to a dense one.
 
     Raises:
@@ -40,26 +41,7 @@ def scalars_for(scalars: Scalars, slots: Slots) -> Scalars:
     return Scalars(*(s.to(device, dtype) if isinstance(s, torch.Tensor) else s for s in scalars))
 
 
-def take_step(
-    slots: Slots,
-    gradient: Any,
-    decays: bool,
-    scalars: Scalars,
-    options: Options,
-    clip_scale: Any,
-    finite: Any,
-) -> Slots:
-    """Return the slots after the step with a mean gradient; for `Rows`, only those rows."""
-    if gradient is not None:
-        gradient = step.clip(gradient, scalars, options, clip_scale)
-    if isinstance(gradient, Rows):
-        finite = sparse.changes(gradient, finite)
-        slots = storage.map_arrays(lambda values: values[gradient.indices], slots)
-        gradient = gradient.values
-    return step.next_slots(slots, gradient, decays, scalars, options, finite)
-
-
-def write(slots: Slots, new: Slots, gradient: Any) -> None:
+def write(slots: Slots, new: Slots, gradient: Gradient) -> None:
     """Write new values into the tensors of the slots, or into the rows that a gradient names."""
     if isinstance(gradient, Rows):
         storage.map_arrays(lambda old, rows: old.index_copy_(0, gradient.indices, rows), slots, new)
@@ -69,7 +51,7 @@ def write(slots: Slots, new: Slots, gradient: Any) -> None:
         )
 
 
-def whole(slots: Slots, new: Slots, gradient: Any) -> Slots:
+def whole(slots: Slots, new: Slots, gradient: Gradient) -> Slots:
     """Return all rows of new slots, given those that a gradient names."""
     if not isinstance(gradient, Rows):
         return new
@@ -78,5 +60,5 @@ def whole(slots: Slots, new: Slots, gradient: Any) -> Slots:
     )
 
 
-def _compute_dtype(variable: Any) -> str:
+def _compute_dtype(variable: Variable | torch.Tensor) -> str:
     return adam.compute_dtype(keras.backend.standardize_dtype(variable.dtype))

@@ -5,11 +5,11 @@ finished all its work. So a scalar that depends on such a tensor stays a tensor.
 """
 
 import math
-from typing import Any
 
 import keras
 import torch
 
+from keras_adam.annotations import Dtype, Flag, Scalar
 from keras_adam.math import adam
 from keras_adam.math.adam import Numbers, Scalars
 from keras_adam.math.options import Options
@@ -19,59 +19,59 @@ class Functions:
     """The functions that `adam.scalars` uses, for Python numbers and for scalar tensors."""
 
     @staticmethod
-    def log1p(x: Any) -> Any:
+    def log1p(x: Scalar) -> Scalar:
         """Return log(1 + x), minus infinity at -1."""
         if isinstance(x, torch.Tensor):
             return torch.log1p(x)
         return math.log1p(x) if x > -1 else -math.inf
 
     @staticmethod
-    def expm1(x: Any) -> Any:
+    def expm1(x: Scalar) -> Scalar:
         """Return exp(x) - 1."""
         return torch.expm1(x) if isinstance(x, torch.Tensor) else math.expm1(x)
 
     @staticmethod
-    def sqrt(x: Any) -> Any:
+    def sqrt(x: Scalar) -> Scalar:
         """Return the square root."""
         return torch.sqrt(x) if isinstance(x, torch.Tensor) else math.sqrt(x)
 
     @staticmethod
-    def where(condition: Any, x: Any, y: Any) -> Any:
+    def where(condition: Flag, x: Scalar, y: Scalar) -> Scalar:
         """Return x if the condition holds, else y."""
         if isinstance(condition, torch.Tensor):
             return torch.where(condition, x, y)
         return x if condition else y
 
     @staticmethod
-    def ones_like(x: Any) -> Any:
+    def ones_like(x: Scalar) -> Scalar:
         """Return 1 in the type of x."""
         return 1.0
 
     @staticmethod
-    def equal(x: Any, y: Any) -> Any:
+    def equal(x: Scalar, y: Scalar) -> Flag:
         """Say whether x and y are equal."""
         return x == y
 
     @staticmethod
-    def dtype(x: Any) -> Any:
+    def dtype(x: Scalar) -> Dtype:
         """Return the dtype of a tensor, or the type of a number."""
         return x.dtype if isinstance(x, torch.Tensor) else float
 
     @staticmethod
-    def cast(x: Any, dtype: Any) -> Any:
+    def cast(x: Scalar | Flag, dtype: Dtype) -> Scalar:
         """Convert x to a result of `dtype`."""
         return x.to(dtype) if isinstance(x, torch.Tensor) else dtype(x)
 
 
 def scalars_of_step(
     numbers: Numbers, iterations: torch.Tensor, options: Options, on_host: bool
-) -> tuple[Scalars, Any]:
+) -> tuple[Scalars, Flag]:
     """Return the scalars of the step after `iterations` calls, and whether the step is an update.
 
     With gradient accumulation, not every step is an update. On the host both results are Python
     numbers. Otherwise they depend on the tensor `iterations`, and are tensors of its device.
     """
-    calls: Any
+    calls: Scalar
     if on_host:
         calls = int(iterations)
         numbers = Numbers(*map(float, numbers))
@@ -86,7 +86,7 @@ def scalars_of_step(
     return adam.scalars(numbers, updates, Functions), is_update
 
 
-def _keep(number: Any, device: torch.device) -> Any:
+def _keep(number: Scalar, device: torch.device) -> Scalar:
     """Return a number on the host as a float, and a tensor in the best dtype of its device."""
     if isinstance(number, keras.Variable):
         number = number.value

@@ -2,12 +2,14 @@
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import torch
 from keras.src.backend.common.stateless_scope import in_stateless_scope
 
+from keras_adam.annotations import Array, Flag, Gradient, Scalar, Variable
+from keras_adam.backends import interface
 from keras_adam.backends.interface import Assign, TrackedVariable
 from keras_adam.backends.torch import fused, pure
 from keras_adam.backends.torch.group_step import GroupStep
@@ -19,7 +21,7 @@ from keras_adam.math.options import Options
 from keras_adam.math.sparse import Rows
 
 
-class Updater:
+class Updater(interface.Updater):
     """Applies steps to the variables that an optimizer was built with.
 
     Torch's fused kernel updates the variables whose state has their own dtype, in one call for each
@@ -43,15 +45,13 @@ class Updater:
         """The number of variables that the kernel updated in the last step outside of a trace."""
 
     def __call__(
-        self, gradients: Sequence[Any], numbers: Numbers, iterations: Any, options: Options
-    ) -> Any:
-        """Take a step with one gradient, or `None`, for each variable.
-
-        `iterations` is the number of earlier calls.
-
-        Returns a boolean scalar tensor that says whether the gradients were finite, or `None`
-        without `skip_nonfinite`.
-        """
+        self,
+        gradients: Sequence[Gradient],
+        numbers: Numbers,
+        iterations: Variable,
+        options: Options,
+    ) -> Flag | None:
+        """Take a step, see `interface.Updater`."""
         gradients = [
             None if g is None else pure.known_gradient(g, each.slots.variable, options)
             for g, each in zip(gradients, self._tracked, strict=True)
@@ -65,12 +65,12 @@ class Updater:
 
     def _traced(
         self,
-        gradients: Sequence[Any],
+        gradients: Sequence[Gradient],
         numbers: Numbers,
-        iterations: Any,
+        iterations: torch.Tensor,
         options: Options,
         is_stateless: bool,
-    ) -> Any:
+    ) -> Flag | None:
         """Take the step by the pure functions, and read no value on the host."""
         scalars, is_update = scalars_of_step(numbers, iterations, options, on_host=False)
         finite = _all_finite(gradients) if options.skip_nonfinite else None
@@ -93,8 +93,12 @@ class Updater:
         return finite
 
     def _eager(
-        self, gradients: Sequence[Any], numbers: Numbers, iterations: Any, options: Options
-    ) -> Any:
+        self,
+        gradients: Sequence[Gradient],
+        numbers: Numbers,
+        iterations: torch.Tensor,
+        options: Options,
+    ) -> Flag | None:
         """Take the step in place, by the kernel if possible, else by the pure functions."""
         on_host = self._places.on_host
         scalars, is_update = scalars_of_step(numbers, iterations, options, on_host=on_host)
@@ -108,7 +112,8 @@ class Updater:
         steps = [GroupStep(g, gradients, scalars, options, is_update, finite) for g in groups]
         for each in steps:
             each.accumulate()
-        means, scale = {}, None
+        means: dict[int, Array | Rows] = {}
+        scale: Scalar | None = None
         if is_update is not False:
             means = _means(others, gradients, scalars, options)
             if options.clip == "global_clipnorm":
@@ -125,12 +130,12 @@ class Updater:
             pure.write(its, new, means.get(i))
         return found
 
-    def _next(self, i: int, slots: Slots, gradient: Any, mean: Any, now: "Now") -> Slots:
+    def _next(self, i: int, slots: Slots, gradient: Gradient, mean: Gradient, now: "Now") -> Slots:
         """Return a variable's slots after the step, or only the rows that its gradient names."""
         scalars, new = pure.scalars_for(now.scalars, slots), slots
         if now.is_update is not False:
             decays = self._tracked[i].decays and now.options.weight_decay
-            new = pure.take_step(
+            new = step.take_step(
                 slots, mean, decays, scalars, now.options, now.clip_scale, now.finite
             )
         if now.is_update is not True:
@@ -149,12 +154,12 @@ class Now(NamedTuple):
 
     scalars: Scalars
     options: Options
-    is_update: Any
-    finite: Any
-    clip_scale: Any
+    is_update: Flag
+    finite: Flag | None
+    clip_scale: Scalar | None
 
 
-def _moving(slots: Mapping[int, Slots], gradients: Sequence[Any]) -> dict[int, Slots]:
+def _moving(slots: Mapping[int, Slots], gradients: Sequence[Gradient]) -> dict[int, Slots]:
     """Return the slots that the step changes."""
     return {
         i: its
@@ -164,8 +169,8 @@ def _moving(slots: Mapping[int, Slots], gradients: Sequence[Any]) -> dict[int, S
 
 
 def _means(
-    slots: Mapping[int, Slots], gradients: Sequence[Any], scalars: Scalars, options: Options
-) -> dict[int, Any]:
+    slots: Mapping[int, Slots], gradients: Sequence[Gradient], scalars: Scalars, options: Options
+) -> dict[int, Array | Rows]:
     """Return the mean gradients by position, without the missing ones."""
     return {
         i: step.mean_gradient(gradients[i], its, pure.scalars_for(scalars, its), options)
@@ -174,9 +179,9 @@ def _means(
     }
 
 
-def _all_finite(gradients: Sequence[Any]) -> Any:
+def _all_finite(gradients: Sequence[Gradient]) -> torch.Tensor:
     """Say in a boolean scalar tensor whether all numbers of all gradients are finite."""
-    by_device: dict[Any, list[Any]] = {}
+    by_device: dict[torch.device, list[torch.Tensor]] = {}
     for gradient in gradients:
         if gradient is not None:
             values = gradient.values if isinstance(gradient, Rows) else gradient
@@ -187,7 +192,7 @@ def _all_finite(gradients: Sequence[Any]) -> Any:
     return found
 
 
-def _clip_scale(square_sums: Iterable[Any], scalars: Scalars) -> Any:
+def _clip_scale(square_sums: Iterable[torch.Tensor], scalars: Scalars) -> torch.Tensor:
     """Return the factor of `global_clipnorm`, float64."""
     first, *others = square_sums
     total = first.double() + sum(other.to(first.device, torch.float64) for other in others)
