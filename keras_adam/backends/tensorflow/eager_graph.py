@@ -3,16 +3,18 @@
 import functools
 import numbers as python_numbers
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
-from keras_adam.annotations import Array, Gradient
+from keras_adam.annotations import Array, Flag, Gradient, Scalar
 from keras_adam.backends.tensorflow.routes import StepPlan
 from keras_adam.math.adam import Numbers
 
-Run = Callable[[StepPlan, Sequence[Gradient], Numbers, Array], Array | None]
+Run = Callable[[StepPlan, Sequence[Gradient], Numbers, Array], Flag | None]
+# The dtype of a dense gradient, those of a sparse one's values and indices, or `None`.
+GradientDtypes: TypeAlias = tf.DType | tuple[tf.DType, tf.DType] | None
 
 
 class EagerGraphs:
@@ -32,9 +34,9 @@ class EagerGraphs:
 
     def run(
         self, plan: StepPlan, gradients: Sequence[Gradient], numbers: Numbers, iterations: Array
-    ) -> Array | None:
+    ) -> Flag | None:
         """Run the step; return what it returns."""
-        kinds: list[Any] = []
+        kinds: list[GradientDtypes] = []
         arguments: list[Array] = []
         for gradient in gradients:
             if gradient is None:
@@ -57,9 +59,13 @@ class EagerGraphs:
         return outputs[0] if outputs else None
 
     def _trace(
-        self, plan: StepPlan, kinds: tuple[Any, ...], rate_dtype: Any, iterations_dtype: Any
-    ) -> Any:
-        gradients: list[Any] = []
+        self,
+        plan: StepPlan,
+        kinds: tuple[GradientDtypes, ...],
+        rate_dtype: tf.DType,
+        iterations_dtype: tf.DType,
+    ) -> tf.types.experimental.ConcreteFunction:
+        gradients: list[tf.TypeSpec | None] = []
         for shape, kind in zip(self._shapes, kinds, strict=True):
             if isinstance(kind, tuple):
                 values_dtype, indices_dtype = kind
@@ -70,7 +76,7 @@ class EagerGraphs:
 
         def run(
             gradients: Sequence[Gradient], learning_rate: Array, packed: Array, iterations: Array
-        ) -> Array | None:
+        ) -> Flag | None:
             numbers = Numbers(learning_rate, *tf.unstack(packed))
             return self._run(plan, gradients, numbers, iterations)
 
@@ -81,7 +87,7 @@ class EagerGraphs:
             tf.TensorSpec([], iterations_dtype),
         )
 
-    def _pack(self, numbers: tuple[Any, ...]) -> Array:
+    def _pack(self, numbers: tuple[Scalar, ...]) -> Array:
         """Return all numbers but the learning rate as one float64 tensor."""
         if not all(isinstance(number, python_numbers.Real) for number in numbers):
             return tf.stack([tf.cast(number, tf.float64) for number in numbers])

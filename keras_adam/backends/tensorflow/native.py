@@ -6,12 +6,11 @@ compile these operations, as a part of a step that it compiles as a whole.
 """
 
 import numbers as python_numbers
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_adam.annotations import Array, Variable
+from keras_adam.annotations import Array, Flag, Scalar, Variable
 from keras_adam.backends.interface import Assign, TrackedVariable
 from keras_adam.math import adam, sparse, step, storage
 from keras_adam.math.adam import Numbers, Scalars
@@ -32,7 +31,7 @@ def betas_fit(numbers: Numbers) -> bool:
     return all(map(_beta_fits, (numbers.one_minus_beta_1, numbers.one_minus_beta_2)))
 
 
-def _beta_fits(one_minus_beta: Any) -> bool:
+def _beta_fits(one_minus_beta: Scalar) -> bool:
     if not isinstance(one_minus_beta, python_numbers.Real):
         return False
     one_minus_beta = float(one_minus_beta)
@@ -41,7 +40,7 @@ def _beta_fits(one_minus_beta: Any) -> bool:
     return beta >= LEAST_BETA and error <= LARGEST_ERROR
 
 
-def scalars(numbers: Numbers, updates: Array, dtype: str) -> Scalars:
+def scalars(numbers: Numbers, updates: Scalar, dtype: str) -> Scalars:
     """Return the scalars, in `dtype`, of the step that follows `updates` earlier ones.
 
     `numbers` and `updates` are float64 scalars. The bias correction uses the betas as the kernel
@@ -54,7 +53,7 @@ def scalars(numbers: Numbers, updates: Array, dtype: str) -> Scalars:
     return Scalars(*(tf.cast(scalar, dtype) for scalar in adam.scalars(rounded, updates)))
 
 
-def _as_seen(one_minus_beta: Array, dtype: str) -> Array:
+def _as_seen(one_minus_beta: Scalar, dtype: str) -> Scalar:
     return 1 - tf.cast(tf.cast(1 - one_minus_beta, dtype), tf.float64)
 
 
@@ -89,7 +88,7 @@ def by_operations(
     gradient: Array | None,
     scalars: Scalars,
     options: Options,
-    finite: Array | None,
+    finite: Flag | None,
 ) -> None:
     """Take a step by operations that compute the same as the kernel, in the same order.
 
@@ -112,7 +111,7 @@ def by_operations(
 
 
 def _end_step(
-    tracked: TrackedVariable, scalars: Scalars, options: Options, finite: Array | None
+    tracked: TrackedVariable, scalars: Scalars, options: Options, finite: Flag | None
 ) -> None:
     """Move the average and empty the accumulator, if the variable has them."""
     variable, *_, average, accumulator, _ = tracked.slots
@@ -136,7 +135,7 @@ def accumulate(
     gradient: Array,
     scalars: Scalars,
     options: Options,
-    finite: Array | None,
+    finite: Flag | None,
 ) -> None:
     """Add a gradient to the variable's accumulator."""
     slots = tracked.slots._replace(accumulator=None)
@@ -149,7 +148,7 @@ def in_rows(
     gradient: Rows,
     scalars: Scalars,
     options: Options,
-    finite: Array | None,
+    finite: Flag | None,
     assign: Assign,
 ) -> None:
     """Update only the rows of a clipped gradient; each mention of a row has the row's whole sum.
@@ -168,7 +167,7 @@ def in_rows(
     storage.map_arrays(write, tracked.slots, new)
 
 
-def _if(finite: Array | None, change: Array) -> Array:
+def _if(finite: Flag | None, change: Array) -> Array:
     """Return the change; if `finite` is false, return zeros even for an infinite or NaN change."""
     if finite is None:
         return change

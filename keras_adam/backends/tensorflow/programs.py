@@ -1,13 +1,13 @@
 """The XLA programs of a step: each computes a group of variables with one set of options."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TypeVar
 
 import tensorflow as tf
 
-from keras_adam.annotations import Array
+from keras_adam.annotations import Array, Flag, Gradient, Scalar
 from keras_adam.backends.interface import TrackedVariable
 from keras_adam.math import adam, sparse, step, storage
 from keras_adam.math.adam import Scalars, Slots
@@ -16,9 +16,11 @@ from keras_adam.math.options import Options
 # The positions of some variables with the same device and compute dtype.
 Group = Sequence[int]
 # The gradients of all variables. Those of the group's variables are dense or `None`.
-Gradients = Sequence[Any]
+Gradients = Sequence[Gradient]
 # A vector of `Scalars` for each compute dtype, so that a program has one argument, not eleven.
 Packed = Mapping[str, Array]
+
+Result = TypeVar("Result")
 
 
 class Programs:
@@ -33,7 +35,7 @@ class Programs:
         self._tracked = tracked
         self._options = options
 
-    def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def _run(self, function: Callable[..., Result], *arguments: object) -> Result:
         if not self._options.jit_compile:
             return function(self._options, *arguments)
         kinds = tuple(map(_kind, tf.nest.flatten(arguments)))
@@ -50,8 +52,8 @@ class Programs:
         group: Group,
         gradients: Gradients,
         packed: Packed,
-        clip_scale: Array | None,
-        finite: Array | None,
+        clip_scale: Scalar | None,
+        finite: Flag | None,
     ) -> None:
         """Take a step."""
         slots, own, vector = self._arguments(group, gradients, packed)
@@ -68,18 +70,18 @@ class Programs:
             self._run(_update_weights, slots, moves, decays, vector, finite)
 
     def accumulate(
-        self, group: Group, gradients: Gradients, packed: Packed, finite: Array | None
+        self, group: Group, gradients: Gradients, packed: Packed, finite: Flag | None
     ) -> None:
         """Add the gradients to the accumulators."""
         with self._device(group):
             self._run(_update_accumulators, *self._arguments(group, gradients, packed), finite)
 
-    def square_sum(self, group: Group, gradients: Gradients, packed: Packed) -> Array:
+    def square_sum(self, group: Group, gradients: Gradients, packed: Packed) -> Scalar:
         """Return the square sum of the mean gradients, a scalar of the compute dtype."""
         with self._device(group):
             return self._run(_sum_squares, *self._arguments(group, gradients, packed))
 
-    def all_finite(self, group: Group, gradients: Gradients) -> Array:
+    def all_finite(self, group: Group, gradients: Gradients) -> Flag:
         """Say in a boolean scalar whether all gradients are finite; at least one must be there."""
         with self._device(group):
             return self._run(_all_finite, [gradients[i] for i in group if gradients[i] is not None])
@@ -99,18 +101,18 @@ class Programs:
 # even if the function is gone. So another optimizer with such variables uses the same program.
 @functools.lru_cache(maxsize=1024)
 def _compiled(
-    function: Callable[..., Any], options: Options, kinds: tuple[Any, ...]
-) -> Callable[..., Any]:
+    function: Callable[..., Result], options: Options, kinds: tuple[Hashable, ...]
+) -> Callable[..., Result]:
     """Return the program of `function` for arguments of these kinds."""
 
-    def run(*arguments: Any) -> Any:
+    def run(*arguments: object) -> Result:
         return function(options, *arguments)
 
     run.__name__ = function.__name__  # XLA gives the program this name
     return tf.function(run, autograph=False, jit_compile=True)
 
 
-def _kind(argument: Any) -> Any:
+def _kind(argument: Array | bool | None) -> Hashable:
     """Return what a program depends on; for a variable or a tensor, this is its shape and dtype."""
     if argument is None or isinstance(argument, bool):
         return argument
@@ -123,8 +125,8 @@ def _take_step(
     gradients: Gradients,
     decays: Sequence[bool],
     vector: Array,
-    clip_scale: Array | None,
-    finite: Array | None,
+    clip_scale: Scalar | None,
+    finite: Flag | None,
 ) -> None:
     scalars = Scalars(*tf.unstack(vector))
     for each, gradient, decay in zip(variables, gradients, decays, strict=True):
@@ -139,8 +141,8 @@ def _update_moments(
     variables: Sequence[Slots],
     gradients: Gradients,
     vector: Array,
-    clip_scale: Array | None,
-    finite: Array | None,
+    clip_scale: Scalar | None,
+    finite: Flag | None,
 ) -> None:
     scalars = Scalars(*tf.unstack(vector))
     for each, slots, gradient in _with_gradients(variables, gradients):
@@ -155,7 +157,7 @@ def _update_weights(
     moves: Sequence[bool],
     decays: Sequence[bool],
     vector: Array,
-    finite: Array | None,
+    finite: Flag | None,
 ) -> None:
     scalars = Scalars(*tf.unstack(vector))
     for each, move, decay in zip(variables, moves, decays, strict=True):
@@ -169,7 +171,7 @@ def _clipped_mean(
     gradient: Array | None,
     slots: Slots,
     scalars: Scalars,
-    clip_scale: Array | None,
+    clip_scale: Scalar | None,
 ) -> Array | None:
     if gradient is None:
         return None
@@ -182,7 +184,7 @@ def _update_accumulators(
     variables: Sequence[Slots],
     gradients: Gradients,
     vector: Array,
-    finite: Array | None,
+    finite: Flag | None,
 ) -> None:
     scalars = Scalars(*tf.unstack(vector))
     for each, slots, gradient in _with_gradients(variables, gradients):
@@ -192,7 +194,7 @@ def _update_accumulators(
 
 def _sum_squares(
     options: Options, variables: Sequence[Slots], gradients: Gradients, vector: Array
-) -> Array:
+) -> Scalar:
     scalars = Scalars(*tf.unstack(vector))
     means = [
         step.mean_gradient(gradient, slots, scalars, options)
@@ -210,7 +212,7 @@ def _with_gradients(
             yield each, _read(each), gradient
 
 
-def _all_finite(_: Options, gradients: Sequence[Array]) -> Array:
+def _all_finite(_: Options, gradients: Sequence[Array]) -> Flag:
     return step.all_finite(gradients)
 
 

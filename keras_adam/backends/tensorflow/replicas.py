@@ -1,16 +1,16 @@
 """Replicas: the sum of the gradients over them, and the copies of the variables in each."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_adam.backends.interface import TrackedVariable
+from keras_adam.annotations import Gradient, Variable
+from keras_adam.backends.interface import TrackedVariable, path_of
 from keras_adam.math import storage
 
 
-def sum_over_replicas(gradients: Sequence[Any]) -> list[Any]:
+def sum_over_replicas(gradients: Sequence[Gradient]) -> list[Gradient]:
     """Return the sums of the gradients over all replicas; called in the context of each replica."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
@@ -20,7 +20,7 @@ def sum_over_replicas(gradients: Sequence[Any]) -> list[Any]:
     return [None if g is None else next(summed) for g in gradients]
 
 
-def local_replicas(variable: Any) -> Sequence[int]:
+def local_replicas(variable: Variable) -> Sequence[int]:
     """Return which of this process's copies of `variable` a call updates.
 
     In the context of a replica it is the replica's own copy; outside, all copies.
@@ -42,7 +42,7 @@ def local_replicas(variable: Any) -> Sequence[int]:
                 "their variables. Use tf.distribute.MirroredStrategy."
             )
         raise ValueError(
-            f"Variable {getattr(variable, 'path', value.name)!r} was not made under the "
+            f"Variable {path_of(variable)!r} was not made under the "
             f"{type(strategy).__name__} of {strategy.num_replicas_in_sync} replicas that is in "
             "force. Create the model and the optimizer inside `strategy.scope()`, or call "
             "`apply` outside of it."
@@ -62,10 +62,10 @@ def local_variable(tracked: TrackedVariable, replica: int) -> TrackedVariable:
     return tracked._replace(slots=slots)
 
 
-def _native(variable: Any) -> Any:
+def _native(variable: Variable | tf.Variable) -> tf.Variable:
     return variable.value if isinstance(variable, keras.Variable) else variable
 
 
-def _copy_of(variable: Any, replica: int) -> Any:
+def _copy_of(variable: Variable | tf.Variable, replica: int) -> tf.Variable:
     value = _native(variable)
     return value.values[replica] if isinstance(value, tf.distribute.DistributedValues) else value

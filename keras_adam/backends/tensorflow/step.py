@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_adam.annotations import Array, Gradient
+from keras_adam.annotations import Array, Flag, Gradient, Scalar
 from keras_adam.backends.interface import Assign, SharedPatterns, TrackedVariable
 from keras_adam.backends.tensorflow import native, routes
-from keras_adam.backends.tensorflow.programs import Programs
+from keras_adam.backends.tensorflow.programs import Packed, Programs
 from keras_adam.backends.tensorflow.routes import StepPlan
 from keras_adam.math import adam, sparse
 from keras_adam.math import step as step_math
@@ -47,7 +47,7 @@ class Step:
 
     def run(
         self, plan: StepPlan, gradients: Sequence[Gradient], numbers: Numbers, iterations: Array
-    ) -> Array | None:
+    ) -> Flag | None:
         """Take the step; return whether the gradients were finite, if `skip_nonfinite` asks for it.
 
         `gradients` has a tensor, `IndexedSlices` or `None` for each variable; `numbers` are
@@ -80,7 +80,7 @@ class Step:
         rows = Rows(gradient.indices, gradient.values)
         return sparse.densify_or_sum(rows, variable.shape[0], self._options.lazy, self._dtypes[i])
 
-    def _all_finite(self, plan: StepPlan, gradients: Sequence[Array | Rows | None]) -> Array:
+    def _all_finite(self, plan: StepPlan, gradients: Sequence[Array | Rows | None]) -> Flag:
         present = {i for i, gradient in enumerate(gradients) if gradient is not None}
         flags = [step_math.all_finite([gradients[i]]) for i in plan.in_place if i in present]
         flags += [
@@ -95,16 +95,12 @@ class Step:
         plan: StepPlan,
         gradients: Sequence[Array | Rows | None],
         numbers: Numbers,
-        updates: Array,
-        finite: Array | None,
+        updates: Scalar,
+        finite: Flag | None,
     ) -> None:
         """Take the step that follows `updates` earlier ones."""
         tracked, options, programs = self._tracked, self._options, self._programs
-        numbers = _in_float64(numbers)
-        updates = tf.cast(updates, tf.float64)
-        exact = adam.scalars(numbers, updates)
-        packed = programs.pack(exact)
-        scalars = self._scalars_in_place(plan, exact, numbers, updates)
+        exact, packed, scalars = self._scalars(plan, numbers, updates)
         means = {
             i: step_math.mean_gradient(gradients[i], tracked[i].slots, scalars[i], options)
             for i in plan.in_place
@@ -135,24 +131,27 @@ class Step:
         plan: StepPlan,
         gradients: Sequence[Array | Rows | None],
         numbers: Numbers,
-        finite: Array | None,
+        finite: Flag | None,
     ) -> None:
         """Add the gradients to the accumulators."""
-        numbers = _in_float64(numbers)
-        updates = tf.zeros((), tf.float64)
-        exact = adam.scalars(numbers, updates)
-        packed = self._programs.pack(exact)
-        scalars = self._scalars_in_place(plan, exact, numbers, updates)
+        _, packed, scalars = self._scalars(plan, numbers, tf.zeros((), tf.float64))
         for i in plan.in_place:
             if gradients[i] is not None:
                 native.accumulate(self._tracked[i], gradients[i], scalars[i], self._options, finite)
         for group in plan.programs:
             self._programs.accumulate(group, gradients, packed, finite)
 
-    def _scalars_in_place(
-        self, plan: StepPlan, exact: Scalars, numbers: Numbers, updates: Array
-    ) -> dict[int, Scalars]:
-        """Return the scalars of each variable that no program updates, in its compute dtype."""
+    def _scalars(
+        self, plan: StepPlan, numbers: Numbers, updates: Scalar
+    ) -> tuple[Scalars, Packed, dict[int, Scalars]]:
+        """Return the scalars of the step after `updates` updates, in three forms.
+
+        The first is in float64, the second is for the programs. The third has scalars for each
+        variable that no program updates, in its compute dtype.
+        """
+        numbers = Numbers(*(tf.cast(number, tf.float64) for number in numbers))
+        updates = tf.cast(updates, tf.float64)
+        exact = adam.scalars(numbers, updates)
         by_adam = {
             dtype: native.scalars(numbers, updates, dtype)
             for dtype in {self._dtypes[i] for i in (*plan.kernel, *plan.operations)}
@@ -161,8 +160,7 @@ class Step:
             dtype: Scalars(*(tf.cast(scalar, dtype) for scalar in exact))
             for dtype in {self._dtypes[i] for i in plan.rows}
         }
-        return {i: (in_rows if i in plan.rows else by_adam)[self._dtypes[i]] for i in plan.in_place}
-
-
-def _in_float64(numbers: Numbers) -> Numbers:
-    return Numbers(*(tf.cast(number, tf.float64) for number in numbers))
+        in_place = {
+            i: (in_rows if i in plan.rows else by_adam)[self._dtypes[i]] for i in plan.in_place
+        }
+        return exact, self._programs.pack(exact), in_place

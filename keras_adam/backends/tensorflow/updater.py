@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_adam.annotations import Array, Gradient
+from keras_adam.annotations import Flag, Gradient, Variable
 from keras_adam.backends import interface
 from keras_adam.backends.interface import Assign, TrackedVariable
 from keras_adam.backends.tensorflow import native
@@ -35,8 +35,12 @@ class Updater(interface.Updater):
         self._step = functools.lru_cache(maxsize=8)(self._make_step)
 
     def __call__(
-        self, gradients: Sequence[Gradient], numbers: Numbers, iterations: Array, options: Options
-    ) -> Array | None:
+        self,
+        gradients: Sequence[Gradient],
+        numbers: Numbers,
+        iterations: Variable,
+        options: Options,
+    ) -> Flag | None:
         """Take a step, see `interface.Updater`.
 
         Under a distribution strategy, gradients are summed over the replicas first, and every
