@@ -1,18 +1,22 @@
 """Reads the present arguments of an optimizer: the options and the numbers of a step."""
 
 import numbers
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
 from keras_adam import validate
+from keras_adam.annotations import Number, Scalar, Variable
 from keras_adam.backends.interface import observes_operations
 from keras_adam.math.adam import Numbers
 from keras_adam.math.options import Clip, Options
 
+if TYPE_CHECKING:
+    from keras_adam.optimizer import Adam
 
-def read_options(optimizer: Any) -> Options:
+
+def read_options(optimizer: "Adam") -> Options:
     """Return which parts of a step the optimizer's arguments switch on now."""
     clips: tuple[Clip, ...] = ("clipnorm", "global_clipnorm", "clipvalue")  # in Keras's order
     return Options(
@@ -29,7 +33,7 @@ def read_options(optimizer: Any) -> Options:
     )
 
 
-def read_numbers(optimizer: Any, options: Options) -> Numbers:
+def read_numbers(optimizer: "Adam", options: Options) -> Numbers:
     """Return the optimizer's numbers for this step; callables and schedules are called.
 
     Raises:
@@ -38,7 +42,7 @@ def read_numbers(optimizer: Any, options: Options) -> Numbers:
 
     """
 
-    def value(name: str, is_on: Any = True) -> Any:
+    def value(name: str, is_on: bool = True) -> Scalar:
         return _value(name, getattr(optimizer, name), optimizer.iterations) if is_on else 1.0
 
     return Numbers(
@@ -47,7 +51,7 @@ def read_numbers(optimizer: Any, options: Options) -> Numbers:
         one_minus_beta_2=1 - value("beta_2"),
         epsilon=value("epsilon"),
         weight_decay=value("weight_decay", options.weight_decay),
-        clip_bound=value(options.clip, options.clip) if options.clip else 1.0,
+        clip_bound=value(options.clip) if options.clip else 1.0,
         loss_scale=value("loss_scale_factor", options.loss_scale),
         accumulation_steps=value("gradient_accumulation_steps", options.accumulation),
         one_minus_ema_momentum=1 - value("ema_momentum", optimizer.use_ema),
@@ -55,14 +59,14 @@ def read_numbers(optimizer: Any, options: Options) -> Numbers:
     )
 
 
-def _is_on(value: Any) -> bool:
+def _is_on(value: Number | None) -> bool:
     """Say whether a number switches its option on: all but `None` and zero do."""
     if value is None:
         return False
     return float(value) != 0 if isinstance(value, numbers.Real) else True
 
 
-def _value(name: str, value: Any, iterations: Any) -> Any:
+def _value(name: str, value: Number, iterations: Variable) -> Scalar:
     """Return a Python number, or a scalar array."""
     if isinstance(value, numbers.Real):
         return float(value)

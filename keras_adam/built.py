@@ -6,28 +6,62 @@ small variable. Here both are remembered.
 
 import collections
 from collections.abc import Sequence
-from typing import Any
 
 import keras
+
+from keras_adam.annotations import BackendVariable, Dtype, Gradient, Shape, Variable
+from keras_adam.backends.interface import path_of
+
+
+def variables_of(
+    gradients: Sequence[Gradient],
+    given: Sequence[Variable | BackendVariable] | None,
+    own: Sequence[Variable] | None,
+) -> list[Variable | BackendVariable]:
+    """Return the variable of each gradient: the given ones, or the optimizer's own.
+
+    `own` is `None` before the optimizer is built.
+
+    Raises:
+        ValueError: there are no variables, or another number of them than of gradients.
+
+    """
+    given = own if given is None else given
+    if given is None:
+        raise ValueError(
+            "`apply` needs `trainable_variables` before the optimizer is built. "
+            "Pass them, or call `optimizer.build(trainable_variables)` first."
+        )
+    variables = list(given)
+    if len(gradients) != len(variables):
+        raise ValueError(
+            f"`grads` must hold one gradient for each of the {len(variables)} variables; "
+            f"received {len(gradients)}."
+        )
+    return variables
 
 
 class BuiltVariables:
     """The positions and shapes of the variables, and the checks of gradients against them."""
 
-    def __init__(self, variables: Sequence[Any], sparse_gradient: Any) -> None:
+    def __init__(
+        self,
+        variables: Sequence[Variable | BackendVariable],
+        sparse_gradient: type[Gradient] | tuple[()],
+    ) -> None:
         """Remember `variables`; a gradient of the type `sparse_gradient` has only some rows."""
         self._variables = list(variables)  # ids stay unique while the objects exist
         self._positions = {id(variable): i for i, variable in enumerate(variables)}
         self._shapes = [tuple(variable.shape) for variable in variables]
         self._sparse_gradient = sparse_gradient
-        self._floating: set[Any] = set()
+        self._floating: set[Dtype] = set()
 
-    def positions(self, variables: Sequence[Any]) -> list[int] | None:
+    def positions(self, variables: Sequence[Variable | BackendVariable]) -> list[int] | None:
         """Return the position of each variable, or `None` if one is not the same object."""
         positions = [self._positions.get(id(variable), -1) for variable in variables]
         return None if -1 in positions else positions
 
-    def check(self, positions: Sequence[int], gradients: Sequence[Any]) -> None:
+    def check(self, positions: Sequence[int], gradients: Sequence[Gradient]) -> None:
         """Raise unless each position is given once, with a gradient that fits its variable.
 
         A gradient must have the variable's shape and a floating dtype. If a graph does not know a
@@ -47,7 +81,7 @@ class BuiltVariables:
         for position, gradient in zip(positions, gradients, strict=True):
             self._check_gradient(position, gradient)
 
-    def _check_gradient(self, position: int, gradient: Any) -> None:
+    def _check_gradient(self, position: int, gradient: Gradient) -> None:
         shape, skipped = self._shapes[position], 0
         if isinstance(gradient, self._sparse_gradient):
             gradient, skipped = gradient.values, 1
@@ -66,11 +100,10 @@ class BuiltVariables:
             self._floating.add(gradient.dtype)
 
     def _path(self, position: int) -> str:
-        variable = self._variables[position]
-        return getattr(variable, "path", variable.name)
+        return path_of(self._variables[position])
 
 
-def _may_be(found: Any, shape: tuple[int, ...], skipped: int) -> bool:
+def _may_be(found: Shape, shape: tuple[int, ...], skipped: int) -> bool:
     """Say whether the known part of a gradient's shape is `shape` without `skipped` dimensions."""
     if isinstance(found, tuple) and found == shape:
         return True

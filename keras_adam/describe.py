@@ -1,14 +1,17 @@
 """An optimizer in words, for `repr`."""
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 from keras import ops
 
+if TYPE_CHECKING:
+    from keras_adam.optimizer import Adam
 
-def describe(optimizer: Any, learning_rate: Any) -> str:
+
+def describe(optimizer: "Adam", learning_rate: object) -> str:
     """Return the call that makes such an optimizer.
 
     The call has the learning rate, and the other arguments that differ from their defaults.
@@ -24,7 +27,7 @@ def describe(optimizer: Any, learning_rate: Any) -> str:
     return f"{package}.{type(optimizer).__name__}({', '.join(arguments)})"
 
 
-def _spell(value: Any) -> str:
+def _spell(value: object) -> str:
     if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
         return type(value).__name__
     if isinstance(value, keras.Variable) or ops.is_tensor(value):

@@ -1,7 +1,6 @@
 """Data parallel training in which each device keeps a share of the optimizer's state."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
@@ -41,8 +40,8 @@ class DataParallel(keras.distribution.DataParallel):
 
     def __init__(
         self,
-        device_mesh: Any = None,
-        devices: Sequence[Any] | None = None,
+        device_mesh: keras.distribution.DeviceMesh | None = None,
+        devices: Sequence[object] | None = None,
         auto_shard_dataset: bool = True,
         *,
         shard_optimizer_state: bool = False,
@@ -57,7 +56,7 @@ class DataParallel(keras.distribution.DataParallel):
         super().__init__(device_mesh, devices, auto_shard_dataset)
         self.shard_optimizer_state = shard_optimizer_state
 
-    def slot_layout(self, shape: Sequence[int]) -> Any:
+    def slot_layout(self, shape: Sequence[int]) -> keras.distribution.TensorLayout | None:
         """Return a slot's `keras.distribution.TensorLayout`, or `None` for that of its variable."""
         dimension = split_dimension(shape, self.device_mesh.devices.size)
         if not self.shard_optimizer_state or dimension is None:
@@ -75,7 +74,7 @@ def split_dimension(shape: Sequence[int], devices: int) -> int | None:
     return None
 
 
-def slot_layout(shape: Sequence[int]) -> Any:
+def slot_layout(shape: Sequence[int]) -> object:
     """Return the backend's layout of a slot under the present distribution, or `None`."""
     distribution = keras.distribution.distribution()
     if not isinstance(distribution, DataParallel):

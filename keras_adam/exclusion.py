@@ -3,22 +3,28 @@
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
+
+from keras_adam.annotations import Variable
+from keras_adam.backends.interface import path_of
+
+if TYPE_CHECKING:
+    from keras_adam.optimizer import Adam
 
 
-def decays(optimizer: Any, variable: Any) -> bool:
+def decays(optimizer: "Adam", variable: Variable) -> bool:
     """Say whether weight decay applies to the variable.
 
     On TensorFlow, Keras looks for the excluded names in TensorFlow's name of the variable, which
     contains its layer. Here they are looked for in the path of the variable, on every backend.
     """
-    is_excluded = any(re.search(name, _path(variable)) for name in optimizer._excluded_names)
+    is_excluded = any(re.search(name, path_of(variable)) for name in optimizer._excluded_names)
     return not is_excluded and optimizer._use_weight_decay(variable)
 
 
-def warn_of_names_that_exclude_nothing(names: Sequence[str], variables: Sequence[Any]) -> None:
+def warn_of_names_that_exclude_nothing(names: Sequence[str], variables: Sequence[Variable]) -> None:
     """Warn of each name (a regular expression) that is not in the path of any variable."""
-    paths = [_path(variable) for variable in variables]
+    paths = [path_of(variable) for variable in variables]
     for name in names:
         if not any(re.search(name, path) for path in paths):
             warnings.warn(
@@ -26,7 +32,3 @@ def warn_of_names_that_exclude_nothing(names: Sequence[str], variables: Sequence
                 f"excludes none. The paths are {paths}.",
                 stacklevel=4,
             )
-
-
-def _path(variable: Any) -> str:
-    return getattr(variable, "path", variable.name)

@@ -5,9 +5,12 @@ A test looks up each name, and so says which release of Keras has moved it.
 
 import inspect
 import re
+from collections.abc import Callable
 from typing import Any
 
 import keras
+
+from keras_adam.annotations import Store
 
 # The helpers of `BaseOptimizer.apply`, and the lists that `build` fills if every option is on.
 # `keras_adam.Adam` replaces `apply` to update all variables at once.
@@ -45,7 +48,7 @@ KERAS_HOOKS = (
 )
 
 
-def overridden_hooks(optimizer: Any, base: type) -> list[str]:
+def overridden_hooks(optimizer: keras.optimizers.Optimizer, base: type) -> list[str]:
     """Return the hooks that the optimizer, or its class, does not have from `base`."""
     # `vars` does not work here. Wrappers make a class by `type(name, bases, dict(Other.__dict__))`,
     # and it then has Other's `__dict__`.
@@ -56,7 +59,7 @@ def overridden_hooks(optimizer: Any, base: type) -> list[str]:
     ]
 
 
-def _function_of(method: Any) -> Any:
+def _function_of(method: Any) -> Callable[..., object] | None:
     # No `getattr` with a default, because `torch.compile` would use the default in its trace.
     try:
         return method.__func__
@@ -77,7 +80,7 @@ def skips_mismatch() -> bool:
     return False
 
 
-def file_name(store: Any) -> str | None:
+def file_name(store: Store) -> str | None:
     """Return the name of the file that Keras reads state from, if it reads from a named one."""
     if hasattr(store, "sharding_config"):  # of several files, this one has the others' names
         return str(store.path)
@@ -85,7 +88,7 @@ def file_name(store: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def optimizer_name(store: Any) -> str | None:
+def optimizer_name(store: Store) -> str | None:
     """Return the name of the optimizer that saved the state, if Keras wrote it to the store."""
     group = getattr(store, "_h5_entry_group", None)
     return getattr(group, "attrs", {}).get("name")

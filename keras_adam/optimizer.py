@@ -2,15 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras import ops
 
 from keras_adam import distribution, exclusion, keras_internals, saving, validate
+from keras_adam.annotations import (
+    Array,
+    BackendVariable,
+    Flag,
+    Gradient,
+    Number,
+    Scalar,
+    Store,
+    Variable,
+)
 from keras_adam.arguments import read_numbers, read_options
-from keras_adam.backends.interface import updater_class, without_autograph
-from keras_adam.built import BuiltVariables
+from keras_adam.backends.interface import Updater, updater_class, without_autograph
+from keras_adam.built import BuiltVariables, variables_of
 from keras_adam.describe import describe
 from keras_adam.math import adam, storage
 from keras_adam.state import State
@@ -89,19 +99,19 @@ class Adam(keras.optimizers.Adam):
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
-        beta_1: Any = 0.9,
-        beta_2: Any = 0.999,
-        epsilon: float = 1e-7,
+        learning_rate: Number = 0.001,
+        beta_1: Number = 0.9,
+        beta_2: Number = 0.999,
+        epsilon: Number = 1e-7,
         amsgrad: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
+        weight_decay: Number | None = None,
+        clipnorm: Number | None = None,
+        clipvalue: Number | None = None,
+        global_clipnorm: Number | None = None,
         use_ema: bool = False,
         ema_momentum: float = 0.99,
         ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
+        loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
         *,
@@ -110,51 +120,32 @@ class Adam(keras.optimizers.Adam):
         skip_nonfinite: bool = False,
         state_dtype: str | None = None,
         master_weights: bool | str = False,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
-        validate.numbers(
-            learning_rate=learning_rate,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            loss_scale_factor=loss_scale_factor,
-            gradient_accumulation_steps=gradient_accumulation_steps,
-        )
-        validate.booleans(
-            amsgrad=amsgrad,
-            use_ema=use_ema,
+        of_keras = {
+            "learning_rate": learning_rate,
+            "beta_1": beta_1,
+            "beta_2": beta_2,
+            "epsilon": epsilon,
+            "amsgrad": amsgrad,
+            "weight_decay": weight_decay,
+            "clipnorm": clipnorm,
+            "clipvalue": clipvalue,
+            "global_clipnorm": global_clipnorm,
+            "use_ema": use_ema,
+            "ema_momentum": ema_momentum,
+            "ema_overwrite_frequency": ema_overwrite_frequency,
+            "loss_scale_factor": loss_scale_factor,
+            "gradient_accumulation_steps": gradient_accumulation_steps,
+            "name": name,
+        }
+        validate.constructor(
+            **of_keras,
             jit_compile=jit_compile,
-            lazy=lazy,
-            skip_nonfinite=skip_nonfinite,
+            state_dtype=state_dtype,
+            master_weights=master_weights,
         )
-        validate.choice("state_dtype", state_dtype, (None, "float32", "bfloat16", "int8"))
-        validate.choice("master_weights", master_weights, (False, True, "stochastic"))
-        validate.lazy_alone(
-            lazy, use_ema=use_ema, gradient_accumulation_steps=gradient_accumulation_steps
-        )
-        validate.not_lazy_in_blocks(lazy, state_dtype)
-        super().__init__(
-            learning_rate=learning_rate,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            amsgrad=amsgrad,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            use_ema=use_ema,
-            ema_momentum=ema_momentum,
-            ema_overwrite_frequency=ema_overwrite_frequency,
-            loss_scale_factor=loss_scale_factor,
-            gradient_accumulation_steps=gradient_accumulation_steps,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(**of_keras, **kwargs)
         self._excluded_names: Sequence[str] = ()
         validate.not_with_hooks("state_dtype", state_dtype, self._overridden_hooks())
         validate.not_with_hooks("master_weights", master_weights, self._overridden_hooks())
@@ -166,14 +157,15 @@ class Adam(keras.optimizers.Adam):
         self.lazy = lazy
         self.skip_nonfinite = skip_nonfinite
         self._updater_class = updater_class()
-        self._updater: Any = None
-        self._slots_in_use: Any = None
-        self._variables_built: Any = None
-        self._state: Any = None
+        self._updater: Updater | None = None
+        self._slots_in_use: tuple[bool, bool, bool] | None = None
+        # `build` makes these two.
+        self._variables_built: BuiltVariables
+        self._state: State
         # State that was loaded before the optimizer had variables for it.
         self._loaded: saving.Loaded | None = None
 
-    def build(self, variables: Sequence[Any]) -> None:
+    def build(self, variables: Sequence[Variable | BackendVariable]) -> None:
         """Create the state of `variables`, in Keras's order: momentum, velocity, ...
 
         State that was loaded earlier is taken now, if it fits.
@@ -191,7 +183,7 @@ class Adam(keras.optimizers.Adam):
         self._state = State(self)
         self._take_loaded()
 
-    def _remember(self, variables: Sequence[Any]) -> BuiltVariables:
+    def _remember(self, variables: Sequence[Variable | BackendVariable]) -> BuiltVariables:
         return BuiltVariables(variables, self._updater_class.sparse_gradient)
 
     def _take_loaded(self) -> None:
@@ -207,11 +199,11 @@ class Adam(keras.optimizers.Adam):
 
     # The changes that `add_variable` makes to a slot of `add_variable_from_reference`. Keras takes
     # the dtype and the layout from the variable.
-    _slot_arguments: Mapping[str, Any] = MappingProxyType({})
+    _slot_arguments: Mapping[str, object] = MappingProxyType({})
 
     def add_variable_from_reference(
-        self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
-    ) -> Any:
+        self, reference_variable: Variable, name: str | None = None, initializer: object = "zeros"
+    ) -> Variable:
         """Add a slot as Keras does, in the dtype of `state_dtype`.
 
         Under a `keras_adam.distribution.DataParallel` the slot may be split over the devices.
@@ -227,7 +219,7 @@ class Adam(keras.optimizers.Adam):
         finally:
             self._slot_arguments = {}
 
-    def add_variable(self, *arguments: Any, **others: Any) -> Any:
+    def add_variable(self, *arguments: object, **others: object) -> Variable:
         """Add a variable of the state, as Keras does."""
         return super().add_variable(*arguments, **{**others, **self._slot_arguments})
 
@@ -276,7 +268,7 @@ class Adam(keras.optimizers.Adam):
         self._skip_nonfinite = skip_nonfinite
 
     @property
-    def skipped_steps(self) -> Any:
+    def skipped_steps(self) -> Scalar:
         """The number of calls of `apply` that changed nothing because a gradient was not finite."""
         count = self._state.skipped_steps if self.built else None
         return 0 if count is None else count
@@ -292,7 +284,11 @@ class Adam(keras.optimizers.Adam):
         return getattr(self._updater, "fused_variables", None)
 
     @without_autograph
-    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
+    def apply(
+        self,
+        grads: Sequence[Gradient],
+        trainable_variables: Sequence[Variable | BackendVariable] | None = None,
+    ) -> None:
         """Update the variables, with one gradient for each.
 
         Args:
@@ -313,7 +309,8 @@ class Adam(keras.optimizers.Adam):
         if self._overridden_hooks():
             super().apply(grads, trainable_variables)
             return
-        variables = all_variables = self._variables_of(grads, trainable_variables)
+        own = self._trainable_variables if self.built else None
+        variables = all_variables = variables_of(grads, trainable_variables, own)
         with keras.name_scope(self.name, caller=self):
             known = self._variables_built if self.built else self._remember(variables)
             self._positions_in(known, variables)  # even if the gradient is `None`
@@ -331,7 +328,7 @@ class Adam(keras.optimizers.Adam):
     def _overridden_hooks(self) -> list[str]:
         return keras_internals.overridden_hooks(self, Adam)
 
-    def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """Set the variables to their averages if `use_ema` is on; `fit` calls this at its end.
 
         With master weights, the averages of half precision variables are float32, and Keras would
@@ -344,37 +341,20 @@ class Adam(keras.optimizers.Adam):
             if average is not None:
                 variable.assign(ops.cast(average, variable.dtype))
 
-    def _variables_of(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None) -> Any:
-        """Return the variable of each gradient."""
-        if trainable_variables is None and not self.built:
-            raise ValueError(
-                "`apply` needs `trainable_variables` before the optimizer is built. "
-                "Pass them, or call `optimizer.build(trainable_variables)` first."
-            )
-        if trainable_variables is None:
-            trainable_variables = self._trainable_variables
-        variables = list(trainable_variables)
-        if len(grads) != len(variables):
-            raise ValueError(
-                f"`grads` must hold one gradient for each of the {len(variables)} variables; "
-                f"received {len(grads)}."
-            )
-        return variables
-
-    def _update(self, grads: Sequence[Any], variables: Sequence[Any]) -> Any:
+    def _update(self, grads: Sequence[Gradient], variables: Sequence[Variable]) -> Flag | None:
         """Take the compiled step; return whether it was finite, or `None` if that is not needed."""
         slots_in_use = self.amsgrad, self.use_ema, bool(self.gradient_accumulation_steps)
         if self._updater is None or self._slots_in_use != slots_in_use:
             self._updater = self._updater_class(self._state.tracked(self), self.assign)
             self._slots_in_use = slots_in_use
         positions = self._positions_in(self._variables_built, variables)
-        gradients: list[Any] = [None] * len(self._trainable_variables)
+        gradients: list[Gradient] = [None] * len(self._trainable_variables)
         for position, gradient in zip(positions, grads, strict=True):
             gradients[position] = gradient
         options = read_options(self)
         return self._updater(gradients, read_numbers(self, options), self._iterations, options)
 
-    def _constrain(self, variables: Sequence[Any], finite: Any) -> None:
+    def _constrain(self, variables: Sequence[Variable], finite: Flag | None) -> None:
         for variable in variables:
             if variable.constraint is not None:
                 value = variable.constraint(variable)
@@ -382,7 +362,7 @@ class Adam(keras.optimizers.Adam):
                     value = ops.where(finite, value, ops.convert_to_tensor(variable))
                 variable.assign(value)
 
-    def _count(self, finite: Any) -> None:
+    def _count(self, finite: Flag | None) -> None:
         """Count the call, or the skipped step."""
         if finite is None:
             self._iterations.assign_add(1)
@@ -391,7 +371,7 @@ class Adam(keras.optimizers.Adam):
             self._iterations.assign_add(applied)
             self._state.skipped_steps.assign_add(1 - applied)
 
-    def _positions_in(self, known: BuiltVariables, variables: Sequence[Any]) -> list[int]:
+    def _positions_in(self, known: BuiltVariables, variables: Sequence[Variable]) -> list[int]:
         """Return the position of each variable among those that the optimizer updates."""
         positions = known.positions(variables)
         if positions is None:  # perhaps a variable of the backend
@@ -400,7 +380,9 @@ class Adam(keras.optimizers.Adam):
         return positions
 
     def exclude_from_weight_decay(
-        self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
+        self,
+        var_list: Sequence[Variable | BackendVariable] | None = None,
+        var_names: Sequence[str] | None = None,
     ) -> None:
         """Exclude variables from weight decay, by the variables or by names in their paths.
 
@@ -427,7 +409,7 @@ class Adam(keras.optimizers.Adam):
             return self._state.own(self)
         return saving.Own(self.name, saving.Saved(self.variables), self._learning_rate)
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[Array]) -> None:
         """Set all state of a built optimizer, in the order of `variables`.
 
         Two weights, the number of iterations and the learning rate, are the state before the first
@@ -442,7 +424,7 @@ class Adam(keras.optimizers.Adam):
         else:
             super().set_weights(weights)  # raises an error that says what to do
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: Store) -> None:
         """Write the state to `store` so that `keras.optimizers.Adam` can read it.
 
         The count of skipped steps is not written, because Keras does not have it.
@@ -453,7 +435,7 @@ class Adam(keras.optimizers.Adam):
             values = saving.Saved(*([v.numpy() for v in each] for each in self._own().variables))
         saving.write(store, values)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Read the state that an optimizer of this class or of Keras wrote.
 
         State that fits is taken, including the learning rate. If the optimizer is not built yet,
@@ -490,7 +472,9 @@ class Adam(keras.optimizers.Adam):
         return describe(self, self._learning_rate)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Self:
         """Make an optimizer from what `get_config` returned."""
         config = {
             name: keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
@@ -526,19 +510,19 @@ class AdamW(Adam, keras.optimizers.AdamW):
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
-        weight_decay: float = 0.004,
-        beta_1: Any = 0.9,
-        beta_2: Any = 0.999,
-        epsilon: float = 1e-7,
+        learning_rate: Number = 0.001,
+        weight_decay: Number = 0.004,
+        beta_1: Number = 0.9,
+        beta_2: Number = 0.999,
+        epsilon: Number = 1e-7,
         amsgrad: bool = False,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
+        clipnorm: Number | None = None,
+        clipvalue: Number | None = None,
+        global_clipnorm: Number | None = None,
         use_ema: bool = False,
         ema_momentum: float = 0.99,
         ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
+        loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
         *,
@@ -547,7 +531,7 @@ class AdamW(Adam, keras.optimizers.AdamW):
         skip_nonfinite: bool = False,
         state_dtype: str | None = None,
         master_weights: bool | str = False,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(
             learning_rate=learning_rate,

@@ -12,13 +12,14 @@ Only damaged state is an error, and then nothing has changed.
 import itertools
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_adam import keras_internals
+from keras_adam.annotations import Array, Scalar, Store, Variable
 from keras_adam.math import blocks, storage
 from keras_adam.math.blocks import Quantized
 
@@ -32,20 +33,23 @@ class StateNotLoadedWarning(UserWarning):
     """
 
 
-class Saved(NamedTuple):
+Held = TypeVar("Held", Variable, Array)
+
+
+class Saved(NamedTuple, Generic[Held]):
     """The variables of an optimizer that a file holds, or their values as arrays."""
 
-    keras: Sequence[Any]
+    keras: Sequence[Held]
     """The state of `keras.optimizers.Adam`, in its order; a momentum or velocity may be codes."""
-    scale: Sequence[Any] = ()
+    scale: Sequence[Held] = ()
     """The scales of the codes, in the order of the codes."""
-    master: Sequence[Any] = ()
+    master: Sequence[Held] = ()
 
 
 class Loaded(NamedTuple):
     """State that was read, which is taken when the optimizer has variables for it."""
 
-    values: Saved
+    values: Saved[Array]
     source: str
     """The source of the state, in words."""
     is_of_another_class: bool = False
@@ -69,12 +73,12 @@ class Own(NamedTuple):
     """The variables of a built optimizer that a file holds."""
 
     optimizer_name: str
-    variables: Saved
-    learning_rate: Any
+    variables: Saved[Variable]
+    learning_rate: Variable | Scalar
     """The variable of the learning rate, one of `variables.keras`, or the user's schedule."""
 
 
-def write(store: Any, values: Saved) -> None:
+def write(store: Store, values: Saved[Array]) -> None:
     """Write arrays to a store under their numbers, those of `keras.optimizers.Adam` first.
 
     If there are no scales and no master weights, Keras can read the store.
@@ -86,7 +90,7 @@ def write(store: Any, values: Saved) -> None:
             store[f"{kind}_{i}"] = value
 
 
-def read(store: Any) -> Loaded:
+def read(store: Store) -> Loaded:
     """Read the arrays that `write` or an optimizer of Keras wrote.
 
     Raises:
@@ -103,7 +107,7 @@ def read(store: Any) -> Loaded:
             f"{_sentence(source)} is damaged: the names of its variables cannot be read ({error})."
         ) from error
 
-    def array_of(key: str) -> Any:
+    def array_of(key: str) -> Array:
         if key not in keys:
             raise ValueError(f"{_sentence(source)} is damaged: variable {key!r} is missing.")
         try:
@@ -120,7 +124,7 @@ def read(store: Any) -> Loaded:
             )
         return array
 
-    def arrays_of(prefix: str) -> tuple[Any, ...]:
+    def arrays_of(prefix: str) -> tuple[Array, ...]:
         numbers = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
         count = sum(number.isdigit() for number in numbers)
         return tuple(array_of(f"{prefix}{i}") for i in range(count))
@@ -160,7 +164,7 @@ def take(own: Own, loaded: Loaded, *, takes_learning_rate: bool) -> None:
             variable.assign(value)
 
 
-def set_weights(own: Own, variables: Sequence[Any], weights: Sequence[Any]) -> None:
+def set_weights(own: Own, variables: Sequence[Variable], weights: Sequence[Array]) -> None:
     """Set all variables of a built optimizer to arrays, or none.
 
     Raises:
@@ -187,7 +191,7 @@ def set_weights(own: Own, variables: Sequence[Any], weights: Sequence[Any]) -> N
         variable.assign(array)
 
 
-def with_learning_rate(values: Saved, own: Own) -> Saved:
+def with_learning_rate(values: Saved[Array], own: Own) -> Saved[Array]:
     """Return values that wait to be taken, with the optimizer's present learning rate."""
     is_rate = [variable is own.learning_rate for variable in own.variables.keras]
     arrays = list(values.keras)
@@ -249,7 +253,7 @@ def _difference(own: Own, loaded: Loaded) -> str:
     )
 
 
-def _first_difference(variables: Sequence[Any], values: Sequence[Any]) -> str:
+def _first_difference(variables: Sequence[Variable], values: Sequence[Array]) -> str:
     ours = [(v.path, tuple(v.shape)) for v in variables]
     theirs = [tuple(value.shape) for value in values]
     for i, (mine, other) in enumerate(itertools.zip_longest(ours, theirs, fillvalue="nothing")):
@@ -261,7 +265,7 @@ def _first_difference(variables: Sequence[Any], values: Sequence[Any]) -> str:
     return ""
 
 
-def _assignments(variables: Saved, values: Saved) -> list[tuple[Any, Any]]:
+def _assignments(variables: Saved[Variable], values: Saved[Array]) -> list[tuple[Variable, Array]]:
     """Return variables with their new values, of the same shapes.
 
     If state was saved in codes and is kept in codes, the bits do not change. Otherwise codes are
@@ -269,7 +273,7 @@ def _assignments(variables: Saved, values: Saved) -> list[tuple[Any, Any]]:
     from the variables.
     """
     scales, own_scales = iter(values.scale), iter(variables.scale)
-    assignments: list[tuple[Any, Any]] = []
+    assignments: list[tuple[Variable, Array]] = []
     for variable, value in zip(variables.keras, values.keras, strict=True):
         is_coded = bool(values.scale) and _is_codes(value)
         stored = value
@@ -288,11 +292,11 @@ def _assignments(variables: Saved, values: Saved) -> list[tuple[Any, Any]]:
     return assignments
 
 
-def _is_codes(array: Any) -> bool:
+def _is_codes(array: Variable | Array) -> bool:
     return keras.backend.standardize_dtype(array.dtype) in ("int8", "uint8")
 
 
-def to_config(value: Any) -> Any:
+def to_config(value: object) -> object:
     """Return an argument for a configuration; a tensor becomes its present value."""
     if isinstance(value, keras.Variable) or ops.is_tensor(value):
         return float(ops.convert_to_numpy(value))

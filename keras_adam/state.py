@@ -1,21 +1,25 @@
 """The state of a built optimizer: Keras's variables, and our additional ones."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 
 from keras_adam import exclusion
+from keras_adam.annotations import Slot, Variable
 from keras_adam.backends.interface import TrackedVariable
 from keras_adam.math import adam, blocks
 from keras_adam.math.adam import Slots
 from keras_adam.saving import Own, Saved
 
+if TYPE_CHECKING:
+    from keras_adam.optimizer import Adam
+
 
 class State:
     """The scales of codes, the master weights, and the count of skipped steps."""
 
-    def __init__(self, optimizer: Any) -> None:
+    def __init__(self, optimizer: "Adam") -> None:
         """Add these variables to an optimizer that has Keras's variables."""
         self._keras_variables = optimizer.variables
         self._scales = {
@@ -33,13 +37,13 @@ class State:
             for variable in optimizer._trainable_variables
             if optimizer.master_weights is True and _has_master(variable)
         }
-        self.skipped_steps = None
+        self.skipped_steps: Slot = None
         if optimizer.skip_nonfinite:
             self.skipped_steps = optimizer.add_variable(
                 (), dtype="int", name="skipped_steps", aggregation="only_first_replica"
             )
 
-    def own(self, optimizer: Any) -> Own:
+    def own(self, optimizer: "Adam") -> Own:
         """Return the variables that a file holds."""
         # If the user has set a schedule, the learning rate is not a variable any more.
         present = {id(variable) for variable in optimizer.variables}
@@ -48,7 +52,7 @@ class State:
         saved = Saved(keras_variables, scales, list(self._masters.values()))
         return Own(optimizer.name, saved, optimizer._learning_rate)
 
-    def tracked(self, optimizer: Any) -> list[TrackedVariable]:
+    def tracked(self, optimizer: "Adam") -> list[TrackedVariable]:
         """Gather the slots of each variable; a variable that its gradient overwrites has no state.
 
         Raises:
@@ -56,7 +60,7 @@ class State:
 
         """
 
-        def slots_of(option: str, attribute: str) -> Sequence[Any]:
+        def slots_of(option: str, attribute: str) -> Sequence[Variable | None]:
             if not getattr(optimizer, option):
                 return [None] * len(optimizer._trainable_variables)
             slots = getattr(optimizer, attribute, None)
@@ -85,11 +89,11 @@ class State:
             for each in slots
         ]
 
-    def _with_scale(self, variable: Any) -> Any:
+    def _with_scale(self, variable: Variable | None) -> Slot:
         scale = self._scales.get(id(variable))
         return variable if scale is None else blocks.Quantized(variable, scale)
 
 
-def _has_master(variable: Any) -> bool:
+def _has_master(variable: Variable) -> bool:
     is_overwritten = getattr(variable, "overwrite_with_gradient", False)
     return adam.is_half(keras.backend.standardize_dtype(variable.dtype)) and not is_overwritten

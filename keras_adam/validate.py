@@ -4,8 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from keras import Variable, ops
+import keras
+from keras import ops
 from keras.backend import standardize_dtype
+
+from keras_adam.annotations import Number, Variable
+from keras_adam.backends.interface import path_of
 
 # argument -> (right values in words, whether a number is right, may be None, may vary)
 _NUMBERS = {
@@ -26,8 +30,31 @@ _NUMBERS = {
     ),
 }
 
+_BOOLEANS = ("amsgrad", "use_ema", "jit_compile")
 
-def numbers(**arguments: Any) -> None:
+_CHOICES = {
+    "state_dtype": (None, "float32", "bfloat16", "int8"),
+    "master_weights": (False, True, "stochastic"),
+}
+
+
+def constructor(**arguments: Any) -> None:
+    """Check each argument of `keras_adam.Adam` on its own.
+
+    Keras checks some other arguments, and the optimizer's properties check the rest.
+
+    Raises:
+        TypeError: if a number or a boolean is of another kind.
+        ValueError: if a number is out of range, or an argument is not one of its choices.
+
+    """
+    numbers(**{name: arguments[name] for name in _NUMBERS})
+    booleans(**{name: arguments[name] for name in _BOOLEANS})
+    for name, choices in _CHOICES.items():
+        choice(name, arguments[name], choices)
+
+
+def numbers(**arguments: Number) -> None:
     """Check numbers against their ranges.
 
     `None` passes if the argument may be missing. If a number may vary, callables, schedules,
@@ -46,7 +73,7 @@ def numbers(**arguments: Any) -> None:
                 continue
         if may_vary and callable(value):
             continue
-        if may_vary and (isinstance(value, Variable) or ops.is_tensor(value)):
+        if may_vary and (isinstance(value, keras.Variable) or ops.is_tensor(value)):
             scalar(name, value)
             continue
         try:
@@ -59,7 +86,7 @@ def numbers(**arguments: Any) -> None:
             raise ValueError(f"`{name}` must be {expected}; received {value!r}.")
 
 
-def scalar(name: str, value: Any) -> None:
+def scalar(name: str, value: object) -> None:
     """Check an array or a variable that is used as a number.
 
     Raises:
@@ -81,21 +108,21 @@ def scalar(name: str, value: Any) -> None:
         )
 
 
-def booleans(**arguments: Any) -> None:
+def booleans(**arguments: object) -> None:
     """Raise TypeError if an argument is not `True` or `False`."""
     for name, value in arguments.items():
         if not isinstance(value, bool):
             raise TypeError(f"`{name}` must be True or False; received {value!r}.")
 
 
-def choice(name: str, value: Any, choices: Sequence[Any]) -> None:
+def choice(name: str, value: object, choices: Sequence[object]) -> None:
     """Raise ValueError if an argument is not one of the choices."""
     if not any(value is c or (isinstance(c, str) and value == c) for c in choices):
         *first, last = map(repr, choices)
         raise ValueError(f"`{name}` must be {', '.join(first)} or {last}; received {value!r}.")
 
 
-def lazy_alone(lazy: bool, **others: Any) -> None:
+def lazy_alone(lazy: bool, **others: object) -> None:
     """Raise ValueError if `lazy` is used with an option that changes every row at every step."""
     for name, value in others.items():
         if lazy and value:
@@ -114,7 +141,7 @@ def not_lazy_in_blocks(lazy: bool, state_dtype: str | None) -> None:
         )
 
 
-def not_with_hooks(name: str, value: Any, hooks: Sequence[str]) -> None:
+def not_with_hooks(name: str, value: object, hooks: Sequence[str]) -> None:
     """Raise ValueError if an option needs the compiled update, but Keras's update has to run."""
     if value and hooks:
         raise ValueError(
@@ -124,12 +151,12 @@ def not_with_hooks(name: str, value: Any, hooks: Sequence[str]) -> None:
         )
 
 
-def not_stochastic_in_float16(master_weights: Any, variables: Sequence[Any]) -> None:
+def not_stochastic_in_float16(master_weights: bool | str, variables: Sequence[Variable]) -> None:
     """Raise ValueError if a float16 variable would have to be rounded at random."""
     for variable in variables if master_weights == "stochastic" else ():
         if standardize_dtype(variable.dtype) == "float16":
             raise ValueError(
                 "`master_weights='stochastic'` rounds bfloat16 variables at random; "
-                f"{getattr(variable, 'path', variable.name)!r} is of float16. Use "
+                f"{path_of(variable)!r} is of float16. Use "
                 "master_weights=True."
             )
