@@ -188,9 +188,11 @@ def _check_environments(found: pd.DataFrame, columns: Sequence[str]) -> list[str
             continue  # in a race, each peer has its own
         values = found[column].astype("string")
         known = values.fillna("none") if column in BLANK_IS_A_VALUE else values.dropna()
-        paired = [found.loc[known.index, key] for key in ("problem", "pair")]
-        counts = known.groupby(paired).nunique() if column in MACHINE else known.nunique()
-        if np.any(counts > 1):
+        is_unlike = known.nunique() > 1
+        if is_unlike and column in MACHINE:
+            paired = [found.loc[known.index, key] for key in ("problem", "pair")]
+            is_unlike = (known.groupby(paired).nunique() > 1).any()
+        if is_unlike:
             raise InputError(
                 f"the runs were made in unlike environments: {column} "
                 f"{' and '.join(known.unique())}; compare them all the same with --any-environment"
