@@ -1,23 +1,28 @@
 """`--coordinator`: two processes on this machine train as one does."""
 
+import contextlib
+import dataclasses
+import io
+import os
 import signal
 import socket
-import subprocess
-import sys
-import time
+import threading
 
 import numpy as np
-import pandas as pd
 import psutil
 import pytest
+from rich.console import Console
 
 from benchmarks.commands.runs import process_group
 from benchmarks.errors import InputError
+from benchmarks.sweeps.follow import follow
+from benchmarks.sweeps.group import Group
+from benchmarks.sweeps.here import Here
+from benchmarks.sweeps.place import Done, Heard
+from benchmarks.sweeps.request import SweepRequest
 from benchmarks.training import processes
-from tests.benchmarks.conftest import run_command
-
-TRAIN = ("train", "--dataset", "digits", "--model", "mlp", "--device", "cpu", "--backend", "jax")
-ONE_RUN = ("--seeds", "1", "--epochs", "2", "--max-steps", "40", "--batch-size", "50")
+from benchmarks.training.messages import Epoch
+from benchmarks.worker import start
 
 
 def free_port():
@@ -26,51 +31,80 @@ def free_port():
         return found.getsockname()[1]
 
 
-def start(address, number, *options):
-    command = (sys.executable, "-m", "benchmarks", *TRAIN, *options)
-    group = ("--coordinator", address, "--processes", "2", "--process-id", str(number))
-    return subprocess.Popen(
-        (*command, *group), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+@pytest.fixture(scope="module")
+def one_run(config):
+    return dataclasses.replace(
+        config,
+        **{"model": "tests.benchmarks.tiny:dense", "optimizer": "keras_adam(global_clipnorm=0.5)"},
+        **{"backend": "jax", "epochs": 2, "max_steps": 40, "batch_size": 50},
     )
 
 
-def test_two_processes_train_as_one(tmp_path):
-    optimizer = ("--optimizer", "keras_adam(global_clipnorm=0.5)")
+@pytest.fixture
+def group(data_dir):
+    """Process 0; process 1 follows it in a thread: their runs are processes all the same."""
+    request = SweepRequest(device="cpu", data_dir=data_dir)
     address = f"127.0.0.1:{free_port()}"
-    two, one = str(tmp_path / "two"), str(tmp_path / "one")
-    started = [start(address, number, *ONE_RUN, *optimizer, "--output", two) for number in (0, 1)]
-    for process in started:
-        out, err = process.communicate(timeout=200)
-        assert process.returncode == 0, out + err
-    assert run_command(*TRAIN, *ONE_RUN, *optimizer, "--output", one).returncode == 0
-    runs = [pd.read_csv(f"{folder}/runs.csv").iloc[0] for folder in (one, two)]
-    assert [run["processes"] for run in runs] == [1, 2]
-    epochs = [pd.read_csv(f"{folder}/epochs.csv") for folder in (one, two)]
-    assert len(epochs[1]) == 2  # one process writes
-    for column in ("train_loss", "test_loss"):
-        # The same images in each batch, whose sums are rounded in another order.
-        np.testing.assert_allclose(epochs[1][column], epochs[0][column], rtol=1e-3)
+    said, errors = io.StringIO(), []
+
+    def follow_it():
+        try:
+            follow(request, processes.ProcessGroup(address, 2, 1), Console(file=said, width=200))
+        except InputError as error:
+            errors.append(str(error))
+
+    follower = threading.Thread(target=follow_it)
+    follower.start()
+    yield Group(request, processes.ProcessGroup(address, 2, 0)), follower, said, errors
+    follower.join()
 
 
-def test_one_dies_and_the_other_stops(tmp_path):
-    address = f"127.0.0.1:{free_port()}"
-    long = ("--seeds", "1", "--epochs", "5000", "--optimizer", "adam")
-    first, second = (start(address, n, *long, "--output", str(tmp_path / "new")) for n in (0, 1))
-    for line in first.stdout:
-        if "epoch 1/" in line:
-            break
-    begin = time.monotonic()
-    for process in psutil.Process(second.pid).children(recursive=True):
-        process.send_signal(signal.SIGKILL)
-    _, error = first.communicate(timeout=100)
-    assert time.monotonic() - begin < 60
-    assert first.returncode == 2
-    assert "When one of the processes dies, all stop" in error
-    assert len(error.splitlines()) == 1, error
-    _, error = second.communicate(timeout=30)
-    assert second.returncode == 2
-    assert "process 1, digits mlp adam" in error
-    assert pd.read_csv(tmp_path / "new" / "runs.csv").iloc[0]["status"] != "ok"
+def result(place, config, folder):
+    """Return the row of the run and those of its epochs."""
+    *_, done = place.do([config], folder)
+    assert isinstance(done, Done)
+    assert done.result.status == "ok", done.result.measured
+    return done.result.row(), done.result.epochs
+
+
+def test_two_processes_train_as_one(one_run, group, tmp_path, data_dir):
+    two, follower, said, errors = group
+    together = dataclasses.replace(one_run, processes=2)
+    two.check([together])
+    row, epochs = result(two, together, tmp_path)
+    two.close()
+    follower.join()
+    assert not errors
+    assert said.getvalue().endswith(": ok\n")
+    one, expected = result(Here(SweepRequest(data_dir=data_dir)), one_run, tmp_path)
+    assert (one["processes"], row["processes"]) == (1, 2)
+    assert len(epochs) == len(expected) == 2
+    for found, other in zip(epochs, expected, strict=True):
+        for column in ("train_loss", "test_loss"):
+            # The same images in each batch, whose sums are rounded in another order.
+            np.testing.assert_allclose(found[column], other[column], rtol=1e-3)
+
+
+def listens(process, port):
+    there = process.net_connections()
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in there)
+
+
+def test_one_dies_and_the_other_stops(one_run, group, tmp_path):
+    two, follower, _, errors = group
+    together = dataclasses.replace(one_run, processes=2, epochs=5000, max_steps=None)
+    with contextlib.closing(two.do([together], tmp_path)) as events:
+        for event in events:
+            if isinstance(event, Heard) and isinstance(event.message, Epoch):
+                break
+        workers = psutil.Process(start._servers["jax"]._process.pid).children()
+        port = int(two._group.coordinator.partition(":")[2])
+        (follows,) = [process for process in workers if not listens(process, port)]
+        os.kill(follows.pid, signal.SIGKILL)
+        with pytest.raises(InputError, match="When one of the processes dies, all stop"):
+            list(events)
+    follower.join()
+    assert errors[0].startswith(f"process 1, {together}: killed by SIGKILL. When one of")
 
 
 @pytest.mark.parametrize(
