@@ -26,17 +26,16 @@ def fit(optimizer, **compile_options):
 
 
 @pytest.mark.parametrize(
-    "compile_options",
+    ("name", "compile_options"),
     [
-        {},
-        {"jit_compile": True},
-        {"jit_compile": False},
-        {"run_eagerly": True},
-        {"steps_per_execution": 3},
+        ("Adam", {}),
+        ("AdamW", {"jit_compile": True}),
+        ("Adam", {"jit_compile": False}),
+        ("AdamW", {"run_eagerly": True}),
+        ("AdamW", {"steps_per_execution": 3}),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("name", ["Adam", "AdamW"])
 def test_fit_is_that_of_keras(name, compile_options):
     if BACKEND == "torch" and "steps_per_execution" in compile_options:
         pytest.skip("Keras refuses it on PyTorch")

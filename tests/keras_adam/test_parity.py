@@ -1,8 +1,5 @@
 """Weights and state against the float64 reference: every option, in every mode."""
 
-import itertools
-import random
-
 import keras
 import numpy as np
 import pytest
@@ -13,7 +10,9 @@ import keras_adam
 from tests.keras_adam.training import (
     BACKEND,
     MODES,
+    ROUTES,
     assert_same_training,
+    covering_rows,
     make_step,
     state,
     train_both,
@@ -46,23 +45,6 @@ CHOICES = [
     ["plain", "loss_scale"],
     ["plain", "accumulation"],
 ]
-ROUTES = list(itertools.product(MODES, [True, False]))
-
-
-def covering_rows(choices):
-    """Return rows, each with one of every choice, so that any two values are in a common row."""
-
-    def pairs(row):
-        return set(itertools.combinations(enumerate(row), 2))
-
-    generator = random.Random(0)
-    missing = set().union(*map(pairs, itertools.product(*choices)))
-    rows = []
-    while missing:
-        drawn = [tuple(map(generator.choice, choices)) for _ in range(100)]
-        rows.append(max(drawn, key=lambda row: len(pairs(row) & missing)))
-        missing -= pairs(rows[-1])
-    return rows
 
 
 def options_of(names):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keras_adam
-from tests.keras_adam.training import BACKEND, MODES, make_step, random_arrays, state
+from tests.keras_adam.training import BACKEND, MODES, covering_rows, make_step, random_arrays, state
 from tests.reference import ReferenceAdam
 
 DTYPES = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16}
@@ -56,14 +56,14 @@ def share_of_equal_weights(options, shapes, dtype, mode, steps):
     return equal / max(total, 1)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize(
+    ("options", "dtype", "mode"), covering_rows([OPTIONS, list(DTYPES), MODES]), ids=str
+)
 def test_each_step_is_the_float64_step_rounded_once(options, dtype, mode):
     assert share_of_equal_weights(options, [(3, 4), (5,)], dtype, mode, steps=30) > 0.99
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     shapes=st.lists(st.lists(st.integers(0, 4), max_size=3).map(tuple), min_size=1, max_size=3),
     options=st.sampled_from(OPTIONS),
@@ -101,8 +101,15 @@ def test_several_dtypes_in_one_model(mode):
         np.testing.assert_allclose(variable.numpy().astype("float64"), expected, rtol=0, atol=eps)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
-@pytest.mark.parametrize("jit_compile", [True, False])
+@pytest.mark.parametrize(
+    ("policy", "jit_compile"),
+    [
+        ("mixed_float16", True),
+        ("mixed_float16", False),
+        ("mixed_bfloat16", True),
+        ("bfloat16", False),
+    ],
+)
 def test_fit_under_a_precision_policy(policy, jit_compile):
     if BACKEND == "torch" and jit_compile:
         pytest.skip("to trace takes a minute there; test_torch.py does it once")

@@ -1,6 +1,8 @@
 """Ways to run an optimizer, so that a test can say in which ones a thing must hold."""
 
+import itertools
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +22,25 @@ MODES = {
     "jax": ["eager", "compiled"],
     "torch": ["eager"],
 }[BACKEND]
+# A mode and `jit_compile`.
+ROUTES = list(itertools.product(MODES, [True, False]))
+
+
+def covering_rows(choices):
+    """Return rows, each with one of every choice, so that any two values are in a common row."""
+
+    def pairs(row):
+        return set(itertools.combinations(enumerate(row), 2))
+
+    generator = random.Random(0)
+    positions = [range(len(choice)) for choice in choices]
+    missing = set().union(*map(pairs, itertools.product(*positions)))
+    rows = []
+    while missing:
+        drawn = [tuple(map(generator.choice, positions)) for _ in range(100)]
+        rows.append(max(drawn, key=lambda row: len(pairs(row) & missing)))
+        missing -= pairs(rows[-1])
+    return [tuple(c[i] for c, i in zip(choices, row, strict=True)) for row in rows]
 
 
 def make_step(optimizer, variables, mode="eager"):
