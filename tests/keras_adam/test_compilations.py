@@ -10,49 +10,77 @@ import numpy as np
 import pytest
 
 import keras_adam
+from tests.keras_adam.training import MODES
 
 if keras.backend.backend() == "torch":
     pytest.skip("without XLA; test_torch.py counts torch's programs", allow_module_level=True)
 
+# One process for all counts. What serves one part would serve the next, so their shapes differ.
 SCRIPT = """
-import sys
+import sys, warnings
 import keras, numpy as np
 import keras_adam
-from tests.keras_adam.training import count_programs, make_step
+from tests.keras_adam.test_at_random import draw_gradient
+from tests.keras_adam.training import MODES, count_programs, make_step
 
-dump, mode = sys.argv[1:]
+dump = sys.argv[1]
 def compilations():
     return count_programs(dump)
 
-shapes = [(300, 60), (20000,), (2, 2, 5000)]  # smaller ones are not XLA's on TensorFlow
-variables = [keras.Variable(np.ones(s, "float32")) for s in shapes]
 now = {"rate": 0.5}
-for optimizer in [
-    keras_adam.Adam(0.01, global_clipnorm=1.0),
-    keras_adam.AdamW(keras.optimizers.schedules.CosineDecay(0.1, 100), amsgrad=True),
-    keras_adam.AdamW(lambda: now["rate"], amsgrad=True),
-    keras_adam.Adam(0.01),
-    keras_adam.Adam(0.02, global_clipnorm=2.0),
-]:
-    before = compilations()
-    step = make_step(optimizer, variables, mode)
-    gradients = [keras.ops.ones(s) for s in shapes]
-    step(gradients)
-    first = compilations() - before
-    for i in range(20):
-        if callable(optimizer._learning_rate):
-            now["rate"] = 1.0 / (i + 1)
-        else:
-            optimizer.learning_rate = 1.0 / (i + 1)
-        step([keras.ops.ones(s) * i for s in shapes])
-    print(first, compilations() - before)
+for more, mode in enumerate(MODES):
+    # Smaller ones are not XLA's on TensorFlow.
+    shapes = [(300 + more, 60), (20000 + more,), (2, 2, 5000 + more)]
+    variables = [keras.Variable(np.ones(s, "float32")) for s in shapes]
+    for optimizer in [
+        keras_adam.Adam(0.01, global_clipnorm=1.0),
+        keras_adam.AdamW(keras.optimizers.schedules.CosineDecay(0.1, 100), amsgrad=True),
+        keras_adam.AdamW(lambda: now["rate"], amsgrad=True),
+        keras_adam.Adam(0.01),
+        keras_adam.Adam(0.02, global_clipnorm=2.0),
+    ]:
+        before = compilations()
+        step = make_step(optimizer, variables, mode)
+        gradients = [keras.ops.ones(s) for s in shapes]
+        step(gradients)
+        first = compilations() - before
+        for i in range(20):
+            if callable(optimizer._learning_rate):
+                now["rate"] = 1.0 / (i + 1)
+            else:
+                optimizer.learning_rate = 1.0 / (i + 1)
+            step([keras.ops.ones(s) * i for s in shapes])
+        print(mode, first, compilations() - before)
+
+warnings.filterwarnings("ignore", message="Gradients do not exist")
+generator = np.random.default_rng(0)
+shapes = [(16, 1100)] * 4 + [(5, 3300)] * 4
+for options in [{"clipnorm": 1.0}, {"lazy": True, "weight_decay": 0.1}, {"use_ema": True}]:
+    variables = [keras.Variable(np.ones(shape, "float32")) for shape in shapes]
+    optimizer = keras_adam.Adam(0.01, **options)
+    before, counts = compilations(), []
+    for i in range(40):
+        gradients = [draw_gradient(generator, shape, "float32")[0] for shape in shapes]
+        present = generator.random(len(shapes)) > 0.3
+        present[0] = True
+        optimizer.beta_1 = generator.uniform(0.5, 0.9)
+        optimizer.epsilon = generator.uniform(1e-7, 1e-3)
+        if "weight_decay" in options:
+            optimizer.weight_decay = generator.uniform(0.01, 0.2)
+        pairs = zip(gradients, present, strict=True)
+        optimizer.apply([g if there else None for g, there in pairs], variables)
+        if i in (19, 39):
+            counts.append(compilations() - before)
+    print("random", *counts)
 """
 
 
-def counts_of(script, dump, *arguments):
-    """Run a script with XLA dumping into the folder `dump`; return the numbers of each line."""
+@pytest.fixture(scope="module")
+def counts(tmp_path_factory):
+    """Run the script with XLA dumping into a folder; return the counts of each part."""
+    dump = tmp_path_factory.mktemp("dump")
     run = subprocess.run(
-        [sys.executable, "-c", script, str(dump), *arguments],
+        [sys.executable, "-c", SCRIPT, str(dump)],
         cwd=Path(__file__).parents[2],
         env={
             **os.environ,
@@ -65,61 +93,29 @@ def counts_of(script, dump, *arguments):
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3000:]
-    return [tuple(map(int, line.split())) for line in run.stdout.splitlines()]
+    counts = {}
+    for line in run.stdout.splitlines():
+        part, *numbers = line.split()
+        counts.setdefault(part, []).append(tuple(map(int, numbers)))
+    return counts
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "compiled"])
-def test_learning_rate_schedule_and_step_compile_nothing(mode, tmp_path):
-    if keras.backend.backend() == "jax" and mode == "graph":
-        pytest.skip("JAX has no graph mode")
-    counts = counts_of(SCRIPT, tmp_path, mode)
-    assert len(counts) == 5
+@pytest.mark.parametrize("mode", MODES)
+def test_learning_rate_schedule_and_step_compile_nothing(mode, counts):
     # What was compiled for one optimizer serves the next of such variables and options, unless it
     # is part of a step that is compiled as a whole. Without options XLA has nothing else to do on
     # TensorFlow. On JAX a callable's rate is of another kind than a schedule's.
     programs = (1, 1, 1, 1, 0) if keras.backend.backend() == "jax" else (1, 1, 0, 0, 0)
     if mode == "compiled":
         programs = (1, 1, 1, 1, 1)
-    for (first, afterwards), expected in zip(counts, programs, strict=True):
+    for (first, afterwards), expected in zip(counts[mode], programs, strict=True):
         assert first == afterwards == expected, counts
 
 
-RANDOM_SCRIPT = """
-import sys, warnings
-import keras, numpy as np
-import keras_adam
-from tests.keras_adam.test_at_random import draw_gradient
-from tests.keras_adam.training import count_programs
-
-warnings.filterwarnings("ignore", message="Gradients do not exist")
-dump = sys.argv[1]
-generator = np.random.default_rng(0)
-shapes = [(16, 1100)] * 4 + [(5, 3300)] * 4
-for options in [{"clipnorm": 1.0}, {"lazy": True, "weight_decay": 0.1}, {"use_ema": True}]:
-    variables = [keras.Variable(np.ones(shape, "float32")) for shape in shapes]
-    optimizer = keras_adam.Adam(0.01, **options)
-    before, counts = count_programs(dump), []
-    for i in range(40):
-        gradients = [draw_gradient(generator, shape, "float32")[0] for shape in shapes]
-        present = generator.random(len(shapes)) > 0.3
-        present[0] = True
-        optimizer.beta_1 = generator.uniform(0.5, 0.9)
-        optimizer.epsilon = generator.uniform(1e-7, 1e-3)
-        if "weight_decay" in options:
-            optimizer.weight_decay = generator.uniform(0.01, 0.2)
-        pairs = zip(gradients, present, strict=True)
-        optimizer.apply([g if there else None for g, there in pairs], variables)
-        if i in (19, 39):
-            counts.append(count_programs(dump) - before)
-    print(*counts)
-"""
-
-
-def test_whatever_comes_the_programs_are_few(tmp_path):
+def test_whatever_comes_the_programs_are_few(counts):
     """Eight variables have 255 patterns of gradients, and each sparse one nine numbers of rows."""
-    counts = counts_of(RANDOM_SCRIPT, tmp_path)
-    assert len(counts) == 3
-    for half, whole in counts:
+    assert len(counts["random"]) == 3
+    for half, whole in counts["random"]:
         # Of a pattern that comes back, one; a variable at a time, one a shape, with a gradient and
         # without. On JAX, sparse gradients have programs, too: for 1, 2, 4, 8 and 16 rows.
         assert whole <= (8 + 4 if keras.backend.backend() == "tensorflow" else 8 + 4 * 5), counts
