@@ -152,12 +152,6 @@ def test_bad_input_is_one_line(command, data_dir, arguments, message):
     assert done.stderr.count("\n") == 1
 
 
-def test_a_gpu_that_is_not_there_is_named(command, data_dir):
-    done = command(*("train", "--device", "gpu", "--data-dir", data_dir), CUDA_VISIBLE_DEVICES="-1")
-    assert done.returncode == 2
-    assert "--device 'gpu': tensorflow sees no GPU" in done.stderr.splitlines()[-1]
-
-
 @pytest.mark.parametrize(
     "words",
     [
