@@ -16,12 +16,14 @@ import tensorflow as tf
 SHAPES = [(6, 3), (4,), (3, 2), (5,)]
 OPTIONS = {
     "plain": {},
-    "clipnorm": {"clipnorm": 0.5},
-    "global_clipnorm": {"global_clipnorm": 0.5},
-    "weight_decay": {"weight_decay": 0.1},
-    "skip": {"skip_nonfinite": True},
-    "accumulation": {"gradient_accumulation_steps": 2, "global_clipnorm": 0.5},
-    "ema": {"use_ema": True, "ema_overwrite_frequency": 2},
+    "clipnorm": {"clipnorm": 0.5, "weight_decay": 0.1},
+    "global_clipnorm": {"global_clipnorm": 0.5, "skip_nonfinite": True},
+    "accumulation": {
+        "gradient_accumulation_steps": 2,
+        "global_clipnorm": 0.5,
+        "use_ema": True,
+        "ema_overwrite_frequency": 2,
+    },
     "not_compiled": {"jit_compile": False, "clipnorm": 0.5},
 }
 

@@ -13,7 +13,7 @@ def decays(**exclusion):
     """Return the end of the path of each variable that decays."""
     layers = [keras.layers.LayerNormalization(name="norm"), keras.layers.Dense(3, name="head")]
     model = keras.Sequential([keras.Input((3,)), *layers], name="model")
-    optimizer = keras_adam.AdamW()
+    optimizer = keras_adam.AdamW(jit_compile=False)
     optimizer.exclude_from_weight_decay(**exclusion)
     optimizer.build(model.trainable_variables)
     before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
