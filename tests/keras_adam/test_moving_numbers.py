@@ -1,5 +1,7 @@
 """Numbers in other forms than Python's, or others at every step; switches after the first one."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -35,14 +37,28 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-@pytest.mark.parametrize("name", NUMBERS)
-def test_a_number_in_any_form(name, form):
-    value = NUMBERS[name]
+# Each number alone in one form, and in each form all that go together: those without a clip, and
+# one of the clips.
+CLIPS = ["clipnorm", "clipvalue", "global_clipnorm"]
+WITHOUT_CLIP = [name for name in NUMBERS if name not in CLIPS]
+CASES = [
+    *(([name], form) for name, form in zip(NUMBERS, itertools.cycle(FORMS), strict=False)),
+    *(
+        ([*WITHOUT_CLIP, clip], form)
+        for form, clip in zip(FORMS, itertools.cycle(CLIPS), strict=False)
+    ),
+]
+
+
+@pytest.mark.parametrize(("names", "form"), CASES)
+def test_numbers_in_any_form(names, form):
+    values = {name: NUMBERS[name] for name in names}
     initial = [a.astype("float32") for a in random_arrays(SHAPES, 1)]
-    reference = ReferenceAdam(learning_rate=0.01, **{name: value}).build(initial)
+    reference = ReferenceAdam(learning_rate=0.01, **values).build(initial)
     variables = [keras.Variable(a) for a in initial]
-    optimizer = keras_adam.Adam(0.01, **{name: form(value)})
+    optimizer = keras_adam.Adam(
+        0.01, **{name: FORMS[form](value) for name, value in values.items()}
+    )
     for i in range(4):
         gradients = random_arrays(SHAPES, 100 + i)
         optimizer.apply([keras.ops.convert_to_tensor(g, "float32") for g in gradients], variables)
@@ -50,25 +66,29 @@ def test_a_number_in_any_form(name, form):
     # What float32 makes of 0.8 and 0.9 differs from them by 1e-8; a step is 1e-2.
     assert_same_training(optimizer, reference, variables)
     copy = keras_adam.Adam.from_config(optimizer.get_config())
-    if not callable(getattr(copy, name)):
-        np.testing.assert_allclose(getattr(copy, name), value, rtol=1e-6)
+    for name, value in values.items():
+        if not callable(getattr(copy, name)):
+            np.testing.assert_allclose(getattr(copy, name), value, rtol=1e-6)
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", ["weight_decay", "clipnorm", "beta_2", "epsilon"])
-def test_a_variable_is_read_at_every_step(name, mode):
+def test_variables_are_read_at_every_step(mode):
     initial = [a.astype("float32") for a in random_arrays(SHAPES, 1)]
     reference = ReferenceAdam(learning_rate=0.01).build(initial)
     variables = [keras.Variable(a) for a in initial]
-    number = keras.Variable(NUMBERS[name], dtype="float32", trainable=False)
-    optimizer = keras_adam.Adam(0.01, **{name: number})
+    numbers = {
+        name: keras.Variable(NUMBERS[name], dtype="float32", trainable=False)
+        for name in ["weight_decay", "clipnorm", "beta_2", "epsilon"]
+    }
+    optimizer = keras_adam.Adam(0.01, **numbers)
     if mode == "compiled" and keras.backend.backend() == "jax":
         pytest.skip("in `stateless_apply`, JAX reads only the variables that it is given")
     step = make_step(optimizer, variables, mode)
     for i in range(6):
-        value = np.float32(NUMBERS[name] * (1 - 0.1 * i))
-        number.assign(value)
-        setattr(reference, name, float(value))
+        for name, number in numbers.items():
+            value = np.float32(NUMBERS[name] * (1 - 0.1 * i))
+            number.assign(value)
+            setattr(reference, name, float(value))
         gradients = random_arrays(SHAPES, 100 + i)
         step([keras.ops.convert_to_tensor(g, "float32") for g in gradients])
         reference.apply(gradients)
