@@ -6,14 +6,6 @@ from benchmarks import compilation, worker
 from benchmarks.worker import programs
 
 
-def dense(image_shape, classes):
-    import keras
-
-    return keras.Sequential(
-        [keras.Input(image_shape), keras.layers.Flatten(), keras.layers.Dense(classes)]
-    )
-
-
 def train(config, data_dir, caches, send):
     """Do a run with each cache that a user may have set, as in processes of their own.
 
@@ -50,7 +42,8 @@ def train(config, data_dir, caches, send):
 
 
 def test_the_model_of_a_second_run_comes_from_disk_and_no_training_step(config, data_dir, tmp_path):
-    config = dataclasses.replace(config, model=f"{__name__}:dense", backend="jax", max_steps=2)
+    config = dataclasses.replace(config, model="tests.benchmarks.tiny:dense", backend="jax")
+    config = dataclasses.replace(config, max_steps=2)
     arguments = config, data_dir, (None, None, str(tmp_path))
     *runs, folder = worker.run(f"{__name__}:train", *arguments, backend="jax", device="cpu")
     assert folder == programs.folder("jax")

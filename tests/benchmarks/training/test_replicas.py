@@ -1,34 +1,42 @@
 """`--devices`: several logical devices train as one does on the same batches."""
 
+import dataclasses
+
 import numpy as np
-import pandas as pd
 import pytest
 
+from benchmarks import worker
+from benchmarks.errors import InputError
+from benchmarks.training import replicas
+from benchmarks.training.messages import Epoch, Finished
 from tests.benchmarks.conftest import run_command
 
 
-def train(folder, *options):
-    done = run_command(
-        *("train", "--dataset", "digits", "--model", "mlp", "--device", "cpu", "--seeds", "1"),
-        *("--epochs", "1", "--max-steps", "20", "--output", str(folder), *options),
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return pd.read_csv(folder / "runs.csv").iloc[0], pd.read_csv(folder / "epochs.csv").iloc[-1]
-
-
-OPTIMIZER = ("--optimizer", "keras_adam(global_clipnorm=0.5)")
-
-
 @pytest.fixture(scope="module")
-def on_jax(tmp_path_factory):
-    """Runs of one configuration: on one device, on two, and on two with split states."""
-    folder = tmp_path_factory.mktemp("jax")
-    options = (*OPTIMIZER, "--backend", "jax", "--devices")
-    return {
-        "one": train(folder / "one", *options, "1"),
-        "two": train(folder / "two", *options, "2"),
-        "split": train(folder / "split", *options, "2", "--shard-optimizer-state"),
-    }
+def train(config, data_dir, tmp_path_factory):
+    """A function that does a run in a process; it returns the rows of its end and last epoch."""
+
+    def run(**options):
+        of_all = {"model": "tests.benchmarks.tiny:dense", "epochs": 2, "max_steps": 88}
+        clipped = "keras_adam(global_clipnorm=0.5)"
+        run_config = dataclasses.replace(config, optimizer=clipped, **of_all, **options)
+        log = tmp_path_factory.mktemp("train") / "log"
+        messages = list(
+            worker.run(
+                "benchmarks.training.one_run:train_model",
+                *(run_config, data_dir, None, None),
+                backend=run_config.backend,
+                device="cpu",
+                devices=run_config.devices,
+                log=log,
+            )
+        )
+        assert isinstance(messages[-1], Finished), (messages[-1], log.read_text())
+        assert isinstance(messages[-2], Epoch)
+        assert messages[-2].row["epoch"] == 2
+        return messages[-1].row, messages[-2].row
+
+    return run
 
 
 def assert_same(one, another):
@@ -39,30 +47,24 @@ def assert_same(one, another):
     assert abs(another[1]["test_accuracy"] - one[1]["test_accuracy"]) < 1.5 / 360
 
 
-def test_two_devices_train_as_one_on_tensorflow(tmp_path):
-    one, two = train(tmp_path / "one", *OPTIMIZER), train(tmp_path / "2", *OPTIMIZER, "--devices=2")
-    assert (one[0]["devices"], two[0]["devices"]) == (1, 2)
-    assert one[0]["run_id"] != two[0]["run_id"]
+@pytest.fixture(scope="module")
+def one_on_tensorflow(train):
+    return train()
+
+
+@pytest.mark.parametrize("steps", [1, 8])
+def test_two_devices_train_as_one_on_tensorflow(one_on_tensorflow, train, steps):
+    """With several steps in one call, the last one takes what is left: 44 are five of 8, and 4."""
+    assert_same(one_on_tensorflow, train(devices=2, steps_per_execution=steps))
+
+
+def test_two_devices_train_as_one_on_jax_and_each_keeps_its_share(train):
+    one = train(backend="jax")
+    two = train(backend="jax", devices=2)
+    split = train(backend="jax", devices=2, shard_optimizer_state=True)
     assert_same(one, two)
-
-
-def test_two_devices_train_as_one_on_jax(on_jax):
-    assert_same(on_jax["one"], on_jax["two"])
-
-
-def test_each_device_keeps_its_share(on_jax):
-    assert_same(on_jax["one"], on_jax["split"])
-    whole, split = (on_jax[name][0]["optimizer_state_mb"] for name in ("two", "split"))
-    assert split < 0.6 * whole
-
-
-def test_the_last_of_several_steps_in_one_call_takes_what_the_epoch_has(tmp_path):
-    # 44 steps are five calls of eight and one of four.
-    options = ("--epochs", "2", "--max-steps", "88", "--optimizer", "adam")
-    one = train(tmp_path / "one", *options)
-    two = train(tmp_path / "two", *options, "--devices", "2", "--steps-per-execution", "8")
-    assert one[1]["epoch"] == two[1]["epoch"] == 2
-    assert_same(one, two)
+    assert_same(one, split)
+    assert split[0]["optimizer_state_mb"] < 0.6 * two[0]["optimizer_state_mb"]
 
 
 def test_a_batch_that_does_not_divide(tmp_path):
@@ -73,24 +75,7 @@ def test_a_batch_that_does_not_divide(tmp_path):
     assert "--batch-size 32: 32 images cannot be shared among 3 devices" in done.stderr
 
 
-def test_more_gpus_than_there_are(monkeypatch):
-    from benchmarks.errors import InputError
-    from benchmarks.run import RunConfig
-    from benchmarks.training import replicas
-
-    config = RunConfig(
-        dataset="digits",
-        model="mlp",
-        optimizer="adam",
-        seed=0,
-        backend="jax",
-        device="gpu",
-        jit_compile="auto",
-        batch_size=32,
-        learning_rate=1e-3,
-        epochs=1,
-        devices=4,
-    )
+def test_more_gpus_than_there_are(config, monkeypatch):
     monkeypatch.setattr(replicas.device_names, "gpu_names", lambda backend: ["one"])
     with pytest.raises(InputError, match="sees 1 on this machine; to try it out, --device cpu"):
-        replicas.check_devices(config, "gpu")
+        replicas.check_devices(dataclasses.replace(config, devices=4), "gpu")
