@@ -16,7 +16,9 @@ from benchmarks.sweeps import on_worker
 from benchmarks.sweeps.cluster import TICK_SECONDS, LostError, at
 from tests.benchmarks.conftest import ROOT, run_command
 
-TRAIN = ("train", "--model", "mlp", "--epochs", 1, "--max-steps", 5, "--device", "cpu")
+TINY = "tests.benchmarks.tiny:dense"
+
+TRAIN = ("train", "--model", TINY, "--epochs", 1, "--max-steps", 5, "--device", "cpu")
 
 
 def free_port():
@@ -113,13 +115,13 @@ def wait_for_runs_on_all(client, sweep):
 
 def test_workers_die_then_the_scheduler_and_every_row_is_there_once(dask, data_dir, tmp_path):
     folder = tmp_path / "report"
-    workers = [dask.worker() for _ in range(3)]
+    workers = [dask.worker() for _ in range(2)]
     arguments = (
         *(*TRAIN, "--optimizer", "adam", "--seeds", 4),
         *("--data-dir", data_dir, "--output", folder),
     )
     with dask.client() as client, sweep(*arguments, "--cluster", dask.address) as process:
-        client.wait_for_workers(3, timeout=120)
+        client.wait_for_workers(2, timeout=120)
         wait_for_runs_on_all(client, process)
         workers[0].kill()
         wait_for(process, "lost with worker .*; it will be done again")
@@ -139,38 +141,28 @@ def test_workers_die_then_the_scheduler_and_every_row_is_there_once(dask, data_d
     assert set(runs["status"]) == {"ok"}
     assert len(runs) == runs["run_id"].nunique() == 4
     assert sorted(epochs["run_id"]) == sorted(runs["run_id"])
-    assert before["runs_on_host"][0] == 3
+    assert before["runs_on_host"][0] == 2
     assert set(runs["runs_on_host"][len(before) :]) == {1}
     assert not list(folder.glob("*.backup"))
 
 
-@pytest.fixture
-def one_worker(dask):
-    """The cluster, and the address of its only worker."""
+def test_what_a_task_raises_is_its_own_and_what_is_lost_has_not_failed(dask):
+    """The result of a run that ended just before the scheduler is there, and no way to it."""
     dask.worker()
     with at(dask.address, print) as cluster:
         while not (there := cluster.workers()):
             time.sleep(TICK_SECONDS)
-        yield cluster, next(iter(there))
-
-
-def test_a_run_that_ends_just_before_the_scheduler_has_not_failed(dask, one_worker):
-    """Its result is there, and the way to it is gone."""
-    cluster, address = one_worker
-    future = cluster.submit(address, len, "three")
-    while not future.done():
-        time.sleep(TICK_SECONDS)
-    dask.scheduler.kill()
-    with pytest.raises(LostError):
-        cluster.take(future)
-    with pytest.raises(ConnectionError, match="the scheduler is gone"):
-        cluster.workers()
-
-
-def test_what_a_task_raises_is_its_own(one_worker):
-    cluster, address = one_worker
-    with pytest.raises(OSError, match="No such file"):
-        cluster.take(cluster.submit(address, os.stat, "/there/is/no/such/file"))
+        (address,) = there
+        with pytest.raises(OSError, match="No such file"):
+            cluster.take(cluster.submit(address, os.stat, "/there/is/no/such/file"))
+        future = cluster.submit(address, len, "three")
+        while not future.done():
+            time.sleep(TICK_SECONDS)
+        dask.scheduler.kill()
+        with pytest.raises(LostError):
+            cluster.take(future)
+        with pytest.raises(ConnectionError, match="the scheduler is gone"):
+            cluster.workers()
 
 
 def test_workers_of_this_machine(command, data_dir, tmp_path):
@@ -243,8 +235,9 @@ def test_dask_is_loaded_only_when_it_is_asked_for():
         (("--cluster", "x"), "--cluster 'x': no Dask scheduler answers there"),
     ],
 )
-def test_bad_input_is_one_line(command, tmp_path, options, message):
-    done = command("train", *options, "--output", tmp_path / "report", CUDA_VISIBLE_DEVICES="5,6")
+def test_bad_input_is_one_line(command, tmp_path, monkeypatch, options, message):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,6")
+    done = command("train", *options, "--output", tmp_path / "report")
     assert done.returncode == 2
     assert done.stderr.startswith(f"Error: {message}")
     assert done.stderr.count("\n") == 1
