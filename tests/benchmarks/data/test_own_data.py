@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import subprocess
 import sys
 
 import keras
@@ -193,37 +192,6 @@ def test_a_function_that_fails_or_is_not_there_is_named():
         load("fails")
     with pytest.raises(InputError, match="has no attribute 'nothing'"):
         load("nothing")
-
-
-WITHOUT_TENSORFLOW = """
-import os
-os.environ["KERAS_BACKEND"] = "jax"
-from benchmarks import tensorflow_module
-tensorflow_module.hide()
-from tests.benchmarks.data import loading
-for name in ("pair", "datasets"):
-    loaded = loading.load("own:" + name, 2, 0, None, backend="jax")
-    assert len(list(loaded.train)) == loaded.steps_per_epoch
-"""
-
-
-def test_a_function_that_needs_tensorflow_has_it_on_jax(tmp_path):
-    (tmp_path / "own.py").write_text(
-        "import numpy as np\n"
-        "def pair(): return np.zeros((8, 2, 2, 1), np.uint8), np.repeat([0, 1], 4)\n"
-        "def datasets():\n"
-        "    import tensorflow as tf\n"
-        "    return tf.data.Dataset.from_tensor_slices(pair())\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TENSORFLOW],
-        cwd=tmp_path,
-        env={"PYTHONPATH": f"{ROOT}:{tmp_path}", "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 @both_backends
