@@ -23,6 +23,7 @@ from benchmarks.updates import (
     training_step,
 )
 from tests.benchmarks.conftest import ROOT
+from tests.benchmarks.updates import fragile
 from tests.reference import ReferenceAdam
 
 # A promise to those who read the reports.
@@ -139,25 +140,15 @@ def test_a_report_is_never_mixed_with_another(command, report):
     assert "holds a report already" in done.stderr
 
 
-FRAGILE = """
-import keras
-
-class Fragile(keras.optimizers.SGD):
-    def stateless_apply(self, *arguments):
-        raise RuntimeError("out of order")
-"""
-
-
 def test_on_jax_an_optimizer_that_fails_is_left_out(command, tmp_path):
-    (tmp_path / "fragile.py").write_text(FRAGILE)
+    name = f"{fragile.__name__}:Fragile"
     done = command(
         *("update", "--shapes", "mlp", "--rounds", 1, "--repetitions", 1, "--device", "cpu"),
-        *("--backend", "jax", "--optimizer", "fragile:Fragile", "--optimizer", "keras_adam"),
+        *("--backend", "jax", "--optimizer", name, "--optimizer", "keras_adam"),
         *("--mode", "xla", "--output", tmp_path / "report"),
-        PYTHONPATH=str(tmp_path),
     )
     assert done.returncode == 1, done.stderr
-    assert "mlp: fragile:Fragile xla: RuntimeError: out of order\n" in done.stdout
+    assert f"mlp: {name} xla: RuntimeError: out of order\n" in done.stdout
     (row,) = pd.read_csv(tmp_path / "report" / "updates.csv").to_dict("records")
     assert (row["optimizer"], row["mode"], row["backend"]) == ("keras_adam", "xla", "jax")
     assert row["backend_version"] == importlib.metadata.version("jax")
