@@ -19,14 +19,11 @@ import tensorflow as tf
 SHAPES = [(3, 4), (5,)]
 OPTIONS = {
     "plain": {},
-    "clipnorm": {"clipnorm": 0.5},
-    "global_clipnorm": {"global_clipnorm": 0.5},
-    "clipvalue": {"clipvalue": 0.3},
+    "clipnorm": {"clipnorm": 0.5, "weight_decay": 0.1},
+    "global_clipnorm": {"global_clipnorm": 0.5, "skip_nonfinite": True},
+    "clipvalue": {"clipvalue": 0.3, "use_ema": True, "ema_overwrite_frequency": 2},
     "accumulation": {"gradient_accumulation_steps": 3},
     "accumulation_clipped": {"gradient_accumulation_steps": 2, "global_clipnorm": 0.5},
-    "ema": {"use_ema": True, "ema_overwrite_frequency": 2},
-    "weight_decay": {"weight_decay": 0.1},
-    "skip": {"skip_nonfinite": True},
 }
 
 
