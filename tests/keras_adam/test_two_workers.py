@@ -1,15 +1,13 @@
 """Two processes under `MultiWorkerMirroredStrategy`, in a training loop of their own."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from tests import processes
 from tests.keras_adam.training import BACKEND, random_arrays
 from tests.reference import ReferenceAdam
 
@@ -18,13 +16,15 @@ if BACKEND != "tensorflow":
 
 SHAPES = [(3, 4), (5,)]
 SCRIPT = """
-import json, sys
+import json, os
 import keras, tensorflow as tf
 import keras_adam
 from tests.keras_adam.test_two_workers import SHAPES, part
 from tests.keras_adam.training import random_arrays
 
-worker = int(sys.argv[1])
+task = json.loads('TASK')
+worker = task["task"]["index"]
+os.environ["TF_CONFIG"] = json.dumps(task)
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 with strategy.scope():
     variables = [keras.Variable(a.astype("float32")) for a in random_arrays(SHAPES, 1)]
@@ -38,7 +38,7 @@ def step(gradients):
 
 for i in range(4):
     step([tf.constant(g) for g in part(i, worker)])
-print(json.dumps([v.numpy().tolist() for v in variables]))
+print(json.dumps([v.numpy().tolist() for v in variables]), flush=True)
 """
 
 
@@ -57,26 +57,15 @@ def test_two_workers_are_one_device():
     reference.build([a.astype("float32") for a in random_arrays(SHAPES, 1)])
     for i in range(4):
         reference.apply([a + b for a, b in zip(part(i, 0), part(i, 1), strict=True)])
-    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
-    workers = []
-    for worker in range(2):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": worker}}
-        workers.append(
-            subprocess.Popen(
-                [sys.executable, "-c", SCRIPT, str(worker)],
-                cwd=Path(__file__).parents[2],
-                env={**os.environ, "TF_CONFIG": json.dumps(task), "TF_CPP_MIN_LOG_LEVEL": "3"},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    try:
-        outputs = [process.communicate(timeout=240) for process in workers]
-    finally:
-        for process in workers:
-            process.kill()
-    for process, (out, err) in zip(workers, outputs, strict=True):
-        assert process.returncode == 0, err[-3000:]
-        for ours, theirs in zip(json.loads(out), reference.variables, strict=True):
+    workers = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    tasks = [
+        {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+        for index in range(2)
+    ]
+    with ThreadPoolExecutor() as pool:
+        programs = [SCRIPT.replace("TASK", json.dumps(task)) for task in tasks]
+        outputs = list(pool.map(processes.run, programs))
+    for printed in outputs:
+        (result,) = (line for line in printed.splitlines() if line.startswith("[["))
+        for ours, theirs in zip(json.loads(result), reference.variables, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-6)
