@@ -78,7 +78,8 @@ def test_what_is_no_search_is_refused(config, text, message):
 def test_a_search_from_the_command_line_to_its_report(command, data_dir, tmp_path):
     folder = tmp_path / "search"
     arguments = (
-        *("tune", "--model", "mlp", "--epochs", 1, "--optimizer", "adam", "--device", "cpu"),
+        *("tune", "--model", "tests.benchmarks.tiny:dense", "--epochs", 1, "--device", "cpu"),
+        *("--optimizer", "adam"),
         *("--data-dir", data_dir, "--output", folder, "--resume", "--trials"),
     )
     done = command(*arguments, 1)
