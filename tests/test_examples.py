@@ -19,10 +19,10 @@ def test_example_runs(name):
     assert processes.run((EXAMPLES / name).read_text(), EXAMPLES / name).strip()
 
 
-def test_an_optimizer_of_ones_own_runs_in_the_harness(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(EXAMPLES)
+def test_an_optimizer_of_ones_own_runs_in_the_harness(tmp_path):
+    optimizer = "examples.sign_sgd:SignSGD(learning_rate=0.0003)"
     done = run_command(
-        *("train", "--optimizer", "sign_sgd:SignSGD(learning_rate=0.0003)", "--model", "mlp"),
+        *("train", "--optimizer", optimizer, "--model", "mlp"),
         *("--seeds", "1", "--epochs", "1", "--output", tmp_path / "new"),
     )
     assert done.returncode == 0, done.stdout + done.stderr
