@@ -21,6 +21,9 @@ KINDS = {
 }
 """Folder, and how many lines of each file are enough."""
 
+ALIKE = ("environment.json", "epochs.csv")
+"""Files that are alike in every folder: they are cut in that of `train` only."""
+
 
 def cuts(name, data):
     """Yield what may be left of a file."""
@@ -69,6 +72,8 @@ def test_a_folder_is_read_or_refused(kind, tmp_path, monkeypatch, capsys):
     }
     folder = tmp_path / kind
     for name, data in files.items():
+        if name in ALIKE and kind != "train_fashion_mnist":
+            continue
         contents_left = list(cuts(name, data))
         if kind == "overhead" and name.endswith(".csv"):
             contents_left += without_columns(data)
