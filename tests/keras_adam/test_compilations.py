@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import keras_adam
-from tests.keras_adam.training import MODES
+from tests.keras_adam.training import MODES, PROGRAMS
 
 if keras.backend.backend() == "torch":
     pytest.skip("without XLA; test_torch.py counts torch's programs", allow_module_level=True)
@@ -84,7 +84,7 @@ def counts(tmp_path_factory):
         cwd=Path(__file__).parents[2],
         env={
             **os.environ,
-            "XLA_FLAGS": f"--xla_dump_to={dump}",
+            "XLA_FLAGS": f"--xla_dump_to={dump} --xla_dump_hlo_module_re={'|'.join(PROGRAMS)}",
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "JAX_ENABLE_COMPILATION_CACHE": "false",  # XLA dumps nothing of what is read
         },

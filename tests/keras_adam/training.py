@@ -113,15 +113,15 @@ def run_on_jax(script, *arguments, devices):
     return done.stdout
 
 
-def count_programs(dump):
-    """Count our programs among those whose text XLA has written into the folder `dump`.
+# Our programs are called after their functions; "lambda" is a step that is itself compiled.
+PROGRAMS = ["update", "accumulate", "square_sum", "all_finite"]  # on TensorFlow
+PROGRAMS += ["lambda", "take_step", "total", "stateless_apply"]
 
-    They are called after their functions; "lambda" is a step that is itself compiled.
-    """
-    ours = ("update", "accumulate", "square_sum", "all_finite")  # on TensorFlow
-    ours += ("lambda", "take_step", "total", "stateless_apply")
+
+def count_programs(dump):
+    """Count our programs among those whose text XLA has written into the folder `dump`."""
     files = Path(dump).glob("module_*.before_optimizations.txt")
-    return sum(any(name in file.name for name in ours) for file in files)
+    return sum(any(name in file.name for name in PROGRAMS) for file in files)
 
 
 def random_arrays(shapes, seed, scale=1.0):
