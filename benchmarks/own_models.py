@@ -38,7 +38,7 @@ def build(name: str, image_shape: Shape, classes: int) -> Any:
     expected = (None, *image_shape), (None, classes)
     if not _fits(shapes[0], expected[0]) or shapes[1] != expected[1]:
         raise InputError(
-            f"maps {shapes[0]} to {shapes[1]}; for this data set it must map {expected[0]} to "
+            f"maps {shapes[0]} to {shapes[1]}, but for this data set it must map {expected[0]} to "
             f"{expected[1]}",
             model=name,
         )

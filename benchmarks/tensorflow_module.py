@@ -17,7 +17,7 @@ class _Hidden(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: Any) -> None:
         raise ModuleNotFoundError(
-            "Keras's backend is another here, and such a process has no TensorFlow",
+            "Keras has another backend here, and this process has no TensorFlow",
             name="tensorflow",
         )
 

@@ -134,9 +134,9 @@ def between(
     ]
     if any(c.two_sessions and c.metric.is_timing for c in comparisons):
         warnings.append(
-            "the timings are of two sessions, one after the other: a machine drifts by some "
-            "per cent in between, which no interval here knows; `python -m benchmarks versions` "
-            "runs two versions in turns"
+            "the timings are from two sessions, one after the other. A machine may drift by some "
+            "per cent in between, and the intervals do not cover this; `python -m benchmarks "
+            "versions` runs two versions in turn"
         )
     return comparisons, warnings
 
@@ -163,7 +163,7 @@ def _find(name: str, subjects: Sequence[str], where: str) -> str:
     if len(same) == 1:
         return same[0]
     if same:
-        raise InputError(f"{where}: {name!r} is one of {', '.join(same)}; name one of them")
+        raise InputError(f"{where}: {name!r} may be {', '.join(same)}; name one of them")
     raise InputError(f"{where}: has no runs of {name!r}; {nearest(name, subjects)}")
 
 
@@ -194,14 +194,14 @@ def _check_environments(found: pd.DataFrame, columns: Sequence[str]) -> list[str
             is_unlike = (known.groupby(paired).nunique() > 1).any()
         if is_unlike:
             raise InputError(
-                f"the runs were made in unlike environments: {column} "
-                f"{' and '.join(known.unique())}; compare them all the same with --any-environment"
+                f"the runs were made in different environments: {column} "
+                f"{' and '.join(known.unique())}; --any-environment compares them nevertheless"
             )
         if len(known) and len(known) < len(values):
             unknown.append(column)
     if not unknown:
         return []
-    return [f"of some runs it is not known whether they agree in {', '.join(unknown)}"]
+    return [f"it is unknown for some runs whether they agree in {', '.join(unknown)}"]
 
 
 def _apart(found: pd.DataFrame) -> str:

@@ -126,7 +126,7 @@ def unlike(found: pd.DataFrame) -> Iterator[str]:
     for digest, name in (*DIGEST_OF.items(), ("optimizer_digest", "optimizer")):
         known = found[digest].notna().groupby(found[name])
         for one in known.any().index[known.any() & ~known.all()]:
-            yield f"of some runs with {one} it is not known whether they agree in {digest}"
+            yield f"it is unknown for some runs with {one} whether they agree in {digest}"
     to_the_end = found[(found["status"] == "ok") & ~found["stop_at_target"].fillna(False)]
     for column in ("params", "steps"):
         for problem, values in to_the_end.groupby("problem", sort=False)[column]:

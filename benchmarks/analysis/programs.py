@@ -149,8 +149,8 @@ def _changes(
         values = both[column].dropna().unique()
         if len(values) > 1 and not wanted.any_environment:
             raise InputError(
-                f"the programs are of unlike compilers: {column} {' and '.join(values)}; "
-                "compare them all the same with --any-environment"
+                f"the programs are from different compilers: {column} {' and '.join(values)}; "
+                "--any-environment compares them nevertheless"
             )
     as_floats = dict.fromkeys(METRICS, float)
     before = old.astype(as_floats).set_index(["problem", "optimizer"])
@@ -170,5 +170,7 @@ def _changes(
         and not any(map(math.isnan, values))
     ]
     if not changes:
-        raise InputError("no two programs here are of the same kind: there is nothing to compare")
+        raise InputError(
+            "there is nothing to compare, because no two programs are of the same kind"
+        )
     return changes

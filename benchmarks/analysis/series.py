@@ -122,8 +122,8 @@ def warnings(series: ByProblem) -> Iterator[str]:
             )
     for (column, name), (found, problem) in widest.items():
         yield (
-            f"{column} of {name} varies by {found:.0%} over the runs ({problem}): close other "
-            "programs, and measure again with more --seeds or --rounds"
+            f"{column} of {name} varies by {found:.0%} over the runs ({problem}); close other "
+            "programs and measure again, with more --seeds or --rounds"
         )
     for (name, status), count in failed.items():
         yield f"{name}: {count:,} of {runs[name]:,} runs have status {status}"

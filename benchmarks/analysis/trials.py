@@ -165,7 +165,7 @@ def warnings(trials: pd.DataFrame) -> Iterator[str]:
         where = f"on {dataset} with {model}"
         row = best(group)
         if row is None:
-            yield f"{optimizer}: no trial came to its end {where}"
+            yield f"{optimizer}: no trial has a result {where}"
             continue
         all_drawn = [json.loads(text) for text in drawn(group)["parameters"]]
         searched = parse_optimizer(optimizer).arguments
@@ -174,16 +174,16 @@ def warnings(trials: pd.DataFrame) -> Iterator[str]:
             if is_range(ends) and _is_at_edge(ends, value):
                 yield (
                     f"{optimizer}: the best {name}, {value:g}, lies at the edge of its range "
-                    f"{where}: search a wider one"
+                    f"{where}; search a wider range"
                 )
             elif type(value) in (int, float) and (ends is None or is_range(ends)):
                 values = [parameters[name] for parameters in all_drawn]
                 if len(set(values)) > 1 and value in (min(values), max(values)):
-                    which = "least" if value == min(values) else "greatest"
+                    which = "smallest" if value == min(values) else "largest"
                     yield (
                         f"{optimizer}: the best {name}, {value:g}, is the {which} of the "
-                        f"{len(values)} drawn {where}: nothing beyond was tried; draw more trials "
-                        "or search a wider range"
+                        f"{len(values)} drawn {where}, so nothing beyond it was tried; draw more "
+                        "trials or search a wider range"
                     )
 
 

@@ -30,40 +30,42 @@ MOST_LINES = 100
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--baseline",
-    help="Optimizer that the others are compared with, with its arguments if several have that "
-    "name. Default: adam if it has a result, else the first that has. Only with one folder.",
+    help="Optimizer with which the others are compared, with its arguments if several have this "
+    "name. Default: adam if it has a result, else the first that has one. Only with one "
+    "folder.",
 )
 @click.option(
     "--optimizer",
     "subjects",
     multiple=True,
-    help="Compare only this one, named as the baseline is. Repeatable.",
+    help="Compare only this optimizer, named like the baseline. Repeatable.",
 )
 @click.option(
     "--metric",
     "metrics",
     multiple=True,
-    help="Compare only this column, as in step_ms_p50. Repeatable.",
+    help="Compare only this column, for example step_ms_p50. Repeatable.",
 )
 @click.option(
     "--any-environment",
     is_flag=True,
-    help="Compare runs that were made on different machines or with different versions, too.",
+    help="Also compare runs from different machines or versions.",
 )
 @click.option(
     "--max-regression",
     metavar="PERCENT",
-    help="Say by the exit code whether anything got worse by more than that (5%; of the accuracy, "
-    "5% means 0.05). 0: the intervals exclude it; 1: it is shown, or a run failed that did not "
-    "before; 3: neither, and how many seeds would decide; 2: bad input.",
+    help="Say by the exit code whether a metric got worse by more than this (such as 5%; for an "
+    "accuracy, 5% means 0.05). 0: the intervals exclude it; 1: it is shown, or a run failed "
+    "that did not fail before; 3: neither, and the output says how many seeds would decide; "
+    "2: bad input.",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print a JSON list, an object each comparison."
+    "--json", "as_json", is_flag=True, help="Print a JSON list with an object for each comparison."
 )
 @click.option(
     "--merge",
     is_flag=True,
-    help="Take the FOLDERS, two or more, for one report: their optimizers and seeds together.",
+    help="Treat two or more FOLDERS as one report, with all their optimizers and seeds.",
 )
 def compare(
     folders: tuple[Path, ...],
@@ -92,8 +94,8 @@ def compare(
             return compare_one_or_two((merged,), wanted, max_regression, as_json)
     if len(folders) > 2:
         raise InputError(
-            f"{len(folders)} folders given: compare takes one or two, before and after; or any "
-            "number as one report, with --merge"
+            f"{len(folders)} folders given: compare takes one folder, two folders (before and "
+            "after), or any number with --merge"
         )
     return compare_one_or_two(folders, wanted, max_regression, as_json)
 

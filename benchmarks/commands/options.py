@@ -15,7 +15,7 @@ from benchmarks.names import BACKENDS
 DATA_DIR = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where prepared data sets lie. Default: TFDS's own, ~/tensorflow_datasets.",
+    help="Folder of the prepared data sets. Default: TFDS's own, ~/tensorflow_datasets.",
 )
 MANUAL_DIR = click.option(
     "--manual-dir",
@@ -45,7 +45,7 @@ DEVICE = click.option(
     "--device",
     metavar="[cpu|gpu|gpu:N]",
     callback=choose_device,
-    help="Where to compute; gpu:1 is the second GPU alone. Default: the GPU if there is one.",
+    help="Device to compute on; gpu:1 is only the second GPU. Default: the GPU if there is one.",
 )
 BACKEND = click.option(
     "--backend",
@@ -61,9 +61,9 @@ SHARED = (
         multiple=True,
         default=["digits"],
         help="TFDS image classification data set (digits needs no network), or image_folder:PATH, "
-        "a folder of images, train/CLASS/* and test/CLASS/*, or CLASS/*; those in grey or with "
-        "transparency become three colours; or package.module:function, which returns arrays, "
-        "tf.data or a TFDS builder; see docs/own-data.md. Repeatable.",
+        "a folder of images with train/CLASS/* and test/CLASS/*, or CLASS/* (grey and "
+        "transparent images are converted to three colours), or package.module:function, "
+        "which returns arrays, tf.data or a TFDS builder; see docs/own-data.md. Repeatable.",
     ),
     click.option(
         "--model",
@@ -74,80 +74,87 @@ SHARED = (
         "which takes the shape of an image and the number of classes and returns a Keras model. "
         "Repeatable.",
     ),
-    click.option("--epochs", type=click.IntRange(min=1), default=10, help="Passes over the data."),
-    click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Images a step."),
+    click.option(
+        "--epochs", type=click.IntRange(min=1), default=10, help="Number of passes over the data."
+    ),
+    click.option(
+        "--batch-size", type=click.IntRange(min=1), default=32, help="Number of images in a step."
+    ),
     DEVICE,
     BACKEND,
     click.option(
         "--devices",
         type=click.IntRange(min=1),
         default=1,
-        help="On how many devices of a machine to train one model; each takes its share of a "
-        "batch. On a CPU they share its cores, to try it out.",
+        help="Number of devices of a machine that train one model; each takes its share of a "
+        "batch. On a CPU they share its cores, which is useful for a try.",
     ),
     click.option(
         "--shard-optimizer-state",
         is_flag=True,
-        help="Each of several devices keeps only its share of the state of a keras_adam optimizer; "
-        "JAX only. Others keep all of it on each.",
+        help="Each device keeps only its share of the state of a keras_adam optimizer; JAX only. "
+        "Other optimizers keep the whole state on each device.",
     ),
     click.option(
         "--processes",
         type=click.IntRange(min=1),
         default=1,
-        help="How many processes train one model together, each on a machine of its own; JAX only.",
+        help="Number of processes that train one model together, each on its own machine; JAX "
+        "only.",
     ),
     click.option(
         "--process-id",
         type=click.IntRange(min=0),
-        help="Which of them this is. Process 0 says what is trained, and writes the reports; the "
-        "others take only --devices, --device and the folders of the data from their own options.",
+        help="Number of this process. Process 0 chooses the runs and writes the reports; the "
+        "others use only --devices, --device and the folders of the data from their own "
+        "options.",
     ),
     click.option(
         "--coordinator",
         metavar="HOST:PORT",
-        help="Address of process 0, a free port of it, for all of them.",
+        help="Address of process 0 with a free port, the same in all processes.",
     ),
     click.option(
         "--jit-compile",
         type=click.Choice(["auto", "true", "false"]),
         default="auto",
-        help="Whether XLA compiles the training step, or torch.compile on torch; auto leaves it to "
-        "Keras. The report says what it came to.",
+        help="Whether XLA compiles the training step, or torch.compile on torch; auto leaves it "
+        "to Keras. The report says what Keras did.",
     ),
     click.option(
         "--schedule",
         type=click.Choice(["constant", "cosine", "reduce-on-plateau"]),
         default="constant",
-        help="Of the learning rate: constant; cosine, down to 0 at the end; reduce-on-plateau, a "
-        "fifth after three epochs without a better validation loss.",
+        help="Schedule of the learning rate: constant; cosine, which ends at 0; "
+        "reduce-on-plateau, which reduces the rate to a fifth after three epochs without a "
+        "better validation loss.",
     ),
     click.option(
         "--warmup-steps",
         type=click.IntRange(min=0),
         default=0,
-        help="In which the learning rate rises from 0, before the schedule begins; not with "
+        help="Steps in which the learning rate rises from 0, before the schedule begins; not with "
         "reduce-on-plateau.",
     ),
     click.option(
         "--target-accuracy",
         type=click.FloatRange(0, 1, min_open=True),
-        help="Measure the steps and seconds until the accuracy is that high after an epoch: on the "
-        "images held out by --validation, or on the test images if none are.",
+        help="Measure the steps and seconds until an epoch ends with this accuracy on the images "
+        "held out by --validation, or on the test images if none are held out.",
     ),
     click.option(
-        "--stop-at-target", is_flag=True, help="End a run when it has reached the target."
+        "--stop-at-target", is_flag=True, help="End a run after the epoch that reaches the target."
     ),
     click.option(
         "--max-steps",
         type=click.IntRange(min=1),
-        help="End a run after so many training steps, if it has so many.",
+        help="End a run after at most this number of training steps.",
     ),
     click.option(
         "--steps-per-execution",
         type=click.IntRange(min=1),
         default=1,
-        help="Training steps that one call of the compiled function makes.",
+        help="Training steps in one call of the compiled function.",
     ),
     click.option(
         "--augment", is_flag=True, help="Flip and shift the training images at random; colour only."
@@ -155,8 +162,8 @@ SHARED = (
     click.option(
         "--image-size",
         type=click.IntRange(min=1),
-        help="Height and width to bring all images to. Default: their own; 224 for a set "
-        "whose images differ in size.",
+        help="Height and width to which all images are resized. Default: their own size, or 224 "
+        "if their sizes differ.",
     ),
     click.option(
         "--precision",
@@ -168,43 +175,44 @@ SHARED = (
         "--data-workers",
         type=click.IntRange(min=1),
         help="Threads that read and decode the data. Default: tf.data decides; on jax and torch, "
-        "one each core, and at most 16.",
+        "one thread per core, at most 16.",
     ),
     DATA_DIR,
     MANUAL_DIR,
     click.option(
         "--resume",
         is_flag=True,
-        help="Go on in the folder --output: do the runs that have no result there, failed ones "
-        "again; one that was interrupted goes on from its last backup, of an epoch's end.",
+        help="Continue in the folder --output: do the runs that have no result there, and failed "
+        "runs again. An interrupted run continues from its last backup, made at the end of "
+        "an epoch.",
     ),
     click.option(
         "--quiet",
         is_flag=True,
-        help="Print only where the reports are, warnings and errors.",
+        help="Print only the folder of the reports, warnings and errors.",
     ),
     click.option(
         "--accept-changes",
         is_flag=True,
-        help="With --resume: go on although the data, or the code of a model or an optimizer, are "
-        "others than before. The runs of before stay, as runs of another kind.",
+        help="With --resume: continue even if the data, or the code of a model or an optimizer, "
+        "have changed. The earlier runs stay, as runs of another kind.",
     ),
     click.option(
         "--cluster",
         metavar="ADDRESS",
-        help="Do the runs on the workers of the Dask scheduler there, one at a time on each; see "
-        "docs/cluster.md.",
+        help="Do the runs on the workers of the Dask scheduler at this address, one at a time on "
+        "each; see docs/cluster.md.",
     ),
     click.option(
         "--parallel",
         type=click.IntRange(min=1),
-        help="Do so many runs at once on this machine, on a GPU each if it has any. Their timings "
-        "are not compared.",
+        help="Do this number of runs at once on this machine, each on its own GPU if there are "
+        "GPUs. Their timings are not compared.",
     ),
     click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
-        help="Seconds that a run may take, start and compilation included.",
+        help="Seconds that a run may take, including its start and compilation.",
     ),
 )
 """The options of every command that trains."""

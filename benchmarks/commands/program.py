@@ -21,45 +21,45 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16
     "target_names",
     multiple=True,
     default=["h100"],
-    help=f"GPU to compile for: {', '.join(targets.targets())}. Repeatable.",
+    help=f"GPU for which to compile: {', '.join(targets.targets())}. Repeatable.",
 )
 @click.option(
     "--shapes",
     "shape_names",
     multiple=True,
-    help="The update alone, of a model's trainable variables: as in `update`. Repeatable. "
-    "Default, without --model: resnet50.",
+    help="Compile only the update of this model's trainable variables, as in `update`. "
+    "Repeatable. Default without --model: resnet50.",
 )
 @click.option(
     "--model",
     "model_names",
     multiple=True,
-    help="The whole training step of a model: as in `train`, on images of 224x224x3 and 1000 "
-    "classes if it is a large one. Repeatable.",
+    help="Compile the whole training step of this model, as in `train`; a large model gets images "
+    "of 224x224x3 and 1000 classes. Repeatable.",
 )
 @click.option(
     "--optimizer",
     "optimizer_texts",
     multiple=True,
     default=["keras_adam", "adam"],
-    help="One that `train` takes. Repeatable.",
+    help="Optimizer, as for `train`. Repeatable.",
 )
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
     default=64,
-    help="Images a step, over all devices; for --model.",
+    help="Number of images in a step, over all devices; for --model.",
 )
 @click.option(
     "--devices",
     type=click.IntRange(min=1),
     default=1,
-    help="GPUs that share the images of a step; each has all variables.",
+    help="Number of GPUs that share the images of a step; each has all variables.",
 )
 @click.option(
     "--shard-optimizer-state",
     is_flag=True,
-    help="Each of several GPUs keeps only its share of the optimizer's state.",
+    help="Each GPU keeps only its share of the optimizer's state.",
 )
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), default="float32", help="Keras dtype policy."

@@ -12,8 +12,8 @@ from benchmarks.errors import InputError
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the page. Default: FOLDER; of several it must be given, and gets their rows "
-    "together, too.",
+    help="Folder for the page. Default: FOLDER. With several FOLDERS it must be given, and also "
+    "gets the rows of all.",
 )
 def report(folders: tuple[Path, ...], output: Path | None) -> None:
     """Write a page about the results in FOLDER, or in several FOLDERS as one report.
@@ -27,7 +27,9 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     folder = folders[0]
     if len(folders) > 1:
         if output is None:
-            raise InputError(f"{len(folders)} folders given: name one for the page with --output")
+            raise InputError(
+                f"{len(folders)} folders given: name a folder for the page with --output"
+            )
         merge(folders, output)
         folder = output
     for path in contents.write(folder, output):

@@ -65,7 +65,7 @@ def request(
     )
     if None not in elsewhere.values():
         raise InputError(
-            "that is for this machine alone; give one of both", parallel=asked["parallel"]
+            "only for this machine; give only one of the two", parallel=asked["parallel"]
         )
     return SweepRequest(**asked, devices=devices, save_weights=save_weights, group=group)
 
@@ -94,18 +94,18 @@ def process_group(
         raise InputError("not without the others", see=missing, **{name: given[name]})
     if backend != "jax":
         raise InputError(
-            "several processes train together on jax only: Keras's fit runs neither under "
-            "TensorFlow's MultiWorkerMirroredStrategy nor on several processes of torch",
+            "several processes can train together only on jax, because Keras's fit runs neither "
+            "under TensorFlow's MultiWorkerMirroredStrategy nor in several processes of torch",
             backend=backend,
         )
     for name, value in elsewhere.items():
         if value is not None:
             raise InputError("its workers train alone", see=["coordinator"], **{name: value})
     if process_id >= processes:
-        raise InputError(f"they count from 0 to {processes - 1}", process_id=process_id)
+        raise InputError(f"must be from 0 to {processes - 1}", process_id=process_id)
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdigit():
-        raise InputError("expected HOST:PORT, as in 10.0.0.1:4321", coordinator=coordinator)
+        raise InputError("expected HOST:PORT, such as 10.0.0.1:4321", coordinator=coordinator)
     return ProcessGroup(coordinator, processes, process_id)
 
 

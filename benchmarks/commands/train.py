@@ -23,33 +23,34 @@ from benchmarks.run import parse_optimizer
     "optimizer_texts",
     multiple=True,
     default=["keras_adam", "adam", "sgd"],
-    help=f"One of {', '.join(optimizers.OPTIMIZERS)}, or package.module:Class; with arguments in "
-    "parentheses, as in 'adam(beta_1=0.95)'. Repeatable.",
+    help=f"One of {', '.join(optimizers.OPTIMIZERS)}, or package.module:Class, with or without "
+    "arguments, as in 'adam(beta_1=0.95)'. Repeatable.",
 )
 @click.option(
     "--seeds",
     type=SEEDS,
     default="3",
-    help="How many runs of each kind (3 is seeds 0, 1 and 2), or which: 3-7, or 0,4,9. The seed "
-    "sets the initial weights and the order of the images.",
+    help="Number of seeds (3 means 0, 1 and 2), or the seeds: 3-7, or 0,4,9. The seed sets the "
+    "initial weights and the order of the images.",
 )
 @click.option(
     "--learning-rate",
     type=float,
-    help="For every optimizer that has none in parentheses. Default: Keras's own default, but "
-    "0.1 for sgd.",
+    help="Learning rate of every optimizer without one in parentheses. Default: Keras's own "
+    "default, but 0.1 for sgd.",
 )
 @click.option(
     "--validation",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.0,
-    help="Share of the training images to hold out, of each class: they choose, the test images "
-    "only report. If the data set has images to choose by, it is these.",
+    help="Share of the training images of each class to hold out for validation. Validation "
+    "images are for choices, test images only for the report. If the data set has validation "
+    "images, these are used.",
 )
 @click.option(
     "--weights",
     type=click.Path(exists=True, dir_okay=False),
-    help="File with the weights to start from, .weights.h5 or .keras.",
+    help="File with the weights at the start, .weights.h5 or .keras.",
 )
 @click.option(
     "--save-weights",
@@ -59,13 +60,13 @@ from benchmarks.run import parse_optimizer
 @click.option(
     "--data-wait",
     is_flag=True,
-    help="Measure data_wait_fraction, which slows a step by some 0.2 ms.",
+    help="Measure data_wait_fraction, which makes a step about 0.2 ms slower.",
 )
 @click.option(
     "--from-tune",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="Train what a search found: the data sets, models, optimizers and all options are "
-    "those of its winners, but for what is given here.",
+    help="Train the winners of a search, with their data sets, models, optimizers and all "
+    "options, except for options given here.",
 )
 @reports_folder("train", "Folder for the reports, a new one unless --resume.")
 @click.pass_context
@@ -152,9 +153,7 @@ def _check_options(save_weights: bool, **options: Any) -> None:
         ({"save_weights": save_weights}, save_weights),
     ):
         if needs_validation and not options["validation"]:
-            raise InputError(
-                "needs images to choose by; hold some out", see=["validation"], **option
-            )
+            raise InputError("needs validation images; hold some out", see=["validation"], **option)
 
 
 def _is_given(context: click.Context, name: str) -> bool:

@@ -20,9 +20,10 @@ from benchmarks.run import OptimizerSpec, RunConfig, parse_optimizer
     "optimizer_texts",
     multiple=True,
     default=["keras_adam", "adam", "sgd"],
-    help="As for train. An argument that is a list is searched: between two numbers, on a "
-    "logarithmic scale from a ratio of 10 on, else one of the values: "
-    "'sgd(learning_rate=[0.001, 1], momentum=[0.5, 0.99], nesterov=[True, False])'. Repeatable.",
+    help="As for train. An argument that is a list is searched. Two numbers are the ends of a "
+    "range, on a logarithmic scale if their ratio is 10 or more; other lists have the values "
+    "to choose from: 'sgd(learning_rate=[0.001, 1], momentum=[0.5, 0.99], nesterov=[True, "
+    "False])'. Repeatable.",
 )
 @click.option(
     "--learning-rate",
@@ -30,27 +31,34 @@ from benchmarks.run import OptimizerSpec, RunConfig, parse_optimizer
     type=float,
     nargs=2,
     default=(1e-5, 1.0),
-    help="Ends of the search range of the learning rate, for every optimizer that names none.",
+    help="Ends of the search range of the learning rate, for every optimizer without its own "
+    "range.",
 )
 @click.option(
-    "--trials", type=click.IntRange(min=1), default=20, help="Of every optimizer: the budget."
+    "--trials", type=click.IntRange(min=1), default=20, help="Number of trials of every optimizer."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the draws and the runs.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, help="Seed of the draws and the runs."
+)
 @click.option(
     "--validation",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.1,
-    help="Share of the training images to hold out: they choose, the test images only report.",
+    help="Share of the training images to hold out. They choose the best trial; test images are "
+    "only for the report.",
 )
 @click.option(
     "--finalists",
     type=click.IntRange(min=0),
     default=0,
-    help="So many of the best trials of every optimizer are trained again with other seeds, "
-    "before one is named the winner.",
+    help="Number of best trials of every optimizer that are trained again with other seeds, "
+    "before the winner is chosen.",
 )
 @click.option(
-    "--finalist-seeds", type=click.IntRange(min=1), default=3, help="Runs of each finalist."
+    "--finalist-seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    help="Number of runs of each finalist.",
 )
 @reports_folder("tune", "Folder for the reports, a new one unless --resume.")
 def tune(

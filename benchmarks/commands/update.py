@@ -20,18 +20,17 @@ DEFAULT_PEERS = {"tensorflow": ("resource_apply_adam",), "jax": (), "torch": ("t
     "shape_names",
     multiple=True,
     default=["efficientnet_b0", "resnet50"],
-    help="Model whose trainable variables are updated: one of "
-    f"{', '.join(shapes.SHAPES)}; or COUNTxSIZE, as in 200x5000, for so many variables of "
-    "so many numbers each. Repeatable.",
+    help=f"Model whose trainable variables are updated: one of {', '.join(shapes.SHAPES)}; or "
+    "COUNTxSIZE: 200x5000 is 200 variables of 5,000 numbers each. Repeatable.",
 )
 @click.option(
     "--optimizer",
     "optimizer_texts",
     multiple=True,
     default=None,
-    help="One that `train` takes, or one of these implementations of Adam elsewhere: "
-    f"{', '.join(peers.PEERS)}. Repeatable. Default: keras_adam, adam, and the kernel that the "
-    "backend has of its own.",
+    help="Optimizer as for `train`, or one of these other implementations of Adam: "
+    f"{', '.join(peers.PEERS)}. Repeatable. Default: keras_adam, adam, and the backend's own "
+    "kernel.",
 )
 @click.option(
     "--mode",
@@ -47,13 +46,13 @@ DEFAULT_PEERS = {"tensorflow": ("resource_apply_adam",), "jax": (), "torch": ("t
     "--rounds",
     type=click.IntRange(min=1),
     default=10,
-    help="How often each competitor gets its turn.",
+    help="Number of turns of each competitor.",
 )
 @click.option(
     "--repetitions",
     type=click.IntRange(min=1),
     default=5,
-    help="Updates that are timed at each turn, after one that is not.",
+    help="Number of timed updates in each turn, after one that is not timed.",
 )
 @DEVICE
 @BACKEND

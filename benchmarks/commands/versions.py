@@ -21,10 +21,13 @@ ORDER = ("before", "after")
 @click.argument("after")
 @click.argument("train_options", nargs=-1, type=click.UNPROCESSED)
 @click.option(
-    "--seeds", type=click.IntRange(min=1), default=5, help="How many runs of each kind and version."
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=5,
+    help="Number of runs of each kind and version.",
 )
 @reports_folder("versions", "Folder for the two reports, a new one unless --resume.")
-@click.option("--resume", is_flag=True, help="Go on in the folder --output.")
+@click.option("--resume", is_flag=True, help="Continue in the folder --output.")
 @click.option("--any-environment", is_flag=True, help="As for compare.")
 @click.option("--max-regression", metavar="PERCENT", help="As for compare.")
 @click.pass_context

@@ -32,7 +32,8 @@ def load(config: RunConfig, data_dir: Path | None, share: tuple[int, int] = (1, 
     source = sources.find(config.dataset, data_dir)
     if config.augment and source.image_shape[2] != 3:
         raise InputError(
-            f"{source.name} has no colour images; those of signs lose their sense", augment=True
+            f"{source.name} has no colour images; flipped characters would lose their meaning",
+            augment=True,
         )
     parts = splits.divide(source, config.validation, config.backend)
     if parts.train.count < config.batch_size:

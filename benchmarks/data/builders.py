@@ -42,7 +42,7 @@ def find(name: str, data_dir: Path | None) -> Any:
         if own_data.is_path(name):
             found = own_data.call(name)
             if not is_builder(found):
-                raise InputError("not a builder of TFDS", dataset=name)
+                raise InputError("not a TFDS builder", dataset=name)
             return found(data_dir=data_dir) if isinstance(found, type) else found
         known = set(tfds.list_builders(with_community_datasets=False))
         base = name.split("/")[0].split(":")[0]
@@ -57,7 +57,7 @@ def find(name: str, data_dir: Path | None) -> Any:
     except Exception as error:  # a wrong configuration or version, a damaged folder
         raise InputError(one_line(error), dataset=name) from error
     raise InputError(
-        f"not a TFDS data set; {nearest(base, known)}; nor is it prepared in "
+        f"not a TFDS data set; {nearest(base, known)}; and it is not prepared in "
         f"{on_disk.root(data_dir)}",
         dataset=name,
     )

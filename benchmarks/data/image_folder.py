@@ -99,13 +99,13 @@ def find(name: str) -> ImageFolder:
         parts = {"train": folder}
     if "train" not in parts:
         there = " and ".join(path.name for path in parts.values())
-        raise InputError(f"has {there}, and no folder train", dataset=name)
+        raise InputError(f"has {there}, but no folder train", dataset=name)
     listed = {split: _Listed(path) for split, path in parts.items()}
     classes = tuple(listed["train"].classes)
     if not classes:
         raise InputError(
-            f"{parts['train']} has no folder for a class with images in it; expected are "
-            "CLASS/IMAGE, or train/CLASS/IMAGE and test/CLASS/IMAGE",
+            f"{parts['train']} has no folder of a class with images; expected: CLASS/IMAGE, or "
+            "train/CLASS/IMAGE and test/CLASS/IMAGE",
             dataset=name,
         )
     splits: dict[str, tuple[Record, ...]] = {}
@@ -121,7 +121,7 @@ def find(name: str) -> ImageFolder:
             continue
         if unlike := sorted(set(classes) ^ set(found.classes)):
             raise InputError(
-                f"{parts['train'].name} and {parts[split].name} have unlike classes: "
+                f"{parts['train'].name} and {parts[split].name} have different classes: "
                 f"{', '.join(unlike)}",
                 dataset=name,
             )
@@ -180,12 +180,12 @@ class _Listed:
         """Say what is left out."""
         if self._unlabelled:
             yield (
-                f"{self._folder} has {self._unlabelled} images that are in no folder of a class: "
+                f"{self._folder} has {self._unlabelled} images outside of the folders of classes; "
                 "they are left out"
             )
         if self._others:
             kinds = ", ".join(f"{count} {kind}" for kind, count in self._others.most_common())
-            yield f"{self._folder} has files that are no images and are left out: {kinds}"
+            yield f"{self._folder} has files that are not images; they are left out: {kinds}"
 
     def _is_image(self, file: Path) -> bool:
         if file.suffix.lower() in ENDINGS or images.is_image(file):

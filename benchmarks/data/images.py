@@ -71,7 +71,7 @@ def decode(file: Path | bytes, channels: int, size: tuple[int, int] | None = Non
         if image.mode.startswith("I"):  # 16-bit grey, which `convert` would clip at 255
             image = Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
         if image.mode == "F":
-            raise OSError("its pixels are fractions; what they are fractions of is not known")
+            raise OSError("its pixels are fractions, and their range is not known")
         if "transparency" in image.info:  # for example of a palette
             image = image.convert("RGBA")
         image = image.convert(MODES[channels])

@@ -27,8 +27,8 @@ def check(builder: Any, manual_dir: Path | None) -> None:
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS and manual_dir is None:
         instructions = " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
         raise InputError(
-            f"cannot be downloaded by a program; fetch its files and give their folder: "
-            f"{instructions}",
+            "cannot be downloaded by a program; download its files yourself and give their "
+            f"folder: {instructions}",
             dataset=name,
             see=["manual_dir"],
         )
@@ -41,8 +41,8 @@ def check(builder: Any, manual_dir: Path | None) -> None:
         return
     if manual_dir is not None:
         raise InputError(
-            f"for {name}, it lacks {', '.join(sorted(filter(None, missing.values())))}, "
-            "and there is no network",
+            f"for {name}, it does not contain "
+            f"{', '.join(sorted(filter(None, missing.values())))}, and there is no network",
             manual_dir=manual_dir,
         )
     hosts = sorted({urllib.parse.urlsplit(url).netloc for url in missing})

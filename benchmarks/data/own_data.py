@@ -111,7 +111,9 @@ def arrays(name: str, returned: Any) -> OwnData:
     found = {split: _shape(name, split, part[0]) for split, part in parts.items()}
     shapes = {array.shape[1:] for array in found.values()}
     if len(shapes) > 1:
-        raise InputError(f"its splits have images of unlike shapes: {sorted(shapes)}", dataset=name)
+        raise InputError(
+            f"its splits have images of different shapes: {sorted(shapes)}", dataset=name
+        )
     for split, array in found.items():
         if len(array) != len(labels[split]):
             raise InputError(
@@ -205,15 +207,15 @@ def _labels(name: str, split: str, labels: np.ndarray) -> np.ndarray:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iufb":
         raise InputError(
-            f"{split} has labels of shape {labels.shape} and type {labels.dtype}; right is a whole "
-            "number for each image, from 0 on",
+            f"{split} has labels of shape {labels.shape} and type {labels.dtype}; expected: a "
+            "whole number from 0 for each image",
             dataset=name,
         )
     whole = labels.astype(np.int64) if np.isfinite(labels).all() else None
     if whole is None or (whole != labels).any() or (whole < 0).any():
         wrong = labels[~np.isfinite(labels) | (labels < 0) | (labels != np.floor(labels))]
         raise InputError(
-            f"{split} has the label {wrong[0]}; right is a whole number from 0 on", dataset=name
+            f"{split} has the label {wrong[0]}; expected: a whole number from 0", dataset=name
         )
     return whole
 
@@ -226,14 +228,15 @@ def _check_classes(name: str, labels: Mapping[str, np.ndarray]) -> None:
     train = np.bincount(labels["train"])
     if not train.all():
         raise InputError(
-            f"no image to train on has the label {int(np.argmin(train))}, and some have "
-            f"{len(train) - 1}; the classes are counted from 0 without a gap",
+            f"no training image has the label {int(np.argmin(train))}, but some have "
+            f"{len(train) - 1}; labels must be numbers from 0 without a gap",
             dataset=name,
         )
     for split, of in labels.items():
         if of.max() >= len(train):
             raise InputError(
-                f"{split} has the label {of.max()}; those to train on end at {len(train) - 1}",
+                f"{split} has the label {of.max()}; the labels of the training images end at "
+                f"{len(train) - 1}",
                 dataset=name,
             )
 
@@ -244,7 +247,7 @@ def _shape(name: str, split: str, array: np.ndarray) -> np.ndarray:
         array = array[..., np.newaxis]
     if array.ndim != 4 or array.shape[3] not in images.MODES or array.dtype.kind not in "iufb":
         raise InputError(
-            f"{split} has images of shape {array.shape} and type {array.dtype}; right are numbers "
+            f"{split} has images of shape {array.shape} and type {array.dtype}; expected: numbers "
             "of shape (images, height, width) or (images, height, width, channels), with 1, 3 or "
             "4 channels",
             dataset=name,
@@ -266,7 +269,7 @@ def _scale(name: str, found: Mapping[str, np.ndarray]) -> tuple[dict[str, np.nda
     kinds = {array.dtype.kind for array in found.values()}
     if low < 0 or high > 65535 or (high > 255 and "f" in kinds):
         raise InputError(
-            f"its pixels are numbers from {low:g} to {high:g}; right is 0 to 1, or 0 to 255 (a "
+            f"its pixels are numbers from {low:g} to {high:g}; expected: 0 to 1, or 0 to 255 (a "
             "model may normalise them)",
             dataset=name,
         )

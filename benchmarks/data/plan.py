@@ -41,13 +41,13 @@ class Plan:
         said = list(self.source.notes)
         if self.source.test is None:
             said.append(
-                f"it has no images to test on: {splits.TEST:.0%} of the images to train on are "
-                "held out for that"
+                f"it has no test images, so {splits.TEST:.0%} of the training images are held out "
+                "for testing"
             )
         if left_out > MOST_LEFT_OUT * self.images:
             said.append(
-                f"{left_out} of {self.images} training images are left out of each epoch, others "
-                f"each time: they fill no batch of {self.config.batch_size}"
+                f"{left_out} of {self.images} training images, different ones each time, are left "
+                f"out of each epoch, because they do not fill a batch of {self.config.batch_size}"
             )
         return tuple(said)
 

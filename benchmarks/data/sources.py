@@ -66,7 +66,7 @@ def find(name: str, data_dir: Path | None) -> Source:
     else:
         source = _tfds(name, data_dir)
     if source.classes < 2:
-        raise InputError("has one class alone; it takes two to be right or wrong", dataset=name)
+        raise InputError("has only one class; at least two are needed", dataset=name)
     return source
 
 
@@ -113,7 +113,7 @@ def _tfds(name: str, data_dir: Path | None) -> Source:
     if info.supervised_keys != ("image", "label") or not isinstance(
         features["label"], tfds.features.ClassLabel
     ):
-        raise InputError("not one of images with one class label each", dataset=name)
+        raise InputError("not a data set of images with one class label each", dataset=name)
     train, validation, test = builders.splits(info)
     return Source(
         name=name,

@@ -76,7 +76,7 @@ def divide(source: Source, validation: float, backend: str) -> Parts:
                 few = f"{source.name} has only {len(numbers)} training images"
                 if part == "validation":
                     raise InputError(few, validation=validation)
-                raise InputError(f"{few}, too few to hold some out to test on")
+                raise InputError(f"{few}, too few to hold some out for testing")
             parts[part] = Part(source.train, len(held), numbers[held])
             train = Part(source.train, len(numbers) - len(held), np.delete(numbers, held))
     return Parts(train=train, **parts)

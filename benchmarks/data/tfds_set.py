@@ -38,7 +38,7 @@ class Tfds:
         builder may also have changed since.
         """
         return InputError(
-            f"{split} has the label {label}; right is 0 to {self.classes - 1}"
+            f"{split} has the label {label}; expected: 0 to {self.classes - 1}"
             + (" (TFDS takes -1 for an image without a label)" if label == -1 else ""),
             dataset=self.builder.name,
         )

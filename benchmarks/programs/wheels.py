@@ -13,8 +13,8 @@ def check_wheels() -> None:
         jax, *versions = (importlib.metadata.version(name) for name in ("jax", *WHEELS))
     except importlib.metadata.PackageNotFoundError as error:
         raise InputError(
-            f"`program` needs XLA's compiler for GPUs, and {error.name} is not installed here; "
-            "pip install -e '.[gpu-programs]' brings it (180 MB, no GPU and no CUDA needed)"
+            f"`program` needs XLA's compiler for GPUs, but {error.name} is not installed; pip "
+            "install -e '.[gpu-programs]' installs it (180 MB, no GPU and no CUDA needed)"
         ) from error
     for name, version in zip(WHEELS, versions, strict=True):
         if version != jax:

@@ -131,13 +131,13 @@ def winners(folder: Path) -> list[RunConfig]:
         raise InputError("holds no search; `tune` makes one", from_tune=folder)
     found = trials.winners(trials.read_trials(folder)).drop_duplicates(trials.SEARCH)
     if found.empty:
-        raise InputError("no trial came to its end", from_tune=folder)
+        raise InputError("no trial has a result", from_tune=folder)
     runs = csv_file.read(folder / "runs.csv", schema.RUNS).set_index("run_id")
     missing = found[~found["run_id"].isin(runs.index)]
     if len(missing):
         raise InputError(
-            f"runs.csv lacks the run {missing['run_id'].iloc[0]}, which won; `tune --resume` does "
-            "it again",
+            f"runs.csv does not have the run {missing['run_id'].iloc[0]}, which won; `tune "
+            "--resume` does it again",
             from_tune=folder,
         )
     return [_config(runs.loc[run_id]) for run_id in found["run_id"]]

@@ -51,7 +51,7 @@ def hold(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise InputError(
-            "another command is at work in it; wait for its end, or name another folder",
+            "another command uses this folder; wait for its end, or name another folder",
             output=folder,
         ) from None
     except OSError as error:

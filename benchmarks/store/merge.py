@@ -32,7 +32,7 @@ def merge(folders: Sequence[Path], into: Path) -> None:
         if not any((folder / name).exists() for name in SCHEMAS):
             raise InputError(f"{folder}: holds no report")
         if (folder / "trials.csv").exists():
-            raise InputError(f"{folder}: holds a search, which cannot be put together with others")
+            raise InputError(f"{folder}: holds a search, which cannot be merged with others")
     try:
         into.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -185,7 +185,9 @@ class Cluster:
         devices = {checked.device: address for address, checked in self.checked.items()}
         if len(devices) > 1:
             words = ", ".join(f"{address} has a {device}" for device, address in devices.items())
-            raise InputError(f"the workers are unlike: {words}; name one", see=["device"])
+            raise InputError(
+                f"the workers have different devices: {words}; name one", see=["device"]
+            )
         checked = next(iter(self.checked.values()))
         request = dataclasses.replace(request, device=checked.device)
         self._check = expected, list(configs), request

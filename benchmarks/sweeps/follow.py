@@ -43,7 +43,7 @@ def follow(request: SweepRequest, group: ProcessGroup, console: Console) -> None
                     if message.input_error is not None:
                         raise message.input_error
                     raise InputError(
-                        f"process {group.process_id}, {run}: {message.error}. When one of the "
-                        "processes dies, all stop. Start all of them again, process 0 with "
-                        "--resume: they go on from the last backup"
+                        f"process {group.process_id}, {run}: {message.error}. When a process dies, "
+                        "all stop. Start all of them again, process 0 with --resume; they "
+                        "continue from the last backup"
                     )

@@ -35,7 +35,7 @@ class Group:
         for message in self._work("check_together", *arguments):
             if isinstance(message, worker.Failure):
                 raise message.input_error or InputError(  # JAX aborts after its time limit
-                    f"not all {self._group.processes} processes were there within "
+                    f"not all {self._group.processes} processes connected within "
                     f"{processes.CONNECT_SECONDS} seconds, or one of them ended: {message.error}",
                     coordinator=self._group.coordinator,
                 )
@@ -53,9 +53,9 @@ class Group:
                 yield event
                 if isinstance(event, Done) and event.result.status not in schema.RESULTS:
                     raise InputError(
-                        f"{config}: {event.result.measured['error']}. When one of the processes "
-                        "dies, all stop. Start all of them again, this one with --resume: they go "
-                        "on from the last backup"
+                        f"{config}: {event.result.measured['error']}. When a process dies, all "
+                        "stop. Start all of them again, this one with --resume; they continue "
+                        "from the last backup"
                     )
 
     def close(self) -> None:

@@ -39,8 +39,8 @@ def workers(parallel: int, device: str | None, devices: int) -> Iterator[str]:
     gpus = [] if device == "cpu" else visible_gpus()
     if gpus and parallel * devices > len(gpus):
         raise InputError(
-            f"each needs {devices} GPU{'s' * (devices > 1)} of its own, and there are {len(gpus)}; "
-            "take fewer, or the CPU",
+            f"each needs {devices} GPU{'s' * (devices > 1)}, but there are only {len(gpus)}; take "
+            "fewer workers, or the CPU",
             parallel=parallel,
             see=["device"],
         )

@@ -70,8 +70,8 @@ def check_on_worker(
     spawns = not start.CAN_FORK or configs[0].backend == "torch"
     if spawns and multiprocessing.current_process().daemon:
         raise InputError(
-            "under Dask's nanny it can only fork, which is not possible here; start it with "
-            "`dask worker --no-nanny`"
+            "under Dask's nanny it can only fork processes, which is not possible here; start it "
+            "with `dask worker --no-nanny`"
         )
     _give_threads_back()
     found = {**environment.versions(configs[0].backend), **environment.git_state()}
@@ -99,7 +99,7 @@ def run_on_worker(config: RunConfig, request: SweepRequest, topic: str) -> RunRe
             task = worker.state.tasks.get(key)
             is_wanted = task is not None and task.state == "executing"
             if not is_wanted or worker.status in (Status.closing, Status.closed, Status.failed):
-                raise InterruptedError("nobody waits for this run any more")
+                raise InterruptedError("the sweep does not wait for this run any more")
             match event:
                 case Heard(_, Epoch(row=row)):
                     worker.log_event(topic, [config.run_id, row])

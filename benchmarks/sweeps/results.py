@@ -48,7 +48,7 @@ def check_unchanged(configs: Iterable[RunConfig], folder: Path) -> None:
             raise InputError(
                 f"{name} has changed since its runs were made: {column} was "
                 f"{' and '.join(map(repr, before))} and is {digest!r}; name another folder, or "
-                "keep both in this one",
+                "keep both kinds in this one",
                 output=folder,
                 see=["accept_changes"],
             )

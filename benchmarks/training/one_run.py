@@ -148,7 +148,7 @@ def _check_identity(config: RunConfig, images: Data) -> None:
         if before is not None and now != before:
             raise InputError(
                 f"{name} has changed since the sweep began: {column} was {before} and is {now}; "
-                "begin anew, with another --output"
+                "start again with another --output"
             )
 
 
@@ -265,7 +265,7 @@ def _damage_named(config: RunConfig, data_dir: Path | None) -> Iterator[None]:
         folder = Path(builders.find(config.dataset, data_dir).data_dir)
         lines = on_disk.damage(folder, data_dir) or [one_line(error)]
         raise InputError(
-            f"{lines[0]}; `python -m benchmarks data verify` says how to mend it",
+            f"{lines[0]}; `python -m benchmarks data verify` says how to repair it",
             dataset=config.dataset,
         ) from error
 

@@ -75,7 +75,7 @@ def _wait_for_coordinator(group: ProcessGroup) -> None:
         socket.getaddrinfo(host, int(port))
     except OSError as error:
         raise InputError(
-            f"there is no such host: {error.strerror}", coordinator=group.coordinator
+            f"no such host: {error.strerror}", coordinator=group.coordinator
         ) from error
     deadline = time.monotonic() + CONNECT_SECONDS
     while group.process_id:

@@ -19,7 +19,7 @@ def check_devices(config: RunConfig, device: str) -> None:
         for option in ("devices", "steps_per_execution"):
             if getattr(config, option) > 1:
                 raise InputError(
-                    "Keras's fit on torch takes one step at a time, on one device; valid is: 1",
+                    "Keras's fit on torch does one step at a time, on one device; valid is: 1",
                     see=["backend"],
                     **{option: getattr(config, option)},
                 )
@@ -32,7 +32,7 @@ def check_devices(config: RunConfig, device: str) -> None:
         )
     if config.shard_optimizer_state and (count == 1 or config.backend != "jax"):
         raise InputError(
-            f"needs several devices and the jax backend; here is {count} and {config.backend}",
+            f"needs several devices and the jax backend; received {count} and {config.backend}",
             shard_optimizer_state=True,
             see=["devices", "backend"],
         )
@@ -40,8 +40,8 @@ def check_devices(config: RunConfig, device: str) -> None:
         found = len(device_names.gpu_names(config.backend))
         if found < config.devices:
             raise InputError(
-                f"{config.backend} sees {found} on this machine; to try it out, --device cpu takes "
-                "as many as you like, which share the cores",
+                f"{config.backend} sees {found} on this machine; for a try, --device cpu takes "
+                "any number, which share the cores",
                 devices=config.devices,
             )
 

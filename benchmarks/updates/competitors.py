@@ -91,7 +91,7 @@ def _find(text: str, backend: str) -> tuple[OptimizerSpec, str, Sequence[str]]:
         raise InputError(f"{spec.name} takes no arguments here", optimizer=text)
     if importlib.util.find_spec(peer.package) is None:
         raise InputError(
-            f"{peer.package} is not installed here; pip install -e '.[peers]' brings it",
+            f"{peer.package} is not installed; pip install -e '.[peers]' installs it",
             optimizer=text,
         )
     return spec, peer.backend, peer.modes

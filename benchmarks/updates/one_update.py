@@ -111,8 +111,8 @@ def build(text: str, mode: str, its_shapes: Shapes, device: str) -> peers.Update
     sparse = any(isinstance(shape, EmbeddingTable) for shape in its_shapes)
     if sparse and (spec.name in peers.PEERS or os.environ.get("KERAS_BACKEND") == "jax"):
         raise InputError(
-            "an embedding's gradient is sparse; of those here, only Keras's optimizers on "
-            "TensorFlow take one",
+            "the gradient of an embedding is sparse, which only Keras's optimizers on TensorFlow "
+            "take here",
             optimizer=text,
         )
     if spec.name in peers.PEERS:

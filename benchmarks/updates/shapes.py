@@ -68,8 +68,8 @@ def check_name(name: str) -> None:
     """Raise an `InputError` unless `name` is in the table or has the form COUNTxSIZE."""
     if name not in SHAPES and not _EQUAL.fullmatch(name):
         raise InputError(
-            f"not a known model; {nearest(name, SHAPES)}; "
-            "or COUNTxSIZE, as in 200x5000, for so many variables of so many numbers each",
+            f"not a known model; {nearest(name, SHAPES)}; or COUNTxSIZE: 200x5000 is 200 "
+            "variables of 5,000 numbers each",
             shapes=name,
         )
 

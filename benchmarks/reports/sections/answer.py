@@ -48,7 +48,7 @@ def of_observations(
     yield Table(header, rows[:MOST_ROWS])
     more = f" ... and {len(rows) - MOST_ROWS:,} more." if rows[MOST_ROWS:] else ""
     yield Text(
-        f"The columns count problems, of {problems:,}: the optimizer is better in so many, worse, "
+        f"The columns count the {problems:,} problems in which the optimizer is better, worse, "
         "without a difference that matters, or inconclusive. The median change is over all of "
         f"them.{more}"
     )
@@ -78,8 +78,8 @@ def of_search(
         yield from map(Text, _verdicts(comparisons, labels, "seeds"))
     else:
         yield Text(
-            "Each winner has one run. That cannot tell a better optimizer from chance; several "
-            "seeds can: use tune with --finalists, or train with --from-tune."
+            "Each winner has only one run, so its lead may be chance. Several seeds can show a "
+            "better optimizer: use tune with --finalists, or train with --from-tune."
         )
 
 

@@ -162,7 +162,7 @@ def method(comparisons: Sequence[Comparison], refused: str) -> Iterator[Block]:
     if any(compared.effect.n > 1 for compared in comparisons):
         yield Text(explanation(comparisons))
     else:
-        yield Text("None: there is one run of each, and one run shows no difference.")
+        yield Text("None, because there is only one run of each, and one run shows no difference.")
 
 
 def explanation(comparisons: Sequence[Comparison]) -> str:
@@ -170,19 +170,19 @@ def explanation(comparisons: Sequence[Comparison]) -> str:
     tests = comparisons[0].tests
     words = (
         "Runs are paired by their seeds, updates by the rounds of the race. Both means are over "
-        "the pairs; they are geometric where the change is a ratio. The interval is Student's. p "
-        "is that of the paired t-test. The corrected p is Holm's: it allows for the "
-        f"{tests:,} test{'s' * (tests != 1)} that these folders make possible, shown here or not. "
-        "The verdict is a difference if the corrected p is below 0.05. It is no difference if the "
-        "interval leaves none possible above 5 % (accuracy: 0.01), and names the largest that is "
-        "left. Otherwise it is inconclusive."
+        "the pairs; they are geometric if the change is a ratio. The interval is Student's. p is "
+        f"from the paired t-test. The corrected p is from Holm's method, for the {tests:,} "
+        f"test{'s' * (tests != 1)} that these folders make possible, shown here or not. The "
+        "verdict is a difference if the corrected p is below 0.05. It is no difference if the "
+        "interval excludes differences above 5 % (accuracy: 0.01), and it names the largest "
+        "possible one. Otherwise it is inconclusive."
     )
     if any(compared.has_losses for compared in comparisons):
         words += (
-            " A run that diverged, failed or missed the target is lost, and worse than any other. "
-            "Where runs were lost, p is that of the sign test over the pairs, and there is no "
-            "interval. Means and change are then those of the pairs in which neither was lost. A "
-            "sign test of its own asks whether one is lost more often. Tests of values and of "
-            "losses are corrected apart, and each p is doubled for that."
+            " A run that diverged, failed or missed the target is lost, and counts as worse than "
+            "any other. If runs were lost, p is from the sign test over the pairs, and there is "
+            "no interval. Means and change are then over the pairs in which neither run was lost. "
+            "Another sign test asks whether one side is lost more often. Tests of values and of "
+            "losses are corrected separately, and each p is doubled for that."
         )
     return words

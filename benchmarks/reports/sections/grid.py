@@ -64,7 +64,7 @@ def _answer(tables: Mapping[Key, pd.DataFrame]) -> Iterator[Block]:
         )
     yield Text(
         "A cell is a number of variables and their size. A ratio is that of the least times of "
-        "both. No test was made: a ratio near 1 cannot be told from 1."
+        "both. No test was made, so a ratio near 1 may be chance."
     )
 
 

@@ -29,8 +29,8 @@ def section(folder: Path) -> Iterator[Block]:
             [(labels[row["optimizer"]], *_cells(row)) for row in group.to_dict("records")],
         )
     yield Text(
-        "Kernels and bytes are counted in the program that XLA makes for the target. The memory is "
-        "XLA's own account, on one device."
+        "Kernels and bytes are counted in the program that XLA makes for the target. The memory "
+        "is what XLA reports for one device."
     )
 
 
@@ -58,8 +58,8 @@ def _answer(folder: Path, labels: Labels) -> Iterator[Block]:
         for subject, found in groups.items()
     ]
     yield Text(_memory({labels[name]: found for name, found in groups.items()}, baseline))
-    yield Text("Nothing was run: which is faster cannot be told from this page.")
-    yield Text(f"How many times as much as {baseline}, the median over the programs:")
+    yield Text("Nothing was run, so this page cannot say which is faster.")
+    yield Text(f"Ratios to {baseline}, as medians over the programs:")
     yield Table(header, rows)
 
 

@@ -45,7 +45,7 @@ def _race(model: str, what: str, rows: pd.DataFrame, names: Names) -> Iterator[B
     )
     if has_limit:
         words += (
-            " The limit is the time in which the memory moves 28 bytes a parameter: what Adam "
+            " The limit is the time in which the memory moves 28 bytes a parameter, which Adam "
             "has to read and write."
         )
     yield Text(words)

@@ -83,5 +83,5 @@ def _plots(number: int, searches: list[tuple[str, pd.DataFrame]], names: Names) 
             names.series([(name, trials.best_of_k(group)) for name, group in searches])
         ),
         "Test accuracy of the trial with the best validation accuracy, against the number of "
-        "trials. Line: median over searches of that size; band: nine in ten of them.",
+        "trials. Line: median over searches of this size; band: nine in ten of them.",
     )

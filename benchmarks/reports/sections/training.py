@@ -36,8 +36,8 @@ def sections(
     if len(problems) > MOST_PROBLEMS:
         yield Heading("All problems")
         yield Text(
-            f"{len(problems):,} problems, of which the first {MOST_PROBLEMS} are shown in full "
-            "above: medians over the seeds."
+            f"{len(problems):,} problems, with medians over the seeds. The first {MOST_PROBLEMS} "
+            "are shown in full above."
         )
         yield Details(
             f"Results of all {len(problems):,} problems", list(_all_results(runs, names.labels))
@@ -113,8 +113,8 @@ def _plots(number: int, runs: pd.DataFrame, epochs: pd.DataFrame, names: Names) 
         yield Plot(
             f"step-time-{number}.svg",
             plots.percentiles(names.series(groups)),
-            "Time of a training step, a line each run: median (dot), 90th and 99th percentile."
-            + left_out,
+            "Time of a training step, with a line for each run: median (dot), 90th and 99th "
+            "percentile." + left_out,
         )
 
 

@@ -54,7 +54,7 @@ def test_a_best_rate_at_the_edge_is_warned_of(rate, warned):
     assert len(found) == warned
     if warned:
         assert "the best learning_rate" in found[0]
-        assert "search a wider one" in found[0]
+        assert "search a wider range" in found[0]
 
 
 def test_a_choice_has_no_edge():
@@ -64,7 +64,7 @@ def test_a_choice_has_no_edge():
 
 
 def test_a_search_without_a_result_is_warned_of():
-    assert "no trial came to its end" in next(trials.warnings(frame([None])))
+    assert "no trial has a result" in next(trials.warnings(frame([None])))
 
 
 @pytest.mark.parametrize(

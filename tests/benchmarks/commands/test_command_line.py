@@ -116,10 +116,10 @@ def test_a_run_that_fails_is_a_row_and_the_sweep_goes_on(command, data_dir, tmp_
         ("tune --trials 0", "'--trials': 0 is not in the range"),
         ("train --warmup-steps 9 --schedule reduce-on-plateau", "--warmup-steps 9: not with"),
         ("train --stop-at-target", "--stop-at-target: there is no target; see --target-accuracy"),
-        ("train --save-weights", "--save-weights: needs images to choose by"),
+        ("train --save-weights", "--save-weights: needs validation images"),
         (
             "train --schedule reduce-on-plateau",
-            "needs images to choose by; hold some out; see --validation",
+            "needs validation images; hold some out; see --validation",
         ),
         (
             "train --optimizer my.module:Own",

@@ -71,7 +71,7 @@ def test_the_images_that_fill_no_batch_are_others_in_each_epoch(
         name = f"image_folder:{image_folder}"
     loaded = load(name, batch_size, 0, data_dir, image_size=8, backend=backend)
     (note,) = loaded.plan.notes
-    assert note.startswith(f"{count - batch_size} of {count} training images are left out")
+    assert note.startswith(f"{count - batch_size} of {count} training images, different ones")
     epochs = [different_images(loaded.train) for _ in range(12)]
     # Images of the folder are alike in both classes but for their size.
     assert len(set.union(*epochs)) == (count if name == "digits" else 5)
@@ -342,10 +342,14 @@ def test_the_split_that_is_reported_has_labels(name, splits, used):
 @pytest.mark.parametrize(
     ("name", "batch_size", "message"),
     [
-        ("digit", 32, "'digit': not a TFDS data set; did you mean digits.*; nor is it prepared in"),
+        (
+            "digit",
+            32,
+            "'digit': not a TFDS data set; did you mean digits.*; and it is not prepared",
+        ),
         ("mnist:9.9.9", 32, "mnist:9.9.9"),
         ("emnist/nothing", 32, "emnist/nothing"),
-        ("imdb_reviews", 32, "not one of images"),
+        ("imdb_reviews", 32, "not a data set of images"),
         ("digits", 1438, "digits has only 1437 training images"),
     ],
 )

@@ -211,7 +211,7 @@ tensorflow_module.hide()
 try:
     import tensorflow
 except ModuleNotFoundError as error:
-    assert "such a process has no TensorFlow" in str(error)
+    assert "this process has no TensorFlow" in str(error)
 else:
     raise AssertionError("TensorFlow is not hidden")
 from tests.benchmarks.data import loading

@@ -82,10 +82,10 @@ def test_hidden_files_are_passed_over_and_others_are_counted(pictures):
     assert after.splits == before.splits
     train, test = pictures / "train", pictures / "test"
     assert after.notes == (
-        f"{train} has 1 images that are in no folder of a class: they are left out",
-        f"{train} has files that are no images and are left out: 1 without an ending, 1 .json, "
+        f"{train} has 1 images outside of the folders of classes; they are left out",
+        f"{train} has files that are not images; they are left out: 1 without an ending, 1 .json, "
         "1 .txt",
-        f"{test} has files that are no images and are left out: 1 .txt",
+        f"{test} has files that are not images; they are left out: 1 .txt",
     )
     verified = []
     image_folder.verify([before.name], verified.append)
@@ -158,7 +158,7 @@ def test_a_tree_without_splits(pictures, backend):
         Image.new("RGB", (4, 4)).save(pictures / "train" / label / "black.png")
     loaded = load(pictures / "train", backend)
     assert (count(loaded.train), count(loaded.test)) == (8, 2)
-    assert "20% of the images to train on" in loaded.plan.notes[0]
+    assert "20% of the training images" in loaded.plan.notes[0]
 
 
 def test_splits_are_known_by_other_names(pictures):
@@ -187,14 +187,14 @@ def test_what_is_not_in_order_is_named(pictures):
     with pytest.raises(InputError, match="train/bird has no image"):
         load(pictures)
     Image.new("RGB", (4, 4)).save(pictures / "train" / "bird" / "0.jpg")
-    with pytest.raises(InputError, match="train and test have unlike classes: bird"):
+    with pytest.raises(InputError, match="train and test have different classes: bird"):
         load(pictures)
     with pytest.raises(InputError, match="no such folder"):
         load("/nowhere")
     (pictures / "train").rename(pictures / "other")
-    with pytest.raises(InputError, match="has test, and no folder train"):
+    with pytest.raises(InputError, match="has test, but no folder train"):
         load(pictures)
-    with pytest.raises(InputError, match="cat has no folder for a class with images"):
+    with pytest.raises(InputError, match="cat has no folder of a class with images"):
         load(pictures / "other" / "cat")
 
 

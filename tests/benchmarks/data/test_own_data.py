@@ -153,19 +153,19 @@ def not_a_number():
         ((pictures(), LABELS + 0.5), r"train has the label 0\.5"),
         ((pictures(), LABELS * np.nan), "train has the label nan"),
         ((pictures(), np.array(["a"] * 30)), "labels of shape .* and type <U1"),
-        ((pictures(), LABELS + 1), "no image to train on has the label 0"),
+        ((pictures(), LABELS + 1), "no training image has the label 0"),
         ((pictures(), LABELS * 2), "no image to train on has the label 1"),
         (((pictures(), LABELS), (pictures(), LABELS + 1)), "test has the label 3; .* end at 2"),
         ((not_a_number(), LABELS), "train has NaN or infinity in image 7"),
-        ((pictures(np.float32, 2) - 1, LABELS), "numbers from -.* to 1; right is 0 to 1"),
-        ((pictures(np.float32, 300), LABELS), "numbers from 0 to 300; right is"),
+        ((pictures(np.float32, 2) - 1, LABELS), "numbers from -.* to 1; expected: 0 to 1"),
+        ((pictures(np.float32, 300), LABELS), "numbers from 0 to 300; expected: 0"),
         ((pictures()[..., 0, 0], LABELS), r"images of shape \(30, 4\)"),
         ((np.zeros((30, 2, 4, 4)), LABELS), None),
         ((list(pictures()), LABELS.tolist()), None),
         ((list(pictures()[9:11]), [0, 1]), None),
         (([pictures()[0], pictures()[0, 1:]], [0, 1]), "train: ValueError: .*inhomogeneous"),
         ((np.zeros((30, 3, 4, 5)), LABELS), r"images of shape \(30, 3, 4, 5\)"),
-        (((pictures(), LABELS), (np.zeros((30, 8, 8, 1)), LABELS)), "unlike shapes"),
+        (((pictures(), LABELS), (np.zeros((30, 8, 8, 1)), LABELS)), "different shapes"),
     ],
 )
 def test_bad_data_are_named(returned, message):
@@ -232,9 +232,9 @@ def wrong_labels(tmp_path_factory):
 @pytest.mark.parametrize(
     ("split", "validation", "message"),
     [
-        ("train", 0.0, r"train has the label -1; right is 0 to 2 \(TFDS takes -1 for"),
-        ("train", 0.5, r"train has the label -1; right is 0 to 2 \(TFDS takes -1 for"),
-        ("test", 0.0, "test has the label 3; right is 0 to 2"),
+        ("train", 0.0, r"train has the label -1; expected: 0 to 2 \(TFDS takes -1 for"),
+        ("train", 0.5, r"train has the label -1; expected: 0 to 2 \(TFDS takes -1 for"),
+        ("test", 0.0, "test has the label 3; expected: 0 to 2"),
     ],
 )
 def test_labels_of_a_builder_that_are_no_classes(

@@ -79,7 +79,7 @@ def test_without_the_wheels_one_line_says_what_brings_them(monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    with pytest.raises(InputError, match=r"not installed here; pip install -e '\.\[gpu-programs"):
+    with pytest.raises(InputError, match=r"not installed; pip install -e '\.\[gpu-programs"):
         wheels.check_wheels()
 
 

@@ -34,7 +34,7 @@ def test_compare_and_report_take_several(folders, tmp_path):
     assert done.exit_code == 0
     assert '"subject": "sgd"' in done.output
     done = CliRunner().invoke(cli, ["report", *arguments], standalone_mode=False)
-    assert "3 folders given: name one for the page with --output" in str(done.exception)
+    assert "3 folders given: name a folder for the page with --output" in str(done.exception)
     output = tmp_path / "page"
     assert CliRunner().invoke(cli, ["report", *arguments, "--output", str(output)]).exit_code == 0
     assert (output / "report.html").exists()

@@ -155,7 +155,7 @@ def test_a_second_sweep_is_told_that_the_folder_is_held(tmp_path, monkeypatch, n
         done = run_command(name, "--output", tmp_path, "--resume")
     assert done.returncode == 2
     assert done.stderr == (
-        f"Error: --output '{tmp_path}': another command is at work in it; wait for its end, or "
+        f"Error: --output '{tmp_path}': another command uses this folder; wait for its end, or "
         "name another folder\n"
     )
     assert {path.name for path in tmp_path.iterdir()} == {store_folder.LOCK}

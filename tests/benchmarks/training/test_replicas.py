@@ -77,5 +77,5 @@ def test_a_batch_that_does_not_divide(tmp_path):
 
 def test_more_gpus_than_there_are(config, monkeypatch):
     monkeypatch.setattr(replicas.device_names, "gpu_names", lambda backend: ["one"])
-    with pytest.raises(InputError, match="sees 1 on this machine; to try it out, --device cpu"):
+    with pytest.raises(InputError, match="sees 1 on this machine; for a try, --device cpu"):
         replicas.check_devices(dataclasses.replace(config, devices=4), "gpu")

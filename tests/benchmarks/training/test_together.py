@@ -101,7 +101,7 @@ def test_one_dies_and_the_other_stops(one_run, group, tmp_path):
         port = int(two._group.coordinator.partition(":")[2])
         (follows,) = [process for process in workers if not listens(process, port)]
         os.kill(follows.pid, signal.SIGKILL)
-        with pytest.raises(InputError, match="When one of the processes dies, all stop"):
+        with pytest.raises(InputError, match="When a process dies, all stop"):
             list(events)
     follower.join()
     assert errors[0].startswith(f"process 1, {together}: killed by SIGKILL. When one of")
@@ -112,9 +112,9 @@ def test_one_dies_and_the_other_stops(one_run, group, tmp_path):
     [
         ((None, 2, 0, "jax"), "process_id 0: not without the others; see coordinator"),
         (("a:1", 1, None, "jax"), "coordinator 'a:1': not without the others"),
-        (("a:1", 2, 2, "jax"), "process_id 2: they count from 0 to 1"),
+        (("a:1", 2, 2, "jax"), "process_id 2: must be from 0 to 1"),
         (("a", 2, 0, "jax"), "coordinator 'a': expected HOST:PORT"),
-        (("a:1", 2, 0, "tensorflow"), "backend 'tensorflow': several processes train together on"),
+        (("a:1", 2, 0, "tensorflow"), "backend 'tensorflow': several processes can train"),
     ],
 )
 def test_bad_input(arguments, message):

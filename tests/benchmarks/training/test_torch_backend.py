@@ -68,7 +68,7 @@ def test_the_batches_are_those_of_jax(data_dir):
 @pytest.mark.parametrize("option", ["devices", "steps_per_execution"])
 def test_what_keras_cannot_do_on_torch_is_refused_in_a_line(torch_config, option):
     config = dataclasses.replace(torch_config, **{option: 2})
-    with pytest.raises(InputError, match="on torch takes one step at a time, on one device"):
+    with pytest.raises(InputError, match="on torch does one step at a time, on one device"):
         replicas.check_devices(config, "cpu")
 
 

@@ -229,7 +229,7 @@ def test_bad_input_is_one_line(command, tmp_path, arguments, message):
 
 def test_a_peer_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(InputError, match=r"'torch_fused': torch is not installed here; pip"):
+    with pytest.raises(InputError, match=r"'torch_fused': torch is not installed; pip"):
         competitors.combine(["torch_fused"], ["eager"], "tensorflow")
 
 
