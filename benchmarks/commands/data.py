@@ -68,7 +68,7 @@ def list_prepared(data_dir: Path | None) -> None:
     if not found:
         print(f"{on_disk.root(data_dir)}: nothing is prepared")
     for path in on_disk.leftovers(data_dir):
-        print(f"{path}: of a preparation that was interrupted, unless it is still at work")
+        print(f"{path}: left by an interrupted preparation, or used by one that still runs")
 
 
 @data.command()
@@ -103,9 +103,9 @@ def verify(datasets: tuple[str, ...], data_dir: Path | None) -> int:
         one, damage = message.prepared, message.damage
         if damage:
             whole = False
-            print("\n".join([*damage, f"to mend {one.name}: {_remedy(one)}"]))
+            print("\n".join([*damage, f"to repair {one.name}: {_remedy(one)}"]))
         else:
-            print(f"{one.name}: all {sum(one.splits.values()):,} records are whole; {one.folder}")
+            print(f"{one.name}: all {sum(one.splits.values()):,} records can be read; {one.folder}")
     return int(not whole)
 
 
@@ -128,7 +128,7 @@ def _verify_folders(names: list[str]) -> bool:
         for note in message.notes:
             print(f"{message.name}: {note}")
         for kind, count in message.converted.items():
-            print(f"{message.name}: {count:,} are {kind}, and become three colours")
+            print(f"{message.name}: {count:,} are {kind}, and are converted to three colours")
     return whole
 
 

@@ -91,7 +91,7 @@ def process_group(
         return None
     if coordinator is None or process_id is None or missing:
         name = next(name for name in given if name not in missing)
-        raise InputError("not without the others", see=missing, **{name: given[name]})
+        raise InputError("needs the other options too", see=missing, **{name: given[name]})
     if backend != "jax":
         raise InputError(
             "several processes can train together only on jax, because Keras's fit runs neither "
@@ -100,7 +100,9 @@ def process_group(
         )
     for name, value in elsewhere.items():
         if value is not None:
-            raise InputError("its workers train alone", see=["coordinator"], **{name: value})
+            raise InputError(
+                "its workers cannot train together", see=["coordinator"], **{name: value}
+            )
     if process_id >= processes:
         raise InputError(f"must be from 0 to {processes - 1}", process_id=process_id)
     host, _, port = coordinator.rpartition(":")
@@ -113,10 +115,10 @@ def new_folder(command: str, output: Path | None, resume: bool) -> Path:
     """Return the folder for the reports; without `resume` it holds no report yet."""
     folder = output or checks.default_folder(command)
     if resume and output is None:
-        raise InputError("name the folder to go on in", resume=True, see=["output"])
+        raise InputError("name the folder to continue in", resume=True, see=["output"])
     if (folder / "runs.csv").exists() and not resume:
         raise InputError(
-            "holds a report already; name a new folder, or go on in this one",
+            "holds a report already; name a new folder, or continue in this one",
             output=folder,
             see=["resume"],
         )

@@ -100,7 +100,9 @@ def train(
     if from_tune is not None:
         for name in ("datasets", "models", "optimizer_texts", "learning_rate", "backend"):
             if _is_given(context, name):
-                raise InputError("says that itself: leave it to the search", from_tune=from_tune)
+                raise InputError(
+                    "the search has its own; leave this option out", from_tune=from_tune
+                )
     specs = [parse_optimizer(text) for text in optimizer_texts]
     common.check_names(datasets, models, specs, backend)
     if from_tune is None:  # else the winners have their options

@@ -82,8 +82,8 @@ def update(
         shapes.check_name(name)
         if set(modes) & set(training_step.MODES) and name not in training_step.IMAGE_SHAPES:
             raise InputError(
-                f"has no model to train, as the modes {', '.join(training_step.MODES)} do; "
-                f"{', '.join(training_step.IMAGE_SHAPES)} have",
+                f"has no model, which the modes {', '.join(training_step.MODES)} train; valid "
+                f"are: {', '.join(training_step.IMAGE_SHAPES)}",
                 shapes=name,
             )
     optimizer_texts = optimizer_texts or ("keras_adam", "adam", *DEFAULT_PEERS[backend])

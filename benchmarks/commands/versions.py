@@ -59,17 +59,17 @@ def versions(
     for text in train_options:
         name = text.partition("=")[0]
         if name in ("--seeds", "--output", "--resume"):
-            raise InputError(f"{name}: give it before the --, it is not for one version alone")
+            raise InputError(f"{name}: give it before --, because it is for both versions")
     if max_regression is not None:
         compare.percent(max_regression)
     trains = {"before": _train("before", before), "after": _train("after", after)}
     if resume and output is None:
-        raise InputError("name the folder to go on in", resume=True, see=["output"])
+        raise InputError("name the folder to continue in", resume=True, see=["output"])
     folder = output or checks.default_folder("versions")
     folders = {name: folder / name for name in ORDER}
     if not resume and any((path / "runs.csv").exists() for path in folders.values()):
         raise InputError(
-            "holds a report already; name a new folder, or go on in this one",
+            "holds a report already; name a new folder, or continue in this one",
             output=folder,
             see=["resume"],
         )

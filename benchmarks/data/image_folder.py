@@ -228,5 +228,5 @@ def _read(path: Path) -> tuple[str, str]:
 
 def _problem(path: Path, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return f"{path}: is no image of the formats {', '.join(images.FORMATS)}"
+        return f"{path}: is not an image in one of the formats {', '.join(images.FORMATS)}"
     return f"{path}: {one_line(error)}"

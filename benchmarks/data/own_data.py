@@ -21,9 +21,9 @@ LARGEST_SHARE_OF_MEMORY = 0.5
 """The largest share of the memory for a `tf.data.Dataset`, whose size is unknown."""
 
 RIGHT = (
-    "it returns (images, labels); or a pair of these, to train and to test on; or a dictionary of "
-    "them, train, validation and test; or a builder of TFDS. A tf.data.Dataset of images and "
-    "labels can stand for (images, labels)"
+    "the function must return (images, labels), or a pair of these for training and testing, or a "
+    "dictionary of them with train, validation and test, or a TFDS builder. A tf.data.Dataset of "
+    "images and labels can replace (images, labels)"
 )
 
 
@@ -284,4 +284,4 @@ def _scale(name: str, found: Mapping[str, np.ndarray]) -> tuple[dict[str, np.nda
     scaled = {
         split: array.astype(np.float32) / np.float32(largest) for split, array in found.items()
     }
-    return scaled, f"its pixels, of {low:g} to {high:g}, are taken for numbers {what}"
+    return scaled, f"its pixels are from {low:g} to {high:g}, and are taken as numbers {what}"

@@ -88,9 +88,11 @@ def _each(option: str, *values: str) -> list[str]:
     type=click.Choice(["gpu", "cpu"]),
     default="gpu",
     show_default=True,
-    help="Where to compute; cpu is to try this command out.",
+    help="Device to compute on; cpu is for a try of this command.",
 )
-@click.option("--minutes", type=click.FloatRange(min=0), default=18.0, help="For all of it.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0), default=18.0, help="Most minutes for everything."
+)
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
@@ -104,7 +106,7 @@ def main(backend: str, device: str, minutes: float, output: Path | None) -> int:
     now = datetime.datetime.now().astimezone()
     folder = output or Path("results") / f"gpu-{backend}-{now:%Y%m%d-%H%M%S}"
     if folder.exists():
-        raise InputError("is there already; name a new folder", output=folder)
+        raise InputError("exists already; name a new folder", output=folder)
     installed(backend)
     race.check_race((), (), backend, device)  # raises if there is no GPU
     folder.mkdir(parents=True)
@@ -144,7 +146,7 @@ def _run(command: list[str], log: Path, seconds: float, **environment: str) -> s
                 check=False,
             )
     except FileNotFoundError:
-        return f"{command[0]} is not here"
+        return f"{command[0]} is not installed"
     except subprocess.TimeoutExpired:
         return f"not ready after {seconds:.0f} s; what it wrote is kept"
     return f"exit code {done.returncode}; see {log}" if done.returncode else ""

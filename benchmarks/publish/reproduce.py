@@ -52,7 +52,9 @@ def fill(command: str, name: str, folders: dict[str, Path | None]) -> str | None
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where prepared data sets lie.")
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Folder of the prepared data sets."
+)
 @click.option(
     "--manual-dir", type=click.Path(path_type=Path), help="Folder with original files of data sets."
 )
@@ -71,7 +73,7 @@ def main(names: tuple[str, ...], data_dir: Path | None, manual_dir: Path | None)
             click.echo(f"{name}: left out, it needs {options[str(error.args[0])]}")
             continue
         if command is None:
-            click.echo(f"{name}: left out, its command.txt is one to follow by hand")
+            click.echo(f"{name}: left out, its command.txt must be followed by hand")
             continue
         seconds = measured_seconds(results / name)
         expected = "" if seconds is None else f" (at least {seconds:,.0f} s)"

@@ -188,7 +188,7 @@ class Race:
         )
         say(
             self._console,
-            f"ratio, its quartiles over the rounds, ratio of the least: to {baseline}",
+            f"ratio to {baseline}, its quartiles over the rounds, ratio of the least times",
         )
         printing.table(self._console, header, cells, names=2)
 

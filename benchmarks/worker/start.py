@@ -50,7 +50,9 @@ def process(backend: str) -> Process:
         return _forked(backend)
     if not _has_said:
         _has_said = True
-        print("This platform cannot fork: each run imports its libraries anew.", file=sys.stderr)
+        print(
+            "This platform cannot fork, so each run imports its libraries again.", file=sys.stderr
+        )
     return _Spawned()
 
 

@@ -196,13 +196,13 @@ def _undecided(open_ones: Sequence[Comparison], of: int, pairs: str) -> str:
     if not needed:
         return f"{words}."
     if len(open_ones) == 1:
-        return f"{words}. About {needed[0]:,} {pairs} would tell."
+        return f"{words}. About {needed[0]:,} {pairs} would decide."
     half, untold = (len(open_ones) + 1) // 2, len(open_ones) - len(needed)
     all_of_them = f"all but {untold}" if untold else "all"
     if len(needed) <= half or needed[half - 1] == needed[-1]:
-        return f"{words}. About {needed[-1]:,} {pairs} would tell {all_of_them}."
+        return f"{words}. About {needed[-1]:,} {pairs} would decide {all_of_them}."
     return (
-        f"{words}. About {needed[half - 1]:,} {pairs} would tell half of them, and about "
+        f"{words}. About {needed[half - 1]:,} {pairs} would decide half of them, and about "
         f"{needed[-1]:,} {all_of_them}."
     )
 

@@ -43,8 +43,8 @@ def local_replicas(variable: Variable) -> Sequence[int]:
             )
         raise ValueError(
             f"Variable {path_of(variable)!r} was not made under the "
-            f"{type(strategy).__name__} of {strategy.num_replicas_in_sync} replicas that is in "
-            "force. Create the model and the optimizer inside `strategy.scope()`, or call "
+            f"{type(strategy).__name__} of {strategy.num_replicas_in_sync} replicas that is now "
+            "active. Create the model and the optimizer inside `strategy.scope()`, or call "
             "`apply` outside of it."
         )
     copies = len(value.values)

@@ -68,7 +68,7 @@ def test_a_search_without_a_result_is_warned_of():
 
 
 @pytest.mark.parametrize(
-    ("rates", "which"), [([0.01, 0.02, 0.03], "greatest"), ([0.3, 0.2, 0.1], "least")]
+    ("rates", "which"), [([0.01, 0.02, 0.03], "largest"), ([0.3, 0.2, 0.1], "smallest")]
 )
 def test_a_best_rate_at_the_end_of_what_was_drawn_is_warned_of(rates, which):
     (found,) = trials.warnings(frame([0.5, 0.6, 0.9], rates=rates))

@@ -109,7 +109,7 @@ def test_a_run_that_fails_is_a_row_and_the_sweep_goes_on(command, data_dir, tmp_
         ("train --optimizer adam --optimizer adam()", "--optimizer 'adam': given twice"),
         ("train --learning-rate -1", "learning rate -1.0 is not a number above 0"),
         ("train --learning-rate fast", "'--learning-rate': 'fast' is not a valid float"),
-        ("train --resume", "--resume: name the folder to go on in; see --output"),
+        ("train --resume", "--resume: name the folder to continue in; see --output"),
         ("tune --optimizer adm", "did you mean adam"),
         ("tune --optimizer adam(learning_rate=0.1)", "nothing to search"),
         ("tune --learning-rate 1 0.1", "learning_rate: 1.0 to 0.1 is not a range"),

@@ -63,8 +63,8 @@ def test_two_checkouts_take_turns(command, tmp_path):
     ("arguments", "message"),
     [
         (["/nowhere", "."], "before '/nowhere': neither a checkout of this project nor a Python"),
-        ([".", ".", "--", "--seeds", "3"], "--seeds: give it before the --"),
-        ([".", ".", "--resume"], "--resume: name the folder to go on in; see --output"),
+        ([".", ".", "--", "--seeds", "3"], "--seeds: give it before --"),
+        ([".", ".", "--resume"], "--resume: name the folder to continue in; see --output"),
         ([".", ".", "--max-regression", "much"], "expected a percentage such as 5%"),
     ],
 )

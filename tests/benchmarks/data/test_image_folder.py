@@ -201,5 +201,5 @@ def test_what_is_not_in_order_is_named(pictures):
 def test_one_class_is_no_task(pictures):
     for split in ("train", "test"):
         (pictures / split / "dog").rename(pictures / f"dog in {split}")
-    with pytest.raises(InputError, match="has one class alone"):
+    with pytest.raises(InputError, match="has only one class"):
         load(pictures)

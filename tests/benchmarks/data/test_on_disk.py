@@ -89,7 +89,7 @@ def test_the_commands(copy):
     path.write_bytes(path.read_bytes()[:-100])
     damaged = run("verify", "--data-dir", copy, "--dataset", "digits")
     assert damaged.returncode == 1
-    assert f"to mend digits:1.0.0: rm -r {copy}/digits/1.0.0 && python -m benchmarks data" in (
+    assert f"to repair digits:1.0.0: rm -r {copy}/digits/1.0.0 && python -m benchmarks data" in (
         damaged.stdout
     )
 
@@ -103,7 +103,7 @@ def test_a_folder_of_images_is_verified(tmp_path):
     done = run("verify", "--dataset", f"image_folder:{tmp_path}")
     assert done.returncode == 1, done.stderr
     damaged, readable, grey = done.stdout.splitlines()
-    words = f"is no image of the formats {', '.join(images.FORMATS)}"
+    words = f"is not an image in one of the formats {', '.join(images.FORMATS)}"
     assert damaged == f"{tmp_path}/test/b/0.png: {words}"
     train = ("train", "--dataset", f"image_folder:{tmp_path}", "--model", "mlp")
     (tmp_path / "train" / "b" / "0.png").write_bytes(b"no image")
@@ -112,7 +112,7 @@ def test_a_folder_of_images_is_verified(tmp_path):
     assert f"{tmp_path}/train/b/0.png: {words}" in refused.stderr
     assert done.stderr == ""  # the parent imported TensorFlow, which said so in five lines
     assert readable == f"image_folder:{tmp_path}: 3 of 4 images can be read"
-    assert grey.endswith("3 are greyscale, and become three colours")
+    assert grey.endswith("3 are greyscale, and are converted to three colours")
 
 
 def test_bad_input_is_one_line(copy):

@@ -145,7 +145,7 @@ def not_a_number():
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        (None, "returned NoneType; it returns"),
+        (None, "returned NoneType; the function must return"),
         ({"training": None}, r"a dictionary with \['training'\]"),
         ((pictures(), LABELS[:-1]), "train has 30 images and 29 labels"),
         ((pictures()[:0], LABELS[:0]), "train has no images"),
@@ -154,7 +154,7 @@ def not_a_number():
         ((pictures(), LABELS * np.nan), "train has the label nan"),
         ((pictures(), np.array(["a"] * 30)), "labels of shape .* and type <U1"),
         ((pictures(), LABELS + 1), "no training image has the label 0"),
-        ((pictures(), LABELS * 2), "no image to train on has the label 1"),
+        ((pictures(), LABELS * 2), "no training image has the label 1"),
         (((pictures(), LABELS), (pictures(), LABELS + 1)), "test has the label 3; .* end at 2"),
         ((not_a_number(), LABELS), "train has NaN or infinity in image 7"),
         ((pictures(np.float32, 2) - 1, LABELS), "numbers from -.* to 1; expected: 0 to 1"),

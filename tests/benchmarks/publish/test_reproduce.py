@@ -35,7 +35,7 @@ def test_each_command_fills_a_new_folder(tmp_path, monkeypatch):
     assert re.search(r"^a: ok after \d+ s$", done.output, re.M)
     assert Path("results/anew/a.txt").read_text()
     assert "b: left out, it needs --data-dir" in done.output
-    assert "d: left out, its command.txt is one to follow by hand" in done.output
+    assert "d: left out, its command.txt must be followed by hand" in done.output
     assert call("b", "--data-dir", "2026").exit_code == 0
     assert "2026" in Path("results/anew/b.txt").read_text()
 

@@ -27,7 +27,7 @@ def test_what_is_faster_by_how_much_and_what_is_open(tmp_path):
     (speed, accuracy) = within(tmp_path)[0]
     seeds = answer.pairs_to_tell(accuracy)
     assert texts[1] == (
-        f"1 of 2 comparisons is inconclusive with 3 seeds. About {seeds} seeds would tell."
+        f"1 of 2 comparisons is inconclusive with 3 seeds. About {seeds} seeds would decide."
     )
     assert table.header == ("against adam", "images/s", "test accuracy")
     assert table.rows == [("sgd", "faster, +20.0 %", f"open; about {seeds} seeds")]

@@ -230,7 +230,7 @@ def test_dask_is_loaded_only_when_it_is_asked_for():
     ("options", "message"),
     [
         (("--parallel", 3), "--parallel 3: each needs 1 GPU, but there are only 2; take"),
-        (("--parallel", 2, "--devices", 2), "--parallel 2: each needs 2 GPUs of its own, and"),
+        (("--parallel", 2, "--devices", 2), "--parallel 2: each needs 2 GPUs, but"),
         (("--parallel", 2, "--cluster", "x"), "--parallel 2: only for this machine"),
         (("--cluster", "x"), "--cluster 'x': no Dask scheduler answers there"),
     ],

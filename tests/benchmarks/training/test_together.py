@@ -110,8 +110,8 @@ def test_one_dies_and_the_other_stops(one_run, group, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((None, 2, 0, "jax"), "process_id 0: not without the others; see coordinator"),
-        (("a:1", 1, None, "jax"), "coordinator 'a:1': not without the others"),
+        ((None, 2, 0, "jax"), "process_id 0: needs the other options too; see coordinator"),
+        (("a:1", 1, None, "jax"), "coordinator 'a:1': needs the other options too"),
         (("a:1", 2, 2, "jax"), "process_id 2: must be from 0 to 1"),
         (("a", 2, 0, "jax"), "coordinator 'a': expected HOST:PORT"),
         (("a:1", 2, 0, "tensorflow"), "backend 'tensorflow': several processes can train"),

@@ -115,7 +115,7 @@ def test_peak_memory_is_that_of_a_process_that_imports_for_itself(monkeypatch, c
     spawned = result(import_and_measure)
     assert forked[0] == pytest.approx(spawned[0], rel=0.05)
     assert capsys.readouterr().err == (
-        "This platform cannot fork: each run imports its libraries anew.\n"
+        "This platform cannot fork, so each run imports its libraries again.\n"
     )
 
 
