@@ -1,11 +1,11 @@
-"""What a reader of the tests' output is to know, and what all processes of a session share."""
+"""The header of the tests' output, and settings that all processes of a session share."""
 
 import os
 import shutil
 import tempfile
 
-# Every process on JAX compiles Keras's initializers: one compiles a program, the others read it.
-# This stands before any import of JAX; a process that the session starts finds the folder set.
+# Every process on JAX needs Keras's initializers. One process compiles a program, and the others
+# read it. The folder is set before any import of JAX, also for processes that the session starts.
 if "JAX_COMPILATION_CACHE_DIR" in os.environ:
     own_cache = None
 else:

@@ -1,6 +1,6 @@
-"""Python programs in processes of their own, as a user starts them, without the wait for imports.
+"""Runs Python programs in new processes, like a user, without the time for imports.
 
-The process is forked from one that has imported Keras and its backend, and computed nothing.
+The process is forked from one that has imported Keras and its backend, but computed nothing.
 """
 
 import os
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(program: str, file: Path = ROOT / "program.py") -> str:
-    """Run a program's text, as if it stood in `file`; return what it prints. It must end well."""
+    """Run a program's text, as if it were in `file`; return its output. It must not fail."""
     choice = re.search(r'^os\.environ\["KERAS_BACKEND"\] = "(\w+)"', program, re.MULTILINE)
     backend = choice[1] if choice else "tensorflow"
     with tempfile.TemporaryDirectory() as folder:
@@ -29,7 +29,7 @@ def run(program: str, file: Path = ROOT / "program.py") -> str:
 
 
 def execute(program: str, file: Path, _: object) -> None:
-    """Be the program."""
+    """Run the program in this process."""
     os.chdir(ROOT)
     sys.argv[:] = [str(file)]
     sys.path.insert(0, str(file.parent))

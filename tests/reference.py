@@ -1,7 +1,7 @@
-"""Adam in float64 NumPy, written to be read; independent of keras_adam.
+"""Adam in float64 NumPy, written for readers, independent of keras_adam.
 
-It does what `keras.optimizers.Adam` documents, one plain statement after another,
-with every option, and is what the tests hold weights and state against.
+It does what `keras.optimizers.Adam` documents, with every option, in plain statements. The tests
+compare weights and state with it.
 """
 
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ class ReferenceAdam:
         return self
 
     def apply(self, gradients):
-        """Take one step; a gradient that is `None` leaves its variable alone."""
+        """Take one step; a variable with the gradient `None` does not change."""
         gradients = [None if g is None else np.array(g, np.float64) for g in gradients]
         present = [i for i, g in enumerate(gradients) if g is not None]
         if self.skip_nonfinite and not all(np.isfinite(gradients[i]).all() for i in present):

@@ -1,4 +1,4 @@
-"""What README and docs say holds: their numbers, their code, their commands."""
+"""The numbers, the code and the commands in README and docs are right."""
 
 import io
 import re
@@ -91,7 +91,7 @@ def test_sizes_are_those_of_the_code():
     assert f"plain numbers, below {native.LEAST_BETA}, or" in how
     assert f"each block of {in_blocks.BLOCK_SIZE} numbers" in compact
     assert f"fewer than {in_blocks.LEAST_QUANTIZED:,} numbers" in compact
-    # Momentum and velocity have a code each, and their share of a float32 scale.
+    # Momentum and velocity each have a code, and a share of a float32 scale.
     assert f'| `"int8"` | {2 * (1 + 4 / in_blocks.BLOCK_SIZE):.2f} |' in compact
 
 

@@ -1,4 +1,4 @@
-"""Every example runs to its end, as a user would run it."""
+"""Every example runs without an error, as a user would run it."""
 
 import importlib.util
 from pathlib import Path

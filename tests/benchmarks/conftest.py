@@ -21,9 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_command(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end: in this process, or in another if the environment is another.
+    """Run a command to its end, in this process, or in another one if the environment differs.
 
-    What the runs of a backend import, they so import once for all tests of this process.
+    So the libraries of a backend are imported only once for all tests of this process.
     """
     words = ["benchmarks", *map(str, arguments)]
     if environment:
@@ -53,9 +53,9 @@ def command() -> Command:
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the digits prepared for both backends, as `data prepare` does it."""
+    """Return a folder with the digits, prepared for both backends like `data prepare` does."""
     folder = tmp_path_factory.mktemp("tfds")
-    # Not by the command line, which would begin with a server of its own.
+    # The command line is not used, because it would start its own server.
     prepared = worker.run(
         *("benchmarks.data.preparation:prepare_all", ["digits"], folder, None, "jax"),
         backend="tensorflow",
@@ -67,7 +67,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def config() -> RunConfig:
-    """A run that takes a second."""
+    """Return a run that takes a second."""
     return RunConfig(
         dataset="digits",
         model="mlp",

@@ -1,4 +1,4 @@
-"""What of a JAX run is compiled anew, and what comes from disk. The worker imports this file."""
+"""Which programs of a JAX run are compiled, and which come from disk. Workers import this file."""
 
 import dataclasses
 
@@ -7,9 +7,9 @@ from benchmarks.worker import programs
 
 
 def train(config, data_dir, caches, send):
-    """Do a run with each cache that a user may have set, as in processes of their own.
+    """Do a run with each cache that a user may have set, as if each had its own process.
 
-    Send its losses, its programs in the order in which they were made, and those from disk.
+    Send its losses, its programs in their order, and the programs from disk.
     """
     import jax
 

@@ -8,7 +8,7 @@ from benchmarks.store import schema
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A repository with the harness in it, as `git clone` makes it."""
+    """Return a repository with the harness, as `git clone` makes it."""
 
     def git(*arguments):
         who = ("-c", "user.name=n", "-c", "user.email=e")

@@ -9,7 +9,7 @@ SHAPES = [((8, 8, 1), 10), ((28, 28, 1), 10), ((32, 32, 3), 100)]
 
 
 LARGE = ["resnet50", "efficientnet_b0", "mobilenet_v3_small", "vit_tiny"]
-"""They take seconds to build: once each is enough."""
+"""Models that take seconds to build, so each is built once."""
 
 SMALL = [name for name in models.MODELS if name not in LARGE]
 
@@ -81,7 +81,7 @@ def with_softmax(image_shape, classes):
 
 
 class Subclassed(keras.Model):
-    """Whose last layer does not show that it gives probabilities."""
+    """A model whose last layer does not show that its outputs are probabilities."""
 
     def __init__(self, image_shape, classes):
         super().__init__()

@@ -9,7 +9,7 @@ from benchmarks.run import parse_optimizer
 
 
 class Inheriting(keras.optimizers.Optimizer):
-    """Without a constructor of its own."""
+    """An optimizer without its own constructor."""
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -1,4 +1,4 @@
-"""What is printed fits a terminal, and breaks where it may."""
+"""Printed lines fit the terminal, and break only at allowed places."""
 
 from rich.console import Console
 

@@ -48,7 +48,7 @@ def test_a_malformed_optimizer_is_refused(text, message):
 
 
 def test_the_run_id_is_that_of_the_configuration(config):
-    # Written down: the identity of a run must outlive a release, or --resume repeats it.
+    # The ids are fixed, because --resume repeats a run if its id changes in a release.
     assert config.run_id == "85feed07ee4e"
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)

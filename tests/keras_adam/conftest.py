@@ -1,4 +1,4 @@
-"""What a backend needs to know before the tests start."""
+"""Settings of a backend before the tests start."""
 
 import functools
 
@@ -8,7 +8,7 @@ import pytest
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-    # Two for the tests under a distribution strategy.
+    # Two devices, for the tests under a distribution strategy.
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
@@ -25,13 +25,13 @@ if keras.backend.backend() == "torch":
     import torch
 
     def pytest_configure(config):
-        # Keras's `tree` has Dynamo look at the gradient of what a layer returns.
+        # Keras's `tree` makes Dynamo look at the gradient of a layer's output.
         config.addinivalue_line("filterwarnings", r"ignore:The \.grad attribute of a Tensor")
 
     @pytest.fixture(autouse=True)
     def compiled_without_a_compiler(monkeypatch):
         """Trace as `torch.compile` does, without a minute of C++ for each program."""
-        # Of the code below the last test's program is of no use, and there may be so many only.
+        # The program of the last test is not needed again, and the number of programs is limited.
         torch.compiler.reset()
         traced = functools.partial(torch.compile, backend="aot_eager")
         monkeypatch.setattr(torch, "compile", traced)

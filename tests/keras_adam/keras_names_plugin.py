@@ -1,6 +1,7 @@
-"""A pytest plugin that puts Adam behind the names of the optimizers that Keras's tests ask for.
+"""A pytest plugin that makes Adam of every optimizer name in Keras's tests.
 
-Ours, or Keras's with `ADAM_BEHIND_NAMES=keras`, which shows what fails whoever's Adam it is.
+It is our Adam, or Keras's with `ADAM_BEHIND_NAMES=keras`, which shows the tests that fail with
+both.
 """
 
 import os

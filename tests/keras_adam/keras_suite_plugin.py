@@ -1,4 +1,4 @@
-"""A pytest plugin that puts our classes in place of Keras's before its tests import them."""
+"""A pytest plugin that replaces Keras's classes by ours before Keras's tests import them."""
 
 import keras
 import keras.src.optimizers as keras_optimizers
@@ -12,7 +12,7 @@ PLACES = [
     (keras_optimizers, "AdamW"),
 ]
 if keras.backend.backend() == "torch":
-    # Keras makes an object of these classes where one of the above is called.
+    # A call of one of the classes above makes an object of these classes.
     from keras.src.backend.torch.optimizers import torch_adam, torch_adamw
 
     PLACES += [(torch_adam, "Adam"), (torch_adamw, "AdamW")]

@@ -1,8 +1,7 @@
-"""Random play: whatever comes at a step, weights and state are the reference's after it.
+"""Random games: after each step, weights and state are those of the reference.
 
-A game draws options, variables and a way to run, then at each step which gradients are
-missing, which are sparse and of how many rows, new values of numbers, and now and then a
-restart from a file.
+A game draws options, variables and a way to run. At each step it draws the missing gradients, the
+sparse ones with their numbers of rows, new values of numbers, and sometimes a restart from a file.
 """
 
 import warnings
@@ -36,7 +35,7 @@ def draw_options(generator):
 
 
 def draw_gradient(generator, shape, dtype):
-    """Return a gradient, dense or of some rows, and the same one as an array in float64."""
+    """Return a gradient, dense or of some rows, and the same gradient as a float64 array."""
     if generator.random() < 0.4:
         rows = generator.integers(0, shape[0], generator.integers(0, 9))
         values = keras.ops.cast(generator.normal(size=(len(rows), *shape[1:])), dtype)
@@ -68,7 +67,7 @@ def make_sparse(rows, values, shape):
 
 
 def restart(optimizer, variables, options):
-    """Return another optimizer with what a file would have carried over."""
+    """Return another optimizer with the state that a file would contain."""
     store = {}
     optimizer.save_own_variables(store)
     again = keras_adam.Adam(**options, jit_compile=optimizer.jit_compile)
@@ -81,7 +80,7 @@ def restart(optimizer, variables, options):
 def test_random_play(game):
     generator = np.random.default_rng(game)
     options = draw_options(generator)
-    # On TensorFlow, these are of every route.
+    # On TensorFlow, these take all routes.
     count = generator.integers(2, 7)
     widths = generator.choice([3, 20, 6000], count)
     shapes = [
@@ -93,12 +92,12 @@ def test_random_play(game):
     reference = ReferenceAdam(**options).build(initial)
     optimizer = keras_adam.Adam(**options, jit_compile=bool(game % 4))
     if game % 3 == 0 and BACKEND == "tensorflow":
-        # One trace serves the game, so nothing but rows and values may vary in it.
+        # The game has one trace, so only rows and values may vary in it.
         play_in_a_graph(generator, optimizer, reference, variables, shapes, dtype)
         return
     optimizer.build(variables)
     for step in range(STEPS):
-        # A weighted coin, and whole gradients at the end of a streak: both kinds of patterns.
+        # Both kinds of patterns come: random ones, and several complete ones in a row.
         present = generator.random(len(shapes)) > (0.4 if step % 5 else 0.0)
         present[generator.integers(len(shapes))] = True
         drawn = [draw_gradient(generator, shape, dtype) for shape in shapes]

@@ -1,4 +1,4 @@
-"""Bad input: an error that names argument and value, before anything changes."""
+"""Bad input raises an error that names argument and value, before anything changes."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Training goes on from a file as if there had been none; files of Keras and ours both ways."""
+"""Training continues from a file without a difference; Keras and ours read each other's files."""
 
 import copy
 import functools
@@ -96,7 +96,7 @@ def test_training_goes_on_bit_for_bit(way, trained):
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
 def test_an_optimizer_alone_keeps_its_state(copied):
-    """Keras's forgets it when it is pickled or copied by itself."""
+    """Keras's Adam loses its state if it is pickled or copied without its model."""
     model = make_model(Adam(0.01))
     train(model, 3)
     other = copied(copied(model.optimizer))  # the second time before it is built
@@ -145,7 +145,8 @@ def test_weights_of_another_number_are_an_error():
 
 
 def test_a_file_does_not_hold_the_count_of_skipped_steps(tmp_path):
-    """Keras's Adam could not read it; a file without it loads into an optimizer that counts."""
+    """Keras's Adam could not read the count. A file without it loads into an optimizer that
+    counts."""
     writer = make_model(Adam(0.01, skip_nonfinite=True))
     train(writer, 2)
     writer.save_weights(tmp_path / "w.weights.h5")

@@ -1,4 +1,4 @@
-"""How often something is compiled: XLA's own dump has one module for each compilation."""
+"""The number of compilations: XLA's own dump has one module for each."""
 
 import os
 import subprocess
@@ -102,9 +102,9 @@ def counts(tmp_path_factory):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_learning_rate_schedule_and_step_compile_nothing(mode, counts):
-    # What was compiled for one optimizer serves the next of such variables and options, unless it
-    # is part of a step that is compiled as a whole. Without options XLA has nothing else to do on
-    # TensorFlow. On JAX a callable's rate is of another kind than a schedule's.
+    # Another optimizer with such variables and options uses the same programs, unless they are part
+    # of a step that is compiled as a whole. Without options, XLA compiles nothing else on
+    # TensorFlow. On JAX the rate of a callable has another type than that of a schedule.
     programs = (1, 1, 1, 1, 0) if keras.backend.backend() == "jax" else (1, 1, 0, 0, 0)
     if mode == "compiled":
         programs = (1, 1, 1, 1, 1)
@@ -113,11 +113,12 @@ def test_learning_rate_schedule_and_step_compile_nothing(mode, counts):
 
 
 def test_whatever_comes_the_programs_are_few(counts):
-    """Eight variables have 255 patterns of gradients, and each sparse one nine numbers of rows."""
+    """Eight variables have 255 patterns of gradients, and a sparse gradient has nine row counts."""
     assert len(counts["random"]) == 3
     for half, whole in counts["random"]:
-        # Of a pattern that comes back, one; a variable at a time, one a shape, with a gradient and
-        # without. On JAX, sparse gradients have programs, too: for 1, 2, 4, 8 and 16 rows.
+        # There is one program for a pattern that comes again. For single variables there is one for
+        # each shape, with and without a gradient. On JAX, sparse gradients have programs for 1, 2,
+        # 4, 8 and 16 rows, too.
         assert whole <= (8 + 4 if keras.backend.backend() == "tensorflow" else 8 + 4 * 5), counts
         assert whole - half <= 4, counts
 

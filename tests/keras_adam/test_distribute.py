@@ -1,4 +1,4 @@
-"""Two replicas end at the weights that one device reaches on the same batches."""
+"""Two replicas reach the same weights as one device on the same batches."""
 
 import contextlib
 import functools
@@ -54,7 +54,7 @@ def make_step(strategy, optimizer, variables, traced):
 @pytest.mark.parametrize("traced", [True, False])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_two_replicas_are_one_device(options, traced, two_replicas):
-    """Keras's clips each replica's part before the sum, and cannot accumulate here."""
+    """Keras's Adam clips each replica's part before the sum, and cannot accumulate here."""
     theirs = ReferenceAdam(learning_rate=0.01, **options)
     theirs.build([a.astype("float32") for a in random_arrays(SHAPES, 1)])
     with two_replicas.scope():

@@ -1,4 +1,5 @@
-"""States split over four devices: the weights of one device, a fourth of the bytes on each."""
+"""State split over four devices: the weights are those of one device, with a fourth of the
+bytes."""
 
 import json
 from importlib.util import find_spec
@@ -56,7 +57,7 @@ print(json.dumps({name: train(**case) for name, case in cases.items()}))
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Train all cases in one process with four devices that are none."""
+    """Train all cases in one process with four simulated devices."""
     if find_spec("jax") is None:
         pytest.skip("jax is not installed")
     cases = {}
@@ -72,7 +73,7 @@ def trained(tmp_path_factory):
 
 
 def assert_close(ours, theirs, atol=2e-5):
-    """A step is 0.01; the sum over devices is rounded in another order."""
+    """Compare weights; a step is 0.01, and the sum over devices is rounded in another order."""
     assert ours["iterations"] == theirs["iterations"]
     for a, b in zip(ours["weights"], theirs["weights"], strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=atol)
@@ -80,8 +81,8 @@ def assert_close(ours, theirs, atol=2e-5):
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_weights_of_one_device(name, trained):
-    # How a compact state is rounded hangs on the last bit of a gradient: a spacing of its
-    # momentum may come out of it, which for codes is at most a sixtieth of 4 steps of 0.01.
+    # The rounding of a compact state depends on the last bit of a gradient. The momentum may differ
+    # by one spacing, which for codes is at most a sixtieth of 4 steps of 0.01.
     assert_close(
         trained[f"{name} sharded"],
         trained[f"{name} one"],
@@ -91,7 +92,8 @@ def test_the_weights_of_one_device(name, trained):
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_each_device_keeps_a_fourth(name, trained):
-    # The last bias has three numbers, and every device has them; so it has scales of blocks.
+    # The last bias has three numbers, which every device has. Every device also has the scales of
+    # blocks.
     assert trained[f"{name} sharded"]["bytes_each"] < 0.28 * trained[f"{name} sharded"]["bytes"]
 
 

@@ -1,4 +1,4 @@
-"""Which variables `exclude_from_weight_decay` spares."""
+"""The variables that `exclude_from_weight_decay` excludes."""
 
 import re
 import warnings
@@ -38,7 +38,7 @@ def decays(**exclusion):
     ],
 )
 def test_names_are_looked_for_in_the_path(names, expected):
-    """`beta` and `bias` are zero, so that nothing shows there."""
+    """`beta` and `bias` are zero, so their decay is not visible."""
     assert decays(var_names=names) == expected
 
 

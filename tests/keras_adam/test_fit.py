@@ -15,7 +15,7 @@ def fit(optimizer, **compile_options):
     keras.utils.set_random_seed(0)
     layers = [
         keras.layers.Dense(16, "tanh"),
-        keras.layers.BatchNormalization(),  # has variables that no gradient moves
+        keras.layers.BatchNormalization(),  # has variables without gradients
         keras.layers.Dense(3),
     ]
     model = keras.Sequential([keras.Input((6,)), *layers])
@@ -46,7 +46,7 @@ def test_fit_is_that_of_keras(name, compile_options):
     ours = fit(getattr(keras_adam, name)(0.01), **compile_options)
     theirs = fit(getattr(keras.optimizers, name)(0.01), **compile_options)
     for a, b in zip(ours, theirs, strict=True):
-        # 12 steps of 1e-2 each; the gradients feel the weights' last bits, too.
+        # 12 steps of 1e-2 each; the gradients depend on the weights' last bits, too.
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
 
 

@@ -1,8 +1,7 @@
-"""Whether a GPU could run the graphs of the update on TensorFlow, asked of its registries.
+"""Whether a GPU could run the update's graphs on TensorFlow, from TensorFlow's registries.
 
-They list the kernels that the installed TensorFlow was built with, GPU or not. A kernel
-that is listed may still fail there: this shows that the update can be placed on a GPU,
-not that it was run on one.
+The registries list the kernels of the installed TensorFlow, also without a GPU. A listed kernel may
+still fail on a GPU. This shows that the update can be placed on a GPU, not that it was run on one.
 """
 
 import functools
@@ -21,16 +20,17 @@ from tensorflow.python.framework import kernels
 from tensorflow.python.util import pywrap_xla_ops
 
 CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
-# What kernels for a GPU want in the host's memory: handles of variables, numbers and positions of
-# rows and axes, the predicate of a branch. No array that is computed with.
+# The arguments that GPU kernels need in the host's memory: handles of variables, numbers and
+# positions of rows and axes, the predicate of a branch. None of them is an array of the
+# computation.
 ON_HOST = {"resource", "var", "m", "v", "num_segments", "cond"}
 ON_HOST |= {"reduction_indices", "axis", "begin", "end", "strides", "size", "k", "shape", "dims"}
 
 
 def is_of_the_host(node):
-    """Say whether a node is one of constants, shapes or int32, which TensorFlow keeps on the host.
+    """Say whether a node has constants, shapes or int32, which TensorFlow keeps on the host.
 
-    Of int32 are the positions of the rows of a lazy update.
+    The row numbers of a lazy update are int32.
     """
     return node.op in {"Const", "Shape"} or node.attr["T"].type == tf.int32.as_datatype_enum
 
@@ -116,7 +116,7 @@ def test_every_operation_has_a_gpu_kernel_for_its_dtype(options, sparse):
         assert fitting, node
         on_device = any(set(kernel.host_memory_arg) <= ON_HOST for kernel in fitting)
         assert on_device or is_of_the_host(node), node
-    no_kernels = CALLS | {"Placeholder"}  # XLA takes arguments and calls apart itself
+    no_kernels = CALLS | {"Placeholder"}  # XLA handles arguments and calls itself
     assert {node.op for node in compiled} - XLA_KERNELS - no_kernels == set()
     assert len(own) + len(compiled) > 10
 

@@ -1,4 +1,4 @@
-"""The JAX backend, in a process of its own: Keras chooses its backend when it is imported."""
+"""The JAX backend, in another process, because Keras chooses its backend at its import."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 from tests.keras_adam.training import run_on_jax
 
-# What takes long on JAX and says little more than on TensorFlow is left to the whole suite.
+# Tests that take long on JAX and add little to TensorFlow's run only in the whole suite.
 FILES = ["test_options", "test_precision", "test_sparse", "test_fit", "test_lowering"]
 COUNTED = "test_accumulation_without_jit_compile_compiles_nothing_again"
 

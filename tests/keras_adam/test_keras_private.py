@@ -1,4 +1,4 @@
-"""What we use of Keras that is not public."""
+"""The private parts of Keras that we use."""
 
 import keras
 import pytest

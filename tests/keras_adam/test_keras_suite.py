@@ -15,8 +15,8 @@ MODULES = ["adam_test", "adamw_test", "optimizer_sparse_test", "loss_scale_optim
 SLOW_ON_JAX = ["optimizer_test", "multi_optimizer_test"]
 
 
-# Modules whose tests take an optimizer by its name, and of these tests those in which its state is
-# written, read, copied or changed from outside. To merge LoRA changes which variables are trained.
+# Modules whose tests take an optimizer by its name, and their tests that write, read, copy or
+# change its state from outside. Merging LoRA changes which variables are trained.
 BY_NAME = {
     "layers.core.dense_test": ["enable_lora", "lora_rank_argument"],
     "layers.core.embedding_test": ["enable_lora", "lora_rank_argument"],
@@ -38,7 +38,7 @@ BY_NAME = {
 }
 
 
-# How many tests pass with Keras 3.15.1; far fewer would mean that Keras moved its tests.
+# The number of tests that pass with Keras 3.15.1; if far fewer pass, Keras has moved its tests.
 SUITES = [("tensorflow", MODULES + SLOW_ON_JAX, 133), ("jax", MODULES, 74)]
 if BACKEND == "torch":  # `make test-torch`; it has no test of sparse gradients
     SUITES = [("torch", MODULES + SLOW_ON_JAX, 100)]
@@ -66,8 +66,8 @@ def test_keras_own_tests_pass_with_our_adam_behind_the_names(tmp_path):
         KERAS_BACKEND=tensorflow PYTHONPATH=$PWD python -m pytest -p no:cacheprovider \\
             -p tests.keras_adam.keras_names_plugin --pyargs keras.src.saving.saving_lib_test ...
 
-    takes ten minutes. With Keras 3.15.1 the same fails as with `ADAM_BEHIND_NAMES=keras`: what
-    needs Orbax or TensorBoard, and `test_legacy_load_skips_missing_nested_containers`.
+    takes ten minutes. With Keras 3.15.1 the same tests fail as with `ADAM_BEHIND_NAMES=keras`:
+    those that need Orbax or TensorBoard, and `test_legacy_load_skips_missing_nested_containers`.
     """
     chosen = " or ".join(sorted({name for names in BY_NAME.values() for name in names}))
     output = run("tensorflow", "keras_names_plugin", BY_NAME, 46, tmp_path, "-k", chosen)
@@ -75,7 +75,7 @@ def test_keras_own_tests_pass_with_our_adam_behind_the_names(tmp_path):
 
 
 def run(backend, plugin, modules, passed, folder, *options):
-    """Run modules of Keras's tests in a process of their own, and return what it prints."""
+    """Run modules of Keras's tests in another process, and return its output."""
     repository = Path(__file__).parents[2]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]

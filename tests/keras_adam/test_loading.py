@@ -1,4 +1,4 @@
-"""The rule for state that is read: what is taken, what is not, what is an error."""
+"""The rule for loading state: which state is taken, which is not, and which is an error."""
 
 import copy
 import functools
@@ -14,7 +14,7 @@ import keras_adam
 from keras_adam import StateNotLoadedWarning
 
 RATE = 0.25  # exact in float32
-# Not compiled: how an update is computed is of no account here.
+# Not compiled, because the computation of the update does not matter here.
 Adam = functools.partial(keras_adam.Adam, jit_compile=False)
 
 
@@ -38,7 +38,7 @@ def train(model, steps=1):
 
 
 def load_and_train(model, path, **options):
-    """Do what may warn at once or at the first step."""
+    """Load the file and take a step; either may warn."""
     model.load_weights(path, **options)
     return train(model)
 
@@ -296,7 +296,7 @@ def test_damaged_state_is_an_error_that_changes_nothing(name, prepare, path):
     assert_same(state(model.optimizer), state(trained(1).optimizer))
 
 
-# In Keras's words where it opens the file; the others are read when the state is.
+# Keras's own words if it opens the file; it opens the other files when the state is read.
 TRUNCATED = {
     "model.keras": ("model.keras", "not a zip file"),
     "model.weights.h5": ("model.weights.h5", "truncated"),

@@ -1,4 +1,4 @@
-"""The update lowers for accelerators that are not here: JAX makes the program that XLA would get.
+"""The update lowers for accelerators that this machine does not have, to XLA's input.
 
 `test_jax` runs this in the suite on TensorFlow.
 """
@@ -74,4 +74,4 @@ def assert_lowers(options, dtype):
     assert exported.platforms == PLATFORMS
     outputs = [(value.shape, value.dtype) for value in exported.out_avals]
     assert outputs == [(value.shape, value.dtype) for value in [*weights, *state]]
-    assert "callback" not in exported.mlir_module()  # nothing is left to Python or to the CPU
+    assert "callback" not in exported.mlir_module()  # no call of Python or the CPU

@@ -60,7 +60,7 @@ def test_master_weights_train_as_float64_variables_do(options, dtype, mode):
     ("master_weights", "moves"), [(False, False), (True, True), ("stochastic", True)]
 )
 def test_steps_below_the_spacing_add_up(master_weights, moves):
-    """Near 1, bfloat16 has steps of 2**-7; a step here is 1e-4, and a hundred of them 1e-2."""
+    """Near 1, bfloat16 has a spacing of 2**-7. A step is 1e-4, and a hundred steps are 1e-2."""
     variable = keras.Variable(np.full(4000, 1.5), dtype="bfloat16")
     optimizer = keras_adam.Adam(1e-4, master_weights=master_weights, state_dtype="float32")
     step = make_step(optimizer, [variable])
@@ -117,7 +117,7 @@ def test_random_rounding_of_float16_weights_is_refused():
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="IndexedSlices are TensorFlow's")
 @pytest.mark.parametrize("arguments", [{"state_dtype": "bfloat16"}, {"master_weights": True}])
 def test_lazy_rows(arguments):
-    """Only the rows that are named move, and a row that is named twice moves once."""
+    """Only the named rows change, and a row that is named twice changes once."""
     import tensorflow as tf
 
     dtype = "bfloat16" if "master_weights" in arguments else "float32"
@@ -166,7 +166,7 @@ def test_bfloat16_model_trains_in_fit():
 @pytest.mark.parametrize("options", [{"use_ema": True}, {"gradient_accumulation_steps": 2}])
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
 def test_integer_variables_have_no_master(options, master_weights):
-    """They have no gradient, and no halves that could be lost."""
+    """They have no gradient, and no fractions that could be lost."""
     variables = [keras.Variable([1.0], dtype="bfloat16"), keras.Variable([3], dtype="int32")]
     optimizer = keras_adam.Adam(0.5, **options, master_weights=master_weights, jit_compile=False)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Numbers in other forms than Python's, or others at every step; switches after the first one."""
+"""Numbers that are not Python numbers, or change at every step; options that change later."""
 
 import itertools
 
@@ -63,7 +63,7 @@ def test_numbers_in_any_form(names, form):
         gradients = random_arrays(SHAPES, 100 + i)
         optimizer.apply([keras.ops.convert_to_tensor(g, "float32") for g in gradients], variables)
         reference.apply(gradients)
-    # What float32 makes of 0.8 and 0.9 differs from them by 1e-8; a step is 1e-2.
+    # In float32, 0.8 and 0.9 are rounded by 1e-8; a step is 1e-2.
     assert_same_training(optimizer, reference, variables)
     copy = keras_adam.Adam.from_config(optimizer.get_config())
     for name, value in values.items():
@@ -158,7 +158,7 @@ def test_lazy_may_change_but_not_beside_what_touches_all_rows():
 
 
 class Halved(keras_adam.Adam):
-    """What users write against Keras's optimizers."""
+    """A subclass as users write it for Keras's optimizers."""
 
     def update_step(self, gradient, variable, learning_rate):
         super().update_step(gradient / 2, variable, learning_rate)
@@ -194,7 +194,7 @@ def test_what_only_the_compiled_update_does_is_refused_beside_such_a_hook(option
 
 
 def test_a_class_that_a_wrapper_makes_trains():
-    """Wrappers such as Horovod's make one with the dictionary of another class."""
+    """Wrappers such as Horovod's make a class with the dictionary of another class."""
 
     class Wrapper:
         def wraps(self):

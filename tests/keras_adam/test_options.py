@@ -57,7 +57,7 @@ def test_schedule_follows_the_calls(mode):
 
 
 def test_callables_are_called_at_each_step():
-    """Keras documents callable betas and never calls them."""
+    """Keras documents callable betas, but never calls them."""
     now = {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99}
     ours = variables()
     theirs = reference(ours, **now)
@@ -281,7 +281,7 @@ def test_stateless_apply_leaves_its_arguments_alone():
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("option", ["clipnorm", "clipvalue", "global_clipnorm"])
 def test_a_bound_of_zero_in_a_tensor_clips_nothing(option, mode):
-    """As the number zero does; a zero that scales would end in NaN where a gradient is zero."""
+    """So does the number zero. As a scale, zero would give NaN if a gradient is zero."""
     ours = [*variables(), keras.Variable(np.ones(20000, "float32"))]
     theirs = reference(ours, learning_rate=0.01)
     step = make_step(keras_adam.Adam(0.01, **{option: keras.Variable(0.0)}), ours, mode)

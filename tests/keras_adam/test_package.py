@@ -36,7 +36,7 @@ version: str = keras_adam.__version__
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Build both from what git has, not from what else may lie in this folder."""
+    """Build both from the files in git, without other files of this folder."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -58,14 +58,14 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(built, tmp_path_factory):
-    """Python with the wheel and what it depends on, and nothing of this folder."""
+    """Return a Python with the wheel and its dependencies, and nothing of this folder."""
     folder = tmp_path_factory.mktemp("empty") / "venv"
     venv.create(folder, with_pip=False, symlinks=True)
     paths = {"base": str(folder), "platbase": str(folder)}
     packages = Path(sysconfig.get_path("purelib", "venv", paths))
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         wheel.extractall(packages)
-    # A folder on a .pth line has no .pth files of its own: an editable install stays out.
+    # Python ignores .pth files in a folder of a .pth line, so an editable install is not found.
     (packages / "dependencies.pth").write_text(f"{Path(keras.__file__).parents[1]}\n")
     return folder / "bin" / "python"
 
@@ -112,7 +112,7 @@ def test_metadata_is_what_an_index_shows(built):
 
 
 def test_wheel_trains_in_an_empty_environment(installed, tmp_path):
-    # A package called `benchmarks` of the user's own stays the user's own.
+    # The user's own package `benchmarks` is still imported.
     (tmp_path / "benchmarks.py").write_text("MINE = True\n")
     done = run(
         installed,

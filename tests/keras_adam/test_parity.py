@@ -18,7 +18,7 @@ from tests.keras_adam.training import (
     train_both,
 )
 
-# On TensorFlow, the first three take each a route of its own: see `test_routes.py`.
+# On TensorFlow, each of the first three takes another route, see `test_routes.py`.
 SHAPES = [(3, 4), (2, 5, 4), (129, 128), (), (1, 7)]
 
 OPTIONS = {
@@ -52,14 +52,14 @@ def options_of(names):
 
 
 def tolerance(names, steps):
-    # torch's kernel rounds the factor 1 - decay to float32, alike in each step: of weights near 4
-    # it is off by up to 4 * steps * 3e-8.
+    # torch's kernel rounds the factor 1 - decay to float32, in the same way in each step. Weights
+    # near 4 are wrong by up to 4 * steps * 3e-8.
     return 5e-6 + 7e-8 * steps * (BACKEND == "torch" and "weight_decay" in names)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_hundred_steps(option):
-    """In the mode that computes most of them a second; all modes are below."""
+    """Only the fastest mode is used here; all modes are below."""
     trained = train_both(options_of([option]), SHAPES, MODES[len(MODES) // 2], steps=100)
     assert_same_training(*trained, tolerance([option], 100))
 
@@ -74,7 +74,7 @@ def test_any_two_options_on_every_route(names, route):
 
 
 def test_every_kind_of_state_is_compared():
-    """The comparison above passes over what it does not find; here all of it is there."""
+    """The comparison above skips missing state; here all state exists."""
     options = {"amsgrad": True, "use_ema": True, "gradient_accumulation_steps": 2}
     optimizer, _, _ = train_both(options, SHAPES, "eager", steps=0)
     for kind in ("momentum", "velocity", "velocity_hat", "average", "accumulator"):

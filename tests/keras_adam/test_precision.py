@@ -28,7 +28,7 @@ OPTIONS = [
 
 
 def share_of_equal_weights(options, shapes, dtype, mode, steps):
-    """Hold each step against the float64 step rounded once; return how many weights are equal."""
+    """Compare each step with the float64 step, rounded once; return the share of equal weights."""
     initial = rounded(random_arrays(shapes, 1), dtype)
     theirs = ReferenceAdam(learning_rate=0.01, **options).build(initial)
     ours = [keras.Variable(a, dtype=dtype) for a in initial]
@@ -46,8 +46,8 @@ def share_of_equal_weights(options, shapes, dtype, mode, steps):
         for a, b in zip(ours, theirs.variables, strict=True):
             a = a.numpy().astype("float64")
             equal, total = equal + (a == b).sum(), total + a.size
-            # Where float32 and float64 fall on two sides of a rounding boundary, a
-            # value is one unit in the last place off; start again from a common state.
+            # If float32 and float64 lie on two sides of a rounding boundary, a value differs by one
+            # unit in the last place. Both start again from the same state.
             np.testing.assert_allclose(a, b, rtol=2 * float(ml_dtypes.finfo(DTYPES[dtype]).eps))
         theirs.variables = [v.numpy().astype("float64") for v in ours]
         for kind in kinds:

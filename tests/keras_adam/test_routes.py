@@ -1,4 +1,4 @@
-"""What updates which variable on TensorFlow; that nobody sees the seam."""
+"""The routes of variables on TensorFlow, and a check that all give the same results."""
 
 import keras
 import numpy as np
@@ -32,7 +32,7 @@ SIZES = [10, 32, 33, 1000, 16383, 16384, 20000]
 
 
 def operations(optimizer, variables, gradients):
-    """Return the operations of the graph of one step, those of XLA's programs apart."""
+    """Return the operations in the graph of one step, without those in XLA's programs."""
     optimizer.build(variables)
     step = tf.function(lambda: optimizer.apply(gradients, variables), autograph=False)
     graph = step.get_concrete_function().graph
@@ -236,7 +236,7 @@ def operations_run(optimizer_class, options, count):
     ids=lambda options: "-".join(options) or "plain",
 )
 def test_small_variables_take_fewer_operations_than_with_keras(options, count):
-    """Each costs about the same: so much the update takes, on any machine."""
+    """Each operation takes about the same time, so their number shows the update's time."""
     ours = operations_run(keras_adam.Adam, options, count)
     assert 10 * count < ours < operations_run(keras.optimizers.Adam, options, count)
 

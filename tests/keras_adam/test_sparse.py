@@ -68,7 +68,7 @@ def test_sparse_is_dense_with_options_that_touch_all_rows(options):
 
 
 class LazyReference:
-    """Adam on the rows present, each as a variable of its own with the common step count."""
+    """Adam on the named rows, each as a separate variable with the common step count."""
 
     def __init__(self, initial, **options):
         self.full = ReferenceAdam(**options).build([initial])
@@ -142,7 +142,7 @@ def test_lazy_is_dense_for_dense_gradients():
 
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_row_named_twice_gets_the_step_of_its_sum(lazy):
-    """Keras's Adam on TensorFlow moves it by 0.141: it squares each mention by itself."""
+    """Keras's Adam on TensorFlow moves the row by 0.141, as it squares each mention separately."""
     variable = keras.Variable(np.zeros((ROWS, 1), "float32"))
     step = make_step(keras_adam.Adam(0.1, beta_1=0.0, lazy=lazy), [variable])
     step([sparse_gradient([2, 2], np.ones((2, 1), "float32"))])
@@ -175,7 +175,7 @@ def test_no_rows_at_all(lazy):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_row_outside_of_the_table_is_left_out(lazy, mode):
-    """Keras's Adam fails on TensorFlow, or not; on JAX -1 is the last row, and -7 is none."""
+    """Keras's Adam may fail on TensorFlow; on JAX -1 is the last row, and -7 is no row."""
     initial = np.random.default_rng(9).normal(size=(ROWS, WIDTH)).astype("float32")
     options = {"learning_rate": 0.1, "clipnorm": 0.1}
     theirs = LazyReference(initial, **options)
@@ -228,7 +228,7 @@ def test_any_rows(indices, width, lazy):
     values = np.random.default_rng(3).normal(size=(len(indices), width)).astype("float32")
     theirs = ReferenceAdam(learning_rate=0.01).build([np.ones((ROWS, width))])
     variable = keras.Variable(np.ones((ROWS, width), "float32"))
-    # From zero state an absent row does not move: lazy and dense agree on the first step.
+    # With zero state an absent row does not move, so lazy and dense agree on the first step.
     make_step(keras_adam.Adam(0.01, lazy=lazy), [variable])([sparse_gradient(indices, values)])
     theirs.apply([dense(indices, values)])
     np.testing.assert_allclose(variable.numpy(), theirs.variables[0], rtol=0, atol=1e-6)

@@ -1,7 +1,7 @@
 """Momentum and velocity in bfloat16 and in blocks of eight bits.
 
-Each step is held against the float64 reference, started from the state as it was stored: the
-stored momentum and velocity lie between the two neighbours of the exact ones.
+Each step is compared with the float64 reference, which starts from the stored state. The stored
+momentum and velocity lie between the two neighbours of the exact values.
 """
 
 import keras
@@ -39,7 +39,7 @@ def blocks_of(array):
 
 
 def decode(codes, scale, shift=0):
-    """Decode in float64, written apart from keras_adam; `shift` takes the codes so many further."""
+    """Decode in float64, independently of keras_adam; `shift` is added to the codes."""
     numbers = codes.astype("float64")
     if codes.dtype == np.int8:
         sizes = np.clip(np.abs(numbers) + shift, 0, 127)
@@ -58,7 +58,7 @@ def values_of(optimizer, kind):
 
 
 def assert_neighbours(variable, scale, exact):
-    """Hold what is stored between the two values next to the exact one."""
+    """Check that a stored value is one of the two next to the exact value."""
     stored, slack = (
         variable.numpy(),
         3e-5 * np.abs(exact).max(initial=0),
@@ -107,8 +107,8 @@ def check_steps(options, state_dtype, mode, shapes, steps, dtype="float32"):
                 if moved:
                     assert_neighbours(variable, scale, exact)
         for ours, exact in zip(variables, theirs.variables, strict=True):
-            # A bfloat16 state moves the variable as it was stored: momentum and the root of the
-            # velocity are within 2**-7 and 2**-8, of a step of at most about 3 * 0.01.
+            # With bfloat16 state, the stored values move the variable. Momentum and the root of the
+            # velocity are exact to 2**-7 and 2**-8, for a step of at most about 3 * 0.01.
             atol = 4e-4 if state_dtype == "bfloat16" else 5e-6
             np.testing.assert_allclose(ours.numpy(), exact, rtol=0, atol=atol)
         theirs.variables = [v.numpy().astype("float64") for v in variables]
@@ -172,7 +172,7 @@ def test_small_variables_are_not_quantized():
 
 @pytest.mark.parametrize("state_dtype", STATE_DTYPES)
 def test_small_changes_count_on_average(state_dtype):
-    """A velocity moves by a thousandth a step, which rounding to the nearest would never do."""
+    """A velocity changes by a thousandth at a step; rounding to the nearest would lose this."""
     variable = keras.Variable(np.zeros((64, 64)), dtype="float32")
     optimizer = keras_adam.Adam(0.0, state_dtype=state_dtype)
     step = make_step(optimizer, [variable], MODES[-1])
@@ -182,7 +182,7 @@ def test_small_changes_count_on_average(state_dtype):
         step(tensor)
     exact = gradient.astype("float64") ** 2 * (1 - 0.999**1500)
     ratios = values_of(optimizer, "velocity")[0] / exact
-    # One number scatters by some 5 to 10 %; the mean of 4,096 by a sixty-fourth of that.
+    # One number scatters by about 5 to 10 %, the mean of 4,096 by a sixty-fourth of this.
     assert ratios.mean() == pytest.approx(1, abs=0.02)
     assert np.abs(ratios - 1).max() < 0.6
 
@@ -198,13 +198,13 @@ def test_the_same_on_every_run_and_in_every_mode():
             step([keras.ops.convert_to_tensor(g) for g in gradients])
         found.append(optimizer.variables[2].numpy())
     np.testing.assert_array_equal(found[0], found[-1])
-    # Programs may round the last bit of float32 differently, and so a code now and then.
+    # Programs may round the last bit of float32 differently, so a code may differ sometimes.
     assert all(np.mean(found[0] != other) < 0.001 for other in found)
 
 
 @pytest.mark.parametrize("state_dtype", STATE_DTYPES)
 def test_what_is_not_finite_spoils_nothing_beside_it(state_dtype):
-    """1e30 is finite and its square is not. Each is in a block of its own."""
+    """1e30 is finite, but its square is not. Each is in a block of its own."""
     poison = {7: np.nan, 1000: np.inf, 3000: 1e30}
     variable = keras.Variable(np.zeros(5000), dtype="float32")
     optimizer = keras_adam.Adam(0.01, state_dtype=state_dtype)

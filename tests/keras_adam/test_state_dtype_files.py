@@ -1,4 +1,4 @@
-"""Compact states and master weights in files: to the bit, and to and from float32 ones."""
+"""Compact states and master weights in files: the same bits, and conversion to and from float32."""
 
 import functools
 import pickle
@@ -77,8 +77,8 @@ def test_float32_states_load_and_go_back(source, state_dtype):
     for kind in ("momentum", "velocity"):
         for a, b in zip(values(wide.optimizer, kind), values(back.optimizer, kind), strict=True):
             assert b.dtype == np.float32
-            # Half a spacing: of bfloat16 2**-8 of the value; of codes 2 / 127 or 4 / 255 of
-            # the largest.
+            # Half a spacing: in bfloat16 2**-8 of the value, in codes 2 / 127 or 4 / 255 of the
+            # largest.
             np.testing.assert_allclose(a, b, rtol=2**-8, atol=0.008 * np.abs(a).max())
     again = make_model(keras.optimizers.Adam(0.01))
     again.optimizer.build(again.trainable_variables)

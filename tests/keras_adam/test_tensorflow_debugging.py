@@ -1,4 +1,4 @@
-"""What TensorFlow's own tools need of an update."""
+"""TensorFlow's debugging tools work with the update."""
 
 import keras
 import numpy as np

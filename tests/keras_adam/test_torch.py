@@ -1,4 +1,4 @@
-"""What only Keras's PyTorch backend has: the fused kernel, the user's `.grad`, `torch.compile`."""
+"""Tests for Keras's PyTorch backend: the fused kernel, the user's `.grad`, `torch.compile`."""
 
 import copy
 import warnings
@@ -113,7 +113,7 @@ def test_decay_takes_a_call_of_its_own_and_jit_compile_false_none(monkeypatch):
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_without_the_kernel_the_numbers_are_the_same(option, monkeypatch):
-    """As with a torch that is older, or newer, and has none."""
+    """An older or newer torch may not have the kernel."""
     fused.is_available.cache_clear()
     monkeypatch.delattr(torch, "_fused_adamw_")
     options = {"learning_rate": 0.01, **OPTIONS[option]}
@@ -123,7 +123,7 @@ def test_without_the_kernel_the_numbers_are_the_same(option, monkeypatch):
 
 
 class NoHost(TorchDispatchMode):
-    """Refuses what waits for a GPU: to read a tensor on the host."""
+    """Refuses to read a tensor on the host, which would wait for a GPU."""
 
     def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
         assert function is not torch.ops.aten._local_scalar_dense.default, "read on the host"
@@ -133,7 +133,7 @@ class NoHost(TorchDispatchMode):
 @pytest.mark.parametrize("skip_nonfinite", [False, True])
 @pytest.mark.parametrize("option", OPTIONS)
 def test_nothing_is_read_on_the_host(option, skip_nonfinite, monkeypatch):
-    """As on a GPU, where all numbers that depend on a tensor stay tensors; here on the CPU."""
+    """This runs on the CPU, but as on a GPU, all numbers that depend on a tensor stay tensors."""
     find = places.Places.find
 
     def find_on_a_gpu(self, iterations):
@@ -176,7 +176,7 @@ def test_the_gradients_of_the_user_stay_as_they_are(option):
 
 
 def test_gradients_of_any_layout():
-    """The kernel goes through memory as it lies."""
+    """The kernel goes through the memory in its order."""
     initial, gradient = random_arrays([(3, 4), (3, 4)], 1)
     reference = ReferenceAdam(learning_rate=0.01).build([initial])
     variable = keras.Variable(initial, dtype="float32")
@@ -190,7 +190,7 @@ def test_gradients_of_any_layout():
 
 
 def test_variables_that_lie_elsewhere_than_before():
-    """`model.to` and its like give a parameter other memory, or another order in it."""
+    """`model.to` and similar calls give a parameter other memory or another order."""
     initial, gradient = random_arrays([(2, 3, 4, 5), (2, 3, 4, 5)], 1)
     reference = ReferenceAdam(learning_rate=0.01).build([initial])
     variable = keras.Variable(initial, dtype="float32")
@@ -286,7 +286,7 @@ def test_traced_by_torch_compile(options):
 
 
 def test_torch_compile_makes_one_graph_and_keeps_it():
-    """A learning rate, a schedule and the count of steps are inputs of it."""
+    """The learning rate, a schedule and the count of steps are inputs of the graph."""
     initial = random_arrays(SHAPES[:2], seed=1)
     options = {"weight_decay": 0.1, "use_ema": True, "global_clipnorm": 0.5}
     reference = ReferenceAdam(**options).build(initial)
@@ -308,7 +308,7 @@ def test_torch_compile_makes_one_graph_and_keeps_it():
 
 
 def test_fit_that_torch_compiles():
-    """Keras's training step breaks in two at `loss.backward()`; the optimizer breaks it no more."""
+    """Keras's step has a graph break at `loss.backward()`; the optimizer adds none."""
     x, y = random_arrays([(8, 3), (8, 1)], seed=1)
     models = []
     for module, jit_compile in ((keras_adam, True), (keras.optimizers, False)):

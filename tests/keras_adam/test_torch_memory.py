@@ -1,4 +1,4 @@
-"""How many bytes a step on PyTorch needs beside what there is: counted, not timed."""
+"""The temporary bytes of a step on PyTorch, counted."""
 
 import itertools
 
@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 
 
 def temporary_bytes(step, *arguments):
-    """Return the most memory that a step has in use beyond what it had at its start."""
+    """Return the peak memory of a step minus the memory at its start."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         step(*arguments)
     events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]

@@ -1,4 +1,4 @@
-"""Models that only PyTorch has, or that come from another backend; training in two processes."""
+"""Models that need PyTorch or come from another backend; training in two processes."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ def test_a_module_of_torch_within_the_model(wrapper):
 
 @pytest.mark.parametrize("options", [{}, {"state_dtype": "bfloat16"}], ids=str)
 def test_variables_without_values(options):
-    """Keras gives shapes without memory to what it builds only to look at it."""
+    """Keras builds some models only for their shapes, with variables without values."""
     with keras.device("meta"):
         variable = keras.Variable(np.ones(3))
         optimizer = keras_adam.Adam(0.1, clipnorm=1.0, **options)
@@ -67,7 +67,7 @@ for name, options in {
 
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="tensorflow is not installed")
 def test_files_of_another_backend(tmp_path):
-    """Each variable and each state is the same to the bit."""
+    """Each variable and each part of the state has the same bits."""
     np.save(tmp_path / "x.npy", X)
     np.save(tmp_path / "y.npy", Y)
     run_python(WRITER, tmp_path, KERAS_BACKEND="tensorflow")

@@ -1,4 +1,4 @@
-"""Two processes under `MultiWorkerMirroredStrategy`, in a training loop of their own."""
+"""Two processes under `MultiWorkerMirroredStrategy`, in the user's own training loop."""
 
 import json
 import socket

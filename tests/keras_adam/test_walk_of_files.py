@@ -1,8 +1,7 @@
-"""Every way to hand on a model, from every kind of training: ours works wherever Keras's does.
+"""Every way to pass on a model, from every kind of training: ours works if Keras's does.
 
-Where a case fails with ours, it is tried with Keras's Adam, which must fail, too. In addition, ours
-has either all of the state that was handed on, or none of it, and then says so, if there was
-something to lose.
+If a case fails with ours, it is tried with Keras's Adam, which must fail, too. In addition, ours
+takes either all of the state or none of it. If it takes none, and there was state, it says so.
 """
 
 import copy
@@ -20,11 +19,11 @@ from tests.keras_adam.training import BACKEND
 
 CLASSES = {
     "keras": keras.optimizers.Adam,
-    # Not compiled: nothing here depends on it, and there are hundreds of first steps.
+    # Not compiled, because nothing here depends on it and there are hundreds of first steps.
     "ours": functools.partial(keras_adam.Adam, jit_compile=False),
 }
 
-# What was done with the model that is handed on, by an optimizer of the class `adam`.
+# The training of the model that is passed on, with an optimizer of the class `adam`.
 SOURCES = {
     "never compiled": lambda adam, around: make_model(None, around),
     "compiled": lambda adam, around: make_model(adam(0.5), around),
@@ -45,7 +44,7 @@ AROUND = {
 
 
 def make_model(optimizer, around, classes=2):
-    """Return a tiny model; `around` says what is around the optimizer or the layers."""
+    """Return a tiny model; `around` is the wrapper of the optimizer or the layers."""
     layers = [
         keras.layers.Dense(units, use_bias=False, kernel_initializer="ones", name=name)
         for name, units in {"hidden": 3, "out": classes}.items()
@@ -61,7 +60,7 @@ def make_model(optimizer, around, classes=2):
 
 
 def train(model):
-    """Take a step with the gradient one; a loss scale would only make it dearer."""
+    """Take a step with the gradient one; a loss scale would only take more time."""
     variables, optimizer = model.trainable_variables, model.optimizer
     if not optimizer.built:
         optimizer.build(variables)
@@ -73,7 +72,7 @@ def inner_of(optimizer):
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-# Each way takes the model that is handed on, and one that may take it, and returns the receiver.
+# Each way takes the model that is passed on and a receiver, and returns the receiver.
 
 
 def by_weights_file(model, other, folder):
@@ -161,21 +160,21 @@ AS_A_WHOLE = [by_model_file, by_legacy_file, by_deepcopy, by_pickle]
 if BACKEND == "tensorflow":
     INTO_ANOTHER.append(by_checkpoint)
 
-# Where Keras's works and ours does not, or takes a part of the state.
+# Cases in which Keras's works, but ours does not, or takes a part of the state.
 EXCEPTIONS = {
-    # Keras sets the first of the variables, whatever they are, and leaves out the others.
+    # Keras sets the first variables, of any kind, and leaves out the others.
     (by_set_weights, "other options", "nothing"),
     (by_set_weights, "other options", "nested model"),
-    # Keras's LossScaleOptimizer sets the variables of the optimizer in it by itself, one after the
+    # Keras's LossScaleOptimizer itself sets the variables of its inner optimizer, one after the
     # other, until one does not fit.
     (by_weights_that_may_not_fit, "other shapes", "LossScaleOptimizer"),
 }
 
 
 NOT_ALL_OR_NOTHING = {
-    # It takes what has a match.
+    # It takes the variables that have a match.
     *((by_checkpoint, around) for around in ("nothing", "LossScaleOptimizer", "nested model")),
-    # It sets the variables of LossScaleOptimizer alone.
+    # It sets only the variables of LossScaleOptimizer.
     (by_set_weights, "LossScaleOptimizer"),
 }
 
@@ -191,7 +190,7 @@ def optimizer_of(model):
 
 
 def state(optimizer):
-    """Return number of iterations and slots."""
+    """Return the number of iterations and the slots."""
     return [v.numpy() for v in optimizer.variables if v.name != "learning_rate"]
 
 
@@ -201,7 +200,7 @@ def source(name, of_class, around):
 
 
 def hand_on(name, of_class, way, around, is_built, folder):
-    """Return the model that was handed on, and the receiver after a step."""
+    """Return the model that was passed on, and the receiver after a step."""
     model = source(name, of_class, around)
     other = make_model(CLASSES[of_class](0.25), around)
     if is_built:
@@ -218,7 +217,7 @@ def hand_on(name, of_class, way, around, is_built, folder):
 
 
 def what_is_wrong(way, model, before, caught):
-    """Hold the state that was handed on against what there was."""
+    """Compare the state that was passed on with the original."""
     theirs = [] if adam_of(model) is None else state(adam_of(model))
     has_all = len(theirs) == len(before) and all(map(np.array_equal, theirs, before))
     has_none = not any(value.any() for value in before)
@@ -234,7 +233,7 @@ def what_is_wrong(way, model, before, caught):
 
 
 def try_case(of_class, name, way, around, is_built, folder):
-    """Return the model that was handed on, the receiver's state, the warnings and the error."""
+    """Return the model that was passed on, the receiver's state, the warnings and the error."""
     folder.mkdir()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

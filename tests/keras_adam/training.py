@@ -1,4 +1,4 @@
-"""Ways to run an optimizer, so that a test can say in which ones a thing must hold."""
+"""The modes in which an optimizer runs, so that a test can choose its modes."""
 
 import itertools
 import os
@@ -14,9 +14,9 @@ import keras_adam
 from tests.reference import ReferenceAdam
 
 BACKEND = keras.backend.backend()
-# Called from Python; inside a graph (`fit` on CPU); inside a step that is itself
-# compiled (`fit(jit_compile=True)`, or any step on JAX), on PyTorch by `torch.compile`.
-# There each program takes seconds, and only `test_torch.py` has it compiled.
+# Called from Python; inside a graph (`fit` on CPU); inside a step that is itself compiled
+# (`fit(jit_compile=True)`, or any step on JAX), on PyTorch by `torch.compile`. With `torch.compile`
+# each program takes seconds, so only `test_torch.py` compiles it.
 MODES = {
     "tensorflow": ["eager", "graph", "compiled"],
     "jax": ["eager", "compiled"],
@@ -44,7 +44,7 @@ def covering_rows(choices):
 
 
 def make_step(optimizer, variables, mode="eager"):
-    """Return a function of a list of gradients that takes one step in the given mode."""
+    """Return a function that takes a list of gradients and does one step in the given mode."""
     optimizer.build(variables)
     if mode == "eager":
         return lambda gradients: optimizer.apply(gradients, variables)
@@ -79,7 +79,7 @@ def make_step(optimizer, variables, mode="eager"):
 
 
 def train_on(model, x, y, steps):
-    """Train a model on one batch, again and again."""
+    """Train a model on one batch for several steps."""
     for _ in range(steps):
         model.train_on_batch(x, y)
 
@@ -90,13 +90,13 @@ def everything(model):
 
 
 def assert_equal(model, other):
-    """Hold two models and their optimizers against each other, to the bit."""
+    """Check that two models and their optimizers have the same bits."""
     for a, b in zip(everything(model), everything(other), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def run_on_jax(script, *arguments, devices):
-    """Run a script in a process on JAX, with so many devices made of the CPU; return its output."""
+    """Run a script in a process on JAX, with `devices` devices of the CPU; return its output."""
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments],
         cwd=Path(__file__).parents[2],
@@ -136,7 +136,7 @@ def state(optimizer, kind):
 
 
 def train_both(options, shapes, mode, steps, *, dtype="float32", gradient_scale=1.0, **ours_only):
-    """Train `keras_adam.Adam` and the reference alike; return both, and our variables."""
+    """Train `keras_adam.Adam` and the reference in the same way; return both, and our variables."""
     initial = [a.astype(dtype) for a in random_arrays(shapes, seed=1)]
     reference = ReferenceAdam(**options).build(initial)
     variables = [keras.Variable(a, dtype=dtype) for a in initial]
@@ -150,7 +150,7 @@ def train_both(options, shapes, mode, steps, *, dtype="float32", gradient_scale=
 
 
 def assert_same_training(optimizer, reference, variables, atol=5e-6):
-    """Hold weights and all state against the reference.
+    """Compare weights and all state with the reference.
 
     Float32 keeps a weight between 2 and 4 to 1.2e-7 at each rounding, so that a
     hundred steps end within about 5e-6 of float64; one step moves a weight by about

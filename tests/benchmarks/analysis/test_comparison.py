@@ -85,7 +85,7 @@ def test_optimizers_within_a_folder(tmp_path):
 
 
 def test_the_means_and_the_effect_agree(tmp_path):
-    """Two medians that fell stood beside an effect that rose: 10 to 9, and x 1.2."""
+    """An earlier version showed medians that fell, 10 to 9, beside an effect of x 1.2."""
     write(tmp_path, "adam", [10, 1, 100])
     write(tmp_path, "sgd", [9, 2, 99])
     speed = within(tmp_path)[0]["images_per_second"]
@@ -151,7 +151,7 @@ def test_unlike_environments_are_refused(two_optimizers, column):
         "Float64": (1.0, 2.0),
         "boolean": (False, True),
     }[schema.ENVIRONMENT[column]]
-    # A blank is a value where a machine may not have the thing.
+    # In these columns a blank is a value, because a machine may not have the device.
     own = {} if column in comparison.BLANK_IS_A_VALUE else {column: one}
     runs = changed(two_optimizers.assign(**own), column, another)
     with pytest.raises(InputError, match=f"different environments: {column}.*--any-environment"):
@@ -205,12 +205,12 @@ def test_what_is_not_known_of_an_old_report_is_said(tmp_path):
 
 
 ANOTHER = {"string": "another", "Int64": 77, "Float64": 0.5, "boolean": True}
-"""A value of each type of column that is no default."""
+"""A value of each type of column that is not a default."""
 
 
 @pytest.mark.parametrize("option", [c for c in PROBLEM if c not in DIGEST_OF])
 def test_runs_with_other_options_are_never_compared(two_optimizers, option):
-    """Float32 against bfloat16 was "faster, n = 3"."""
+    """An earlier version called float32 against bfloat16 "faster, n = 3"."""
     runs = changed(two_optimizers, option, ANOTHER[schema.RUNS[option]])
     with pytest.raises(InputError, match=f"nothing to compare.*differ in {option}"):
         compare_rows(runs)
@@ -230,7 +230,7 @@ def test_every_option_of_a_run_is_one_in_which_they_must_agree():
 
 @pytest.mark.parametrize("digest", DIGEST_OF)
 def test_runs_on_other_data_or_of_another_model_are_not_paired(tmp_path, digest):
-    """The seeds of two models of one name were averaged."""
+    """An earlier version averaged the seeds of two models with the same name."""
     before = write(tmp_path / "before", "adam", [500, 505, 510], **{digest: "one"})
     after = write(tmp_path / "after", "adam", [500, 505, 510], **{digest: "two"})
     with pytest.raises(InputError, match=rf"nothing to compare.*differ in .*{digest} \(one, two"):
@@ -239,7 +239,7 @@ def test_runs_on_other_data_or_of_another_model_are_not_paired(tmp_path, digest)
     write(before, "adam", [900, 905, 910], run_id=["x", "y", "z"], **{digest: "two"})
     (found,) = {c.problem for c in comparison.within(before)[0]}
     assert found.endswith(f"{digest} one")
-    # Of an older version it is not known, and said.
+    # In files of an older version it is unknown, and a warning says so.
     old = write(tmp_path / "old", "adam", [500, 505, 510])
     found, warnings = between(old, after)
     assert found["images_per_second"].effect.n == 3
@@ -357,7 +357,8 @@ def test_many_comparisons_need_more_evidence(tmp_path):
 
 
 def test_what_is_shown_does_not_change_what_is_said(tmp_path):
-    """Of three optimizers, one named alone was "difference", and among all "inconclusive"."""
+    """In an earlier version, one of three optimizers was "difference" alone, "inconclusive" with
+    all."""
     write(tmp_path, "adam", [500, 505, 510])
     write(tmp_path, "sgd", [525, 535, 555])
     write(tmp_path, "rmsprop", [501, 505, 509])
@@ -374,7 +375,7 @@ def test_what_is_shown_does_not_change_what_is_said(tmp_path):
 
 
 def test_a_comparison_without_a_p_does_not_count(tmp_path):
-    """The text said 12 where 6 had one."""
+    """An earlier version said 12 tests, but only 6 had a p."""
     write(tmp_path, "adam", [500, 505, 510])
     write(tmp_path, "sgd", [525, 535, 555])
     write(tmp_path, "rmsprop", [501], [0.9])
@@ -383,7 +384,7 @@ def test_a_comparison_without_a_p_does_not_count(tmp_path):
 
 
 def test_one_epoch_more_on_two_seeds_is_no_certainty(tmp_path):
-    """936 and 1,404 steps on two seeds: p was 0, the verdict "more steps"."""
+    """With 936 and 1,404 steps on two seeds, p was 0, and the verdict "more steps"."""
     write(tmp_path, "adam", [500, 505], [0.9, 0.91], target_accuracy=0.9, steps_to_target=936)
     write(tmp_path, "sgd", [500, 505], [0.9, 0.91], target_accuracy=0.9, steps_to_target=1404)
     steps = within(tmp_path)[0]["steps_to_target"]
@@ -435,11 +436,11 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         within(tmp_path)
 
 
-# Runs that are lost.
+# Lost runs.
 
 
 def write_losses(folder, lost, accuracies=0.01, n=10, status="diverged", **columns):
-    """Write n seeds of adam, and of sgd, which is better by `accuracies` but for its lost runs."""
+    """Write n seeds of adam and of sgd; sgd is better by `accuracies`, except for its lost runs."""
     random = np.random.default_rng(0)
     values = 0.8 + 0.001 * random.random(n)
     better = values + accuracies + 0.001 * random.random(n)
@@ -461,7 +462,7 @@ def write_losses(folder, lost, accuracies=0.01, n=10, status="diverged", **colum
     ],
 )
 def test_the_survivors_do_not_decide(tmp_path, lost, expected):
-    """With 5 of 10 runs diverged, it was "difference: more accurate"."""
+    """An earlier version said "difference: more accurate" when 5 of 10 runs had diverged."""
     found = within(write_losses(tmp_path, lost, n=20))[0]["test_accuracy"]
     assert found.verdict == expected
     assert found.effect.n == 20 - lost
@@ -481,7 +482,7 @@ def test_what_was_not_measured_is_no_loss(tmp_path):
 
 
 def test_runs_that_both_lose_are_no_agreement(tmp_path):
-    """Two survivors of ten were "no difference"."""
+    """An earlier version called two successful runs of ten "no difference"."""
     for optimizer in ("adam", "sgd"):
         lost = [None] * 8
         write(
@@ -515,7 +516,7 @@ def draw_losses(rate, worse=0.0, rate_baseline=None, n=12, count=1000):
         (a, b) = random.normal(0.9, 0.01, (2, n)) - [[0], [worse]]
         lost_a, lost_b = random.random((2, n)) < rates
         if lost_a.all():
-            continue  # there is nothing to be worse than
+            continue  # all runs are lost, so none is worse
         both = ~lost_a & ~lost_b
         yield Comparison(
             *("", "adam", "sgd", metric, 0, 0, statistics.difference(a[both], b[both], 1e-5)),
@@ -544,7 +545,7 @@ def test_losses_by_chance_are_seldom_a_difference(rate):
 
 
 def test_losses_that_are_none_of_chance_are_found():
-    """Survivors that are as good hide nothing: with 12 seeds, 0 % against 60 to 100 %."""
+    """Equally good successful runs hide no loss: 12 seeds, 0 % against 60 to 100 % lost."""
     for rate, least in ((0.6, 0.6), (0.8, 0.95), (1, 1)):
         different, alike = verdicts_of_losses(rate, rate_baseline=0)
         shown, excluded = states_of_losses(rate, rate_baseline=0)
@@ -552,7 +553,7 @@ def test_losses_that_are_none_of_chance_are_found():
         assert excluded == alike == 0
 
 
-# Races, searches and what else a folder may hold.
+# Races, searches and other kinds of folders.
 
 
 def test_a_race_is_paired_by_its_rounds(tmp_path):
@@ -587,7 +588,7 @@ def test_the_published_folders_are_compared(name):
 
 
 def test_trials_of_a_search_are_no_seeds(tmp_path):
-    """Forty rates of one optimizer were taken for forty optimizers."""
+    """An earlier version took forty rates of one optimizer for forty optimizers."""
     folder = ROOT / "results" / "tune_fashion_mnist"
     comparisons, _ = comparison.within(folder)
     assert {compared.effect.n for compared in comparisons} == {1}
@@ -660,7 +661,7 @@ def test_targets_missed_may_be_chance_or_not(tmp_path, seeds, expected):
 
 
 def simulate(slowdown, n, noise=0.03, count=377):
-    """Return how often a true slowdown is called what, at a gate of 5 %.
+    """Return how often a true slowdown has each verdict, at a gate of 5 %.
 
     What is said depends on the mean and the deviation of the pairs alone. The two are not drawn:
     they are the points of a Fibonacci lattice, brought to their distributions (normal, and chi).
@@ -684,7 +685,7 @@ def simulate(slowdown, n, noise=0.03, count=377):
 
 @pytest.mark.parametrize("n", [2, 3, 10])
 def test_a_slowdown_of_the_size_passes_seldom(n):
-    """docs/verdicts.md says what these three tests hold. The noise is 3 %."""
+    """The numbers of these three tests are in docs/verdicts.md. The noise is 3 %."""
     found = simulate(0.05, n)
     assert found["excluded"] < 0.035
     assert found["shown"] < 0.035
@@ -692,7 +693,7 @@ def test_a_slowdown_of_the_size_passes_seldom(n):
 
 @pytest.mark.parametrize("n", [2, 3, 10])
 def test_twice_the_size_never_passes(n):
-    """A true slowdown of 10 % passed in 46 to 73 % of cases at n = 3."""
+    """In an earlier version, a slowdown of 10 % passed in 46 to 73 % of cases at n = 3."""
     found = simulate(0.10, n)
     assert found["excluded"] < 0.02
     if n == 3:
@@ -746,7 +747,7 @@ def test_the_command(tmp_path):
 
 
 def test_a_reader_that_leaves_changes_no_exit_code(tmp_path):
-    """`compare | head -1` ended in a traceback."""
+    """In an earlier version, `compare | head -1` ended in a traceback."""
     before, after = write_pair(tmp_path, [500, 505, 510], [400, 405, 410])
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks", "compare", before, after, "--max-regression", "5"],
@@ -781,7 +782,8 @@ def test_the_columns_carry_the_names_of_what_is_compared(tmp_path):
 
 
 def test_runs_that_all_failed_after_are_a_regression_when_xla_compiles(tmp_path):
-    """They do not know that XLA would have compiled them: they were left out, and the gate 0."""
+    """These runs do not know `jit_compile`. An earlier version left them out, and the gate was
+    0."""
     before = write(tmp_path / "before", "adam", [500, 505, 510])
     write(before, "adam", [100, 101, 102], model="2c2d", jit_compile=True)
     after = write(tmp_path / "after", "adam", [500, 505, 510])
@@ -832,7 +834,7 @@ def test_a_row_without_what_a_run_is_is_named(tmp_path, column):
 
 
 def test_a_ratio_to_nothing_is_none(tmp_path):
-    """A throughput of 0 was "faster, x 1e304"."""
+    """An earlier version called a throughput of 0 "faster, x 1e304"."""
     write(tmp_path, "adam", [500, 505, 510])
     write(tmp_path, "sgd", [500, 0, 510])
     speed = within(tmp_path)[0]["images_per_second"]
@@ -840,7 +842,7 @@ def test_a_ratio_to_nothing_is_none(tmp_path):
 
 
 def test_losses_by_chance_are_corrected_for_the_number_of_comparisons():
-    """Of 20 comparisons with 40 seeds each, a quarter showed targets missed oftener by chance."""
+    """With 20 comparisons of 40 seeds, a quarter of outputs showed more misses by chance."""
     random = np.random.default_rng(0)
     effect = statistics.difference([0.9, 0.9], [0.9, 0.9], 1e-4)
     metric = next(m for m in METRICS if m.column == "test_accuracy")
@@ -860,7 +862,7 @@ def test_losses_by_chance_are_corrected_for_the_number_of_comparisons():
 
 
 def test_values_and_losses_are_corrected_together():
-    """An output with both kinds had two corrections of 5 %, and so one difference in 10 %."""
+    """Two separate corrections of 5 % would give a difference in 10 % of outputs."""
     random = np.random.default_rng(1)
     metric = next(m for m in METRICS if m.column == "test_accuracy")
     shown = 0

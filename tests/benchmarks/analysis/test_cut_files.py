@@ -1,4 +1,4 @@
-"""Files that were cut: what is read of them is whole, or one line says what is wrong."""
+"""From files that were cut, complete rows are read, or one line says what is wrong."""
 
 import contextlib
 import shutil

@@ -1,4 +1,4 @@
-"""Programs that were compiled, compared and shown."""
+"""Compiled programs are compared and shown."""
 
 import json
 
@@ -121,7 +121,7 @@ def test_compare_reads_the_folder(command, folder, tmp_path):
 
 
 def test_a_program_that_is_gone_is_said(command, folder, tmp_path):
-    """XLA may have refused it."""
+    """XLA may have refused the program."""
     after = write(tmp_path / "after", {"optimizer": "adam"})
     done = command("compare", folder, after, "--max-regression", "5%")
     assert done.returncode == 0, done.stderr

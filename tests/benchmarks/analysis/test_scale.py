@@ -86,7 +86,7 @@ for command in ("compare", "report"):
     before = seconds()
     assert main() == 0
     print("seconds:", seconds() - before)
-# Of this program: ru_maxrss begins with what the process that forked it had.
+# The peak of this program only; ru_maxrss begins with that of the forking process.
 print("peak_kb:", open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 """
 """Seconds of computing and not of the clock: other tests run at the same time."""
@@ -98,8 +98,8 @@ print("peak_kb:", open("/proc/self/status").read().split("VmHWM:")[1].split()[0]
 def test_many_runs(tmp_path, problems, optimizers, seeds):
     """Of twenty thousand it took 22 to 123 s to compare them, and 118 to 420 s to report them.
 
-    The limits are those that were promised for so many. Those with 2,000 optimizers are so many,
-    and take longest.
+    The limits are those promised for this number of runs. Folders with 2,000 optimizers have as
+    many runs, and take longest.
     """
     write(tmp_path, problems, optimizers, seeds)
     done = subprocess.run(

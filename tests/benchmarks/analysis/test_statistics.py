@@ -25,7 +25,7 @@ def test_the_test_and_the_interval_are_scipys():
 
 @pytest.mark.parametrize(("n", "is_ratio"), [(2, False), (3, False), (3, True), (10, False)])
 def test_95_of_100_intervals_hold_the_truth(n, is_ratio):
-    """The percentile bootstrap that stood here before held it in 50, 77 and 92."""
+    """The percentile bootstrap of an earlier version contained it in 50, 77 and 92 of 100."""
     generator = np.random.default_rng(n)
     count = 4000
     before, after = generator.normal([[[0.0]], [[0.3]]], 0.1, (2, count, n))
@@ -64,7 +64,7 @@ def test_rounded_values_are_covered_too(n):
 
 
 def test_equal_differences_are_no_certainty():
-    """Two seeds that both need one epoch of 468 steps more: p was 0."""
+    """Two seeds both need one epoch of 468 steps more; in an earlier version p was 0."""
     bare = statistics.ratio([936, 936], [1404, 1404])
     assert math.isnan(bare.p)
     floor = statistics.rounding([468 / 936] * 2, [468 / 1404] * 2)
@@ -118,7 +118,7 @@ def test_twenty_tests_of_nothing_seldom_find_something():
 
 
 def test_the_number_of_pairs_that_decides():
-    """With as many, four in five studies find on which side of the value the truth lies."""
+    """With this number, four of five studies find on which side of the value the truth lies."""
     generator = np.random.default_rng(0)
     first = statistics.Effect(0.10, 0.05, 3, is_ratio=False)
     n = first.pairs_to_decide(0.05)

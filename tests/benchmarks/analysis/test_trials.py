@@ -76,7 +76,7 @@ def test_a_best_rate_at_the_end_of_what_was_drawn_is_warned_of(rates, which):
 
 
 def with_finals(validation):
-    """Three trials, the first best by luck, and two further seeds of the first two."""
+    """Return three trials, the first best by luck, and two further seeds of the first two."""
     first = frame([0.95, 0.9, 0.5])
     further = pd.concat([frame([v, w]) for v, w in validation])
     return pd.concat([first, further.assign(seed=[1, 1, 2, 2])], ignore_index=True)

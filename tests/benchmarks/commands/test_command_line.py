@@ -1,4 +1,4 @@
-"""End to end: the commands as a user calls them, the reports as pandas reads them."""
+"""The commands as a user calls them, and the reports as pandas reads them."""
 
 import json
 import re
@@ -136,7 +136,7 @@ def test_a_run_that_fails_is_a_row_and_the_sweep_goes_on(command, data_dir, tmp_
         ),
         ("train --manual-dir /nowhere", "'--manual-dir': Directory '/nowhere' does not exist"),
         ("data prepare", "Missing option '--dataset'"),
-        # These need TensorFlow to find out:
+        # These errors are found only with TensorFlow:
         ("train --dataset digit", "--dataset 'digit': not a TFDS data set; did you mean digits"),
         ("train --optimizer adam(beta1=1)", "adam has no argument 'beta1'; did you mean beta_1"),
         ("train --batch-size 1438", "--batch-size 1438: digits has only 1437 training images"),

@@ -1,4 +1,4 @@
-"""Two versions of the code in turns, with real processes; only training is left out."""
+"""Two versions of the code in turn, with real processes but without training."""
 
 import shutil
 
@@ -21,11 +21,11 @@ def train_model(config, data_dir, best_weights, backup, send):
     now = datetime.datetime.now(datetime.UTC).isoformat()
     send(Finished({**row, "commit": "%s", "started_at": now}))
 """
-"""Stands for a version's training, and says which version it is."""
+"""The code in place of a version's training, which says its version."""
 
 
 def checkout(folder):
-    """Make a checkout: this code, elsewhere, that trains nothing and needs no TensorFlow."""
+    """Make a checkout of this code in another folder, without training and TensorFlow."""
     for package in ("benchmarks", "keras_adam"):
         shutil.copytree(
             ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")

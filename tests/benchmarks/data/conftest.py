@@ -9,14 +9,14 @@ from tests.benchmarks.data import sets
 
 @pytest.fixture
 def copy(data_dir, tmp_path):
-    """Prepared digits that may be damaged."""
+    """Return prepared digits that a test may damage."""
     shutil.copytree(data_dir / "digits", tmp_path / "digits")
     return tmp_path
 
 
 @pytest.fixture(scope="session")
 def by_class(tmp_path_factory):
-    """`sets.ByClass` in three files, for both backends."""
+    """Return `sets.ByClass` in three files, for both backends."""
     folder, name = tmp_path_factory.mktemp("by_class"), f"{sets.__name__}:ByClass"
     builder = builders.find(name, folder)
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=3))

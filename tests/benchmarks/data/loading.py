@@ -1,4 +1,4 @@
-"""Batches in a line."""
+"""Loads batches in one line."""
 
 from pathlib import Path
 from typing import Any

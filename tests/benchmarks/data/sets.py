@@ -1,4 +1,4 @@
-"""Data sets that only tests have."""
+"""Data sets for tests only."""
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -43,7 +43,7 @@ class WrongLabels(ByClass):
 
 
 def write_folder(folder, counts, classes=10):
-    """Write images of one colour each, `counts` of them a class in each split."""
+    """Write images of one colour each, `counts` images of each class in each split."""
     for split, count in counts.items():
         for label in range(classes):
             path = folder / split / f"class {label}"

@@ -73,7 +73,7 @@ def test_the_images_that_fill_no_batch_are_others_in_each_epoch(
     (note,) = loaded.plan.notes
     assert note.startswith(f"{count - batch_size} of {count} training images, different ones")
     epochs = [different_images(loaded.train) for _ in range(12)]
-    # Images of the folder are alike in both classes but for their size.
+    # The images of both classes in the folder differ only in their size.
     assert len(set.union(*epochs)) == (count if name == "digits" else 5)
     if name == "digits":
         assert {len(epoch) for epoch in epochs} == {batch_size}
@@ -130,7 +130,7 @@ def test_a_number_of_threads_reads_the_same(data_dir, backend):
 
 
 def augment_with_tensorflow(image, seed):
-    """Return a function that makes the next epoch, 64 times one image, in two batches."""
+    """Return a function that makes the next epoch: one image 64 times, in two batches."""
     source = tf.data.Dataset.from_tensors((image, 7)).repeat(64).batch(32, drop_remainder=True)
     changed = augmentation.augment(source, seed)
 
@@ -171,7 +171,7 @@ def test_a_set_without_colours_is_not_augmented(data_dir):
 
 @pytest.fixture
 def image_folder(tmp_path):
-    """Ten images of two sizes and classes to train on, two to test on."""
+    """Return a folder with ten training images of two sizes and classes, and two test images."""
     for split, count in (("train", 5), ("val", 1)):
         for size, name in ((20, "cat"), (30, "dog")):
             folder = tmp_path / "images" / split / name
@@ -288,7 +288,7 @@ def test_a_set_too_large_for_the_memory_is_not_kept_there(data_dir, monkeypatch,
 
 
 class SomeSizes(tfds.core.GeneratorBasedBuilder):
-    """Ten white images of different sizes, as photographs have them, and no test split."""
+    """Ten white images of different sizes, like photographs, and no test split."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -362,7 +362,7 @@ def test_two_processes_prepare_one_data_set_once(tmp_path, monkeypatch):
     builder = builders.find("digits", tmp_path)
 
     class Lock:
-        """Stands for the wait until another process has prepared it."""
+        """Replaces the wait until another process has prepared the data set."""
 
         def __init__(self, path):
             assert path.parent == tmp_path

@@ -65,7 +65,7 @@ def test_an_edited_image_of_a_builder_without_original_files_is_seen(
     before = fingerprint(sources.find(name, by_class))
     images = [example for _, example in sets.ByClass._generate_examples(None)]
     preparation.prepare(name, tmp_path / "again", None)
-    # It is in one file and not in three, and has none for other backends.
+    # The set is in one file, not in three, and has no files for other backends.
     assert fingerprint(sources.find(name, tmp_path / "again")) == before
     images[17]["image"] = images[17]["image"] ^ 1
     monkeypatch.setattr(sets.ByClass, "_generate_examples", lambda _: enumerate(images))

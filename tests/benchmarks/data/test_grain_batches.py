@@ -1,4 +1,4 @@
-"""What only the way without TensorFlow does. What both do alike is in test_batches.py."""
+"""Tests of reading without TensorFlow; test_batches.py tests what both readers do."""
 
 import itertools
 import json
@@ -24,7 +24,7 @@ def load(data_dir, batch_size=32, seed=0, name="digits", **options):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Twelve images of noise to train on and two to test on."""
+    """Return a folder with twelve training images of noise and two test images."""
     random = np.random.default_rng(0)
     for split, count in (("train", 6), ("test", 1)):
         for name in ("cat", "dog"):

@@ -1,4 +1,4 @@
-"""Folders of images as people have them."""
+"""Folders of images like those of users."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ RED = (250, 10, 10)
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Two classes of four red images to train on, and one to test on."""
+    """Return two classes with four red training images each, and one test image each."""
     for split, count in (("train", 4), ("test", 1)):
         for label in ("cat", "dog"):
             folder = tmp_path / "pictures" / split / label

@@ -1,4 +1,4 @@
-"""What `data list` and `data verify` find."""
+"""The output of `data list` and `data verify`."""
 
 import functools
 

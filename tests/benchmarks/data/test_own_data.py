@@ -1,4 +1,4 @@
-"""Data of the user's own: functions, and sets of TFDS that TFDS itself does not know."""
+"""The user's own data: functions, and TFDS sets that TFDS itself does not know."""
 
 import re
 import shlex
@@ -22,7 +22,7 @@ LABELS = np.repeat([0, 1, 2], 10)
 
 
 def pictures(dtype=np.uint8, largest=255):
-    """Thirty images of three classes, sorted by class; their first pixel is the label."""
+    """Return thirty images of three classes, sorted by class; the first pixel is the label."""
     images = np.random.default_rng(0).random((30, 4, 4, 1)) * largest
     images[:, 0, 0, 0] = LABELS * largest / 2
     images[0, 1, 1] = largest
@@ -196,7 +196,7 @@ def test_a_function_that_fails_or_is_not_there_is_named():
 
 @both_backends
 def test_a_set_that_lies_in_the_folder_of_data(data_dir, tmp_path, backend):
-    """As one lies there that a script of the user's has prepared: its class is not here."""
+    """A script of the user has prepared such a set, and its class is not available."""
     for path in (data_dir / "digits" / "1.0.0").iterdir():
         new = tmp_path / "figures" / "1.0.0" / path.name.replace("digits", "figures")
         new.parent.mkdir(parents=True, exist_ok=True)
@@ -267,7 +267,7 @@ def blocks(page, language):
 
 
 def test_the_examples_of_the_documentation(tmp_path, monkeypatch):
-    """Each `data prepare` prepares, and each `train` has a batch, on both backends."""
+    """Each `data prepare` works, and each `train` gets a batch, on both backends."""
     page = (ROOT / "docs" / "own-data.md").read_text()
     (tmp_path / "mydata.py").write_text("\n".join(blocks(page, "python")))
     sets.write_folder(tmp_path / "flowers", {"train": 30, "val": 1, "test": 1}, classes=2)

@@ -1,4 +1,4 @@
-"""Which images are held out: the labels are looked at, for every kind of data set."""
+"""The images that are held out, by their labels, for every kind of data set."""
 
 import numpy as np
 import pytest

@@ -1,12 +1,12 @@
-"""The parser and the counts, on small texts that were written for these tests."""
+"""The parser and the counts, on small texts written for these tests."""
 
 import pytest
 
 from benchmarks.programs import hlo
 from benchmarks.programs.account import Account, count
 
-# A variable of 1,024 numbers: its gradient, whose halves are summed in a fusion, and an update
-# that returns the weight and the momentum. One number is copied.
+# A variable of 1,024 numbers. A fusion sums the halves of its gradient, and an update returns the
+# weight and the momentum. One number is copied.
 UPDATE = """\
 HloModule jit_update, is_scheduled=true, input_output_alias={ {0}: (0, {}, must-alias) }
 

@@ -1,4 +1,4 @@
-"""`program` as a user calls it; what compiles needs the wheels of the extra `gpu-programs`."""
+"""`program` as a user calls it; to compile, it needs the wheels of the extra `gpu-programs`."""
 
 import importlib.metadata
 
@@ -24,7 +24,7 @@ def _has_wheels():
 needs_wheels = pytest.mark.skipif(not _has_wheels(), reason="needs the extra gpu-programs")
 
 
-# A promise to those who read the reports.
+# Readers of the reports rely on these columns.
 COLUMNS = (
     "target model scope optimizer precision batch_size devices shard_optimizer_state kernels "
     "kernels_of_update copies "
@@ -148,7 +148,7 @@ def test_an_update_is_compiled_for_each_target(command, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     rows = csv_file.read(folder / "programs.csv", schema.PROGRAMS)
     assert tuple(rows["target"]) == names
-    # A kernel each variable, and two for the step size and the count of steps.
+    # One kernel for each variable, and two for the step size and the count of steps.
     assert rows["kernels"].between(3, 5).all()
     assert (rows["kernels_of_update"] == rows["kernels"]).all()
     assert rows["bytes_per_parameter"].between(28, 28.1).all()

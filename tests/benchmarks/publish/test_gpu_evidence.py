@@ -1,4 +1,4 @@
-"""`make bench-gpu`, as far as a machine without a GPU can show it."""
+"""`make bench-gpu`, the parts that work on a machine without a GPU."""
 
 import subprocess
 import sys

@@ -5,7 +5,7 @@ from benchmarks.publish import wire
 
 @pytest.mark.parametrize("devices", [2, 3, 8, 50])
 def test_a_ring_played_through(devices):
-    """Every device sends a part to the next; 2 (N - 1) rounds, and each has the sum of all."""
+    """Every device sends a part to the next; after 2 (N - 1) rounds, each has the sum of all."""
     values = [[10.0 ** (d % 5) + part for part in range(devices)] for d in range(devices)]
     whole = [sum(device[part] for device in values) for part in range(devices)]
     sent = 0

@@ -1,4 +1,4 @@
-"""What the page says first, from the verdicts."""
+"""The first sentences of the page, from the verdicts."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.benchmarks.analysis.test_comparison import write
 
 
 def first_blocks(folder):
-    """Return the paragraphs before the first section, and the table among them."""
+    """Return the paragraphs before the first section, and their table."""
     _, *blocks = contents.blocks(folder)
     until = next(n for n, block in enumerate(blocks) if isinstance(block, page.Heading))
     texts = [block.text for block in blocks[:until] if isinstance(block, page.Text)]
@@ -64,7 +64,7 @@ def test_many_problems_are_counted(tmp_path):
 
 
 def test_one_metric_of_many_problems_is_a_table_with_one_spelling(tmp_path):
-    """A factor in one cell makes all of them factors."""
+    """If one cell has a factor, all cells have factors."""
     speeds = {"mlp": [5000, 5050, 5110], "2c2d": [500, 505, 511], "3c3d": [600, 605, 612]}
     for model, values in speeds.items():
         nothing = {"model": model, "status": "ok"}
@@ -82,7 +82,7 @@ def test_one_metric_of_many_problems_is_a_table_with_one_spelling(tmp_path):
 
 
 def test_a_row_spells_its_effect_interval_and_verdict_alike(tmp_path):
-    """The interval of a change of +30 % may reach beyond twice."""
+    """The interval of a change of +30 % may include more than a factor of two."""
     write(tmp_path, "adam", [500, 505, 510])
     write(tmp_path, "sgd", [450, 700, 900])
     compared = within(tmp_path)[0][0]
@@ -114,7 +114,7 @@ def test_a_grid_says_in_how_many_cells_each_is_faster(tmp_path):
 
 @pytest.mark.parametrize("noise", [0.01, 0.03])
 def test_about_so_many_seeds_would_tell(noise):
-    """Both ways end in a verdict: a difference is shown, or one that matters is excluded."""
+    """Both cases get a verdict: a difference is shown, or one that matters is excluded."""
     from benchmarks.analysis.metrics import METRICS
     from benchmarks.analysis.statistics import Effect
 
@@ -130,7 +130,7 @@ def test_about_so_many_seeds_would_tell(noise):
     shown = answer.pairs_to_tell(Compared)
     Compared.effect = Effect(mean=0.001, deviation=3 * noise, n=3, is_ratio=True)
     assert 3 < excluded < answer.pairs_to_tell(Compared)
-    assert shown == 4  # three have not told; one more
+    assert shown == 4  # three did not decide; one more does
 
 
 def test_one_run_each_tells_nothing(tmp_path):

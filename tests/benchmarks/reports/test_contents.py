@@ -1,4 +1,4 @@
-"""What is on the page, and that a browser on a phone shows it."""
+"""The content of the page, and its layout in the browser of a phone."""
 
 import re
 import shutil
@@ -65,7 +65,7 @@ def test_what_is_on_the_page(folder):
 
 
 def test_the_learning_curves(folder):
-    """Training, validation and rate: the rate only where it changes."""
+    """There are curves of training and validation, and of the rate if it changes."""
     runs = csv_file.read(folder / "runs.csv", schema.RUNS)
     rows = [
         {"run_id": run_id, "epoch": epoch, "steps": 44, "seconds": 0.5, "test_accuracy": 0.9}

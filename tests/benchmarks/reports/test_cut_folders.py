@@ -1,4 +1,4 @@
-"""Whatever is deleted or cut in a folder: it is read, or refused in one line."""
+"""A folder with deleted or cut files is read, or refused in one line."""
 
 import csv
 import io
@@ -19,14 +19,14 @@ KINDS = {
     "program_steps": 5,
     "overhead": 5,
 }
-"""Folder, and how many lines of each file are enough."""
+"""The folders, and how many lines of each file are enough."""
 
 ALIKE = ("environment.json", "epochs.csv")
 """Files that are alike in every folder: they are cut in that of `train` only."""
 
 
 def cuts(name, data):
-    """Yield what may be left of a file."""
+    """Yield contents that may be left of a file."""
     yield None
     if not name.endswith(".csv"):
         yield data[: len(data) // 2]

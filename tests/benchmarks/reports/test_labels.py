@@ -1,4 +1,4 @@
-"""Labels are short, and stay apart."""
+"""Labels are short and different."""
 
 import pytest
 
@@ -28,6 +28,6 @@ def test_labels(names, labels):
 
 
 def test_long_names_that_end_alike_stay_apart():
-    """Cut at their end, two had the same entry in a legend."""
+    """An earlier version cut them at their end, and two had the same entry in a legend."""
     names = [f"adam(a={'x' * 60!r}, b={end})" for end in (1, 2)]
     assert list(shorten(names).values()) == ["adam(b=1)", "adam(b=2)"]

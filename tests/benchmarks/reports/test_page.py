@@ -16,7 +16,7 @@ BLOCKS = [
 
 
 class Reader(HTMLParser):
-    """Collects the tags and the text, and holds that every tag is closed."""
+    """Collects the tags and the text, and checks that every tag is closed."""
 
     VOID = ("meta", "path")
 

@@ -1,4 +1,4 @@
-"""What is drawn: text is in the picture, whole and not over other text."""
+"""Text in the plots is complete, inside the picture and not over other text."""
 
 import re
 
@@ -63,7 +63,7 @@ def assert_readable(figure):
 
 @pytest.mark.parametrize("scale", [0.03, 1, 20, 1e4])
 def test_the_numbers_of_a_race_have_room(figures, scale):
-    """On an axis from 20 to 50, "2x10^1 3x4x10^1" was read."""
+    """In an earlier version, an axis from 20 to 50 had the text "2x10^1 3x4x10^1"."""
     plots.times(race(scale), "ms", "milliseconds", limit=scale / 2)
     assert_readable(figures[0])
     assert len([t for t in next(texts(figures[0])) if t.get_text()]) >= 2
@@ -103,4 +103,4 @@ def test_no_two_look_alike():
     assert len(set(found.values())) == 32
     few = styles.assign(["adam", "keras_adam", *map(str, range(5))])
     assert len({style.colour for style in few.values()}) == 7
-    assert len({style.marker for style in few.values()}) == 7  # apart in grey
+    assert len({style.marker for style in few.values()}) == 7  # different in grey

@@ -104,7 +104,7 @@ def test_a_search_from_the_command_line_to_its_report(command, data_dir, tmp_pat
 
 @pytest.mark.parametrize("count", [4, 16, 20])
 def test_the_draws_cannot_cluster(count):
-    """At random, the largest gap between twenty rates is a sixth of the range."""
+    """With random draws, the largest gap between twenty rates is a sixth of the range."""
     searched = draws.space(parse_optimizer("adam(learning_rate=[1e-4, 1])"))
     for seed in range(20):
         rates = np.array([d["learning_rate"] for d in draws.draw(searched, count, seed)])
@@ -112,7 +112,7 @@ def test_the_draws_cannot_cluster(count):
         gaps = np.diff(places, prepend=0, append=1)
         whole = 2 ** int(np.log2(count))
         assert gaps.max() <= 2 / whole + 1e-3
-        # Every 2^m-th part of the range has one of the first 2^m.
+        # Each of 2^m equal parts of the range has one of the first 2^m draws.
         first = np.log(rates[:whole] / 1e-4) / np.log(1e4)
         assert len(set(np.floor(first * whole - 1e-9))) == whole
 
@@ -137,7 +137,7 @@ def test_finalists_get_seeds_that_the_search_has_not_seen(config):
 
 
 def instant_training(function, *arguments, **_):
-    """Stand for `worker.run`: a run is the more accurate, the nearer its rate is to 0.01."""
+    """Replace `worker.run`; a run is more accurate if its rate is nearer to 0.01."""
     if ":check" in function:
         yield Checked("cpu", {})
         return
@@ -175,7 +175,7 @@ def test_finalists_winner_and_training_from_it(monkeypatch, tmp_path):
     assert run.learning_rate == json.loads(winner["parameters"])["learning_rate"]
     assert (run.batch_size, run.epochs, run.model, run.seed) == (64, 1, "mlp", 0)
 
-    # The search has held out images, so that there is something to choose by; but not with 0.
+    # The search has held out images, so there are validation images, but not with 0.
     from_tune = ("train", "--from-tune", folder, "--seeds", 1, "--save-weights", "--output")
     assert not command(*from_tune, tmp_path / "weights")
     assert command(*from_tune, tmp_path / "none", "--validation", 0) == 2
@@ -196,7 +196,8 @@ def contents_text(folder):
 
 
 def test_a_search_that_was_killed_can_be_read(config, tmp_path):
-    """Its trials were taken for forty optimizers, because trials.csv came last."""
+    """An earlier version took its trials for forty optimizers, because trials.csv was written
+    last."""
     planned = plan(config, "adam", "sgd", count=4)
     done = planned[:5]
     runs = [
@@ -218,7 +219,7 @@ def test_a_search_that_was_killed_can_be_read(config, tmp_path):
     csv_file.write(tmp_path / "epochs.csv", schema.EPOCHS, epochs)
     csv_file.write(tmp_path / "trials.csv", schema.TRIALS, rows(planned))
     for with_plan in (True, False):
-        if not with_plan:  # as versions before wrote it
+        if not with_plan:  # as earlier versions wrote it
             (tmp_path / "trials.csv").unlink()
             (tmp_path / "command.txt").write_text("python -m benchmarks tune\n")
         compared, _ = comparison.within(tmp_path)

@@ -12,7 +12,7 @@ from tests.benchmarks.conftest import ROOT
 
 @pytest.fixture
 def folders(tmp_path):
-    """Three reports, of other optimizers and other seeds."""
+    """Return three reports with different optimizers and seeds."""
     one = write(tmp_path / "one", "adam", [500, 505, 510], seed=[0, 1, 2])
     other = write(tmp_path / "other", "sgd", [1000, 1010, 1020], seed=[0, 1, 2])
     more = {"seed": [3, 4, 5], "run_id": ["x", "y", "z"]}

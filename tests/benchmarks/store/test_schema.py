@@ -7,7 +7,7 @@ from benchmarks.run import RunConfig
 from benchmarks.store import csv_file, schema
 from tests.benchmarks.conftest import ROOT
 
-# The columns are a promise to those who read the reports.
+# Readers of the reports rely on these columns.
 RUNS = (
     "run_id status error dataset model optimizer seed backend device jit_compile batch_size "
     "learning_rate schedule epochs precision validation augment image_size weights data_workers "

@@ -5,7 +5,7 @@ from benchmarks.sweeps.plan import configurations
 
 @pytest.fixture
 def configs():
-    """Of three seeds, two optimizers each."""
+    """Return configurations of three seeds with two optimizers each."""
     return configurations(
         ["digits"],
         ["mlp"],

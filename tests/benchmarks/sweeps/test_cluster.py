@@ -78,7 +78,7 @@ def dask(tmp_path):
 
 @contextlib.contextmanager
 def sweep(*arguments):
-    """A sweep at work, and what it prints."""
+    """Start a sweep, and yield its process with its output."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "benchmarks", *map(str, arguments)],
         cwd=ROOT,
@@ -94,7 +94,7 @@ def sweep(*arguments):
 
 
 def wait_for(process, pattern):
-    """Read what a sweep prints up to a line; return what was read."""
+    """Read and return the output of a sweep up to a line."""
     lines = []
     for line in process.stdout:
         lines.append(line)
@@ -192,7 +192,7 @@ def test_an_address_where_nothing_answers(command, tmp_path):
 
 
 def test_workers_that_are_not_fit_are_named(dask, command, tmp_path):
-    """One after the other: other versions, no clone."""
+    """The first worker has other versions, the second has no clone."""
     other = tmp_path / "packages"
     (other / "keras-0.1.dist-info").mkdir(parents=True)
     (other / "keras-0.1.dist-info" / "METADATA").write_text("Name: keras\nVersion: 0.1\n")

@@ -41,7 +41,7 @@ def test_the_time_left_of_the_run_and_of_the_sweep(config, clock):
 
 
 def test_no_time_is_told_before_two_steps_are_known(config, clock):
-    """The first step compiles: it was taken for the speed of all."""
+    """An earlier version took the time of the first step, which compiles, for that of all steps."""
 
     def after(shown):
         clock[0] = 60.0

@@ -11,7 +11,7 @@ def test_what_is_paired_goes_to_one_host(configs):
     waiting = Pairing(configs, {})
     hosts = {"a", "b"}
     assert [waiting.take(host, hosts).seed for host in "abbab"] == [0, 1, 1, 0, 2]
-    assert waiting.take("a", hosts) is None  # the last one is paired with what "b" has done
+    assert waiting.take("a", hosts) is None  # the last one belongs to a run of "b"
     assert waiting.take("b", hosts) == configs[-1]
 
 

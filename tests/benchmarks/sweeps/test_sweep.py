@@ -25,7 +25,7 @@ from tests.benchmarks.conftest import ROOT, run_command
 HERE = Here(SweepRequest())
 
 RUN_SECONDS = 0.1
-"""Of a run in a sweep that is killed through the command line."""
+"""The seconds of a run in a sweep that is killed through the command line."""
 
 
 def configurations(seeds):
@@ -43,14 +43,14 @@ def configurations(seeds):
 
 
 class Silent:
-    """Stands for a `display.Display`."""
+    """Replaces a `display.Display`."""
 
     def __getattr__(self, name):
         return lambda *_: None
 
 
 def instant_run(function, config, *_, **__):
-    """Stand for `worker.run`: what a run of two epochs sends."""
+    """Replace `worker.run`, and yield the messages of a run of two epochs."""
     for epoch in (1, 2):
         yield Epoch({"epoch": epoch, "seconds": 0.1})
     yield Finished({"status": "ok", "test_accuracy": 0.5})
@@ -89,7 +89,7 @@ for _ in range(50):
 
 
 def test_a_sweep_killed_while_it_writes_loses_tears_and_doubles_nothing(tmp_path, monkeypatch):
-    """The moments at which files change, many times: without training, 50 kills."""
+    """A kill often hits a change of the files: without training, there are 50 kills."""
     subprocess.run([sys.executable, "-c", KILL, tmp_path], cwd=ROOT, check=True, timeout=120)
     monkeypatch.setattr(worker, "run", instant_run)
     configs = configurations(100)
@@ -98,7 +98,7 @@ def test_a_sweep_killed_while_it_writes_loses_tears_and_doubles_nothing(tmp_path
 
 
 def without_training(function, *arguments, **_):
-    """Stand for `worker.run` of a command."""
+    """Replace `worker.run` in a command."""
     if ":check" in function:
         yield Checked("cpu", {})
     else:
@@ -202,7 +202,7 @@ def test_a_failed_run_is_run_again_and_its_rows_are_replaced(tmp_path, monkeypat
     [("data_digest", "digits"), ("model_digest", "a:make"), ("optimizer_digest", "a:Opt")],
 )
 def test_a_sweep_does_not_go_on_with_what_has_changed(tmp_path, monkeypatch, column, name):
-    """A module was edited, and the seeds of two models were averaged."""
+    """An earlier version averaged the seeds of two models after a module was edited."""
     monkeypatch.setattr(worker, "run", instant_run)
     own = {"model": "a:make", "optimizer": "a:Opt(x=1)"}
     plain = [dataclasses.replace(config, **own) for config in configurations(2)]
@@ -231,7 +231,7 @@ def test_runs_of_a_version_without_digests_are_not_done_again(tmp_path, monkeypa
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_a_folder_that_can_be_read_and_resumed(tmp_path, number):
-    """Ctrl-C; Slurm, Docker and a closed terminal left no line with the command to go on."""
+    """Ctrl-C did; Slurm, Docker and a closed terminal left no line with the command to continue."""
     folder = tmp_path / "report"
     handler = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
     with subprocess.Popen(
@@ -240,8 +240,8 @@ def test_a_signal_leaves_a_folder_that_can_be_read_and_resumed(tmp_path, number)
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Tests that a shell runs in the background, or with `nohup`, are deaf to one of them, and
-        # so would this be.
+        # If a shell runs the tests in the background, or with `nohup`, they ignore one of the
+        # signals, and this process would ignore it, too.
         preexec_fn=lambda: signal.signal(number, handler),
     ) as process:
         while "[1/12]" not in process.stdout.readline():

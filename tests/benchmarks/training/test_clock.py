@@ -5,7 +5,7 @@ from benchmarks.training import clock
 
 @pytest.fixture
 def times(monkeypatch):
-    """The readings that the clock will give, one after the other."""
+    """Return a list to which a test adds the readings of the clock."""
     readings = []
     monkeypatch.setattr(clock.time, "perf_counter", lambda: readings.pop(0))
     return readings

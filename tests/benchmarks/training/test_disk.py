@@ -24,7 +24,7 @@ def test_it_takes_the_place_of_the_old_one(tmp_path):
 
 
 def test_a_disk_without_room_is_not_written_to(tmp_path, monkeypatch):
-    """Keras's writer ended the process with SIGSEGV."""
+    """Keras's writer would end the process with SIGSEGV."""
     path = tmp_path / "x.weights.h5"
     path.write_text("old")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4_500_000))
@@ -34,7 +34,7 @@ def test_a_disk_without_room_is_not_written_to(tmp_path, monkeypatch):
 
 
 def test_half_a_file_is_removed(tmp_path):
-    """It kept the disk full."""
+    """Otherwise it would keep the disk full."""
 
     def fill(new):
         new.mkdir()

@@ -18,7 +18,7 @@ from tests.benchmarks import tiny
 
 @pytest.fixture(scope="module")
 def config(config):
-    """A run that takes the least time."""
+    """Return a run that takes the least time."""
     return dataclasses.replace(
         config, model="tests.benchmarks.tiny:dense", optimizer="momentum", learning_rate=0.05
     )
@@ -32,7 +32,7 @@ def epochs_and_end(config, data_dir, best_weights=None):
 
 @pytest.fixture(scope="module")
 def whole(config, data_dir, tmp_path_factory):
-    """The messages of a run, and the folder for its backup."""
+    """Return the messages of a run, and the folder of its backup."""
     config = dataclasses.replace(config, epochs=3, target_accuracy=0.8)
     folder, messages = tmp_path_factory.mktemp("whole"), []
     one_run.train_model(config, data_dir, None, folder / "run.backup", messages.append)
@@ -68,7 +68,7 @@ def test_a_young_backup_is_enough(whole):
 
 
 def test_several_steps_in_one_call_are_the_same_training(config, whole, data_dir):
-    """And how long it waits for data."""
+    """The time that training waits for data is measured, too."""
     config = dataclasses.replace(config, epochs=2, steps_per_execution=10, data_wait=True)
     ten, end = epochs_and_end(config, data_dir)
     one = [m.row for m in whole[0] if isinstance(m, Epoch)]
@@ -90,7 +90,7 @@ def test_what_was_not_measured_is_blank_and_the_reason_is_told(config, data_dir)
 
 @pytest.fixture(scope="module")
 def held_out(config, data_dir, tmp_path_factory):
-    """A configuration with a validation split, its epochs and end, and its best weights."""
+    """Return a configuration with a validation split, its messages, and its best weights."""
     config = dataclasses.replace(
         config, epochs=3, validation=0.1, schedule="cosine", target_accuracy=0.5
     )
@@ -108,7 +108,7 @@ def test_the_weights_with_the_best_validation_accuracy_are_kept(held_out, data_d
     assert measured["accuracy"] == max(row["val_accuracy"] for row in epochs)
     assert [path.name for path in best.parent.iterdir()] == ["best.weights.h5"]
 
-    # From there on, and with a rate of almost 0, it is as good at once.
+    # A run from these weights, with a rate of almost 0, is as good from the start.
     config = dataclasses.replace(
         config, weights=str(best), epochs=1, max_steps=1, learning_rate=1e-30
     )
@@ -150,17 +150,17 @@ def test_a_diverged_run_leaves_blank_what_it_did_not_measure(
 
 
 def test_a_short_first_epoch_with_absurd_steps_is_no_divergence():
-    # Seven steps: the mean is absurd, what came of them is not.
+    # Seven steps: the mean loss is far too large, the final loss is not.
     last = {"train_loss": 31.0, "test_loss": 0.79}
     assert one_run._divergence(last, classes=10) == ""
     assert one_run._divergence(last | {"test_loss": 31.0}, classes=10) != ""
-    # Who knows the training images by heart is confident of others, and wrong.
+    # A model that has memorised the training images may be confident and wrong on others.
     assert one_run._divergence({"train_loss": 0.01, "test_loss": 31.0}, classes=10) == ""
     assert one_run._divergence({"train_loss": 0.01, "test_loss": np.nan}, classes=10) != ""
 
 
 def interrupted_and_resumed(config, data_dir, folder):
-    """Return the messages of a run that goes on after it was stopped in its third epoch."""
+    """Return the messages of a run that continues after it was stopped in its third epoch."""
 
     def interrupt(message):
         if isinstance(message, Progress) and message.epoch == 3:
@@ -198,7 +198,7 @@ def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(
 def test_the_rate_falls_where_the_validation_loss_stands_still(
     config, data_dir, tmp_path, monkeypatch
 ):
-    """In a run that was interrupted, too: it knows the best loss and the rate of before."""
+    """An interrupted run does the same, because it keeps the best loss and the rate."""
     monkeypatch.setattr(backup, "SECONDS", 0)
     monkeypatch.setitem(one_run.PLATEAU, "patience", 1)
     monkeypatch.setattr(one_run, "LEAST_RATE", 0.1)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.training.overhead`: watches as `train` does, and writes both ways down."""
+"""`python -m benchmarks.training.overhead` watches as `train` does, and writes both ways."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""`--devices`: several logical devices train as one does on the same batches."""
+"""`--devices`: several logical devices train like one device on the same batches."""
 
 import dataclasses
 
@@ -43,7 +43,7 @@ def assert_same(one, another):
     # The sum over devices is rounded in another order. Other batches differ by a tenth.
     for column in ("train_loss", "test_loss"):
         np.testing.assert_allclose(another[1][column], one[1][column], rtol=1e-3)
-    # Of the images that a batch of each leaves over, all count, and once.
+    # The images that do not fill a batch for all devices count, too, and once.
     assert abs(another[1]["test_accuracy"] - one[1]["test_accuracy"]) < 1.5 / 360
 
 

@@ -1,4 +1,4 @@
-"""`--coordinator`: two processes on this machine train as one does."""
+"""`--coordinator`: two processes on this machine train like one process."""
 
 import contextlib
 import dataclasses

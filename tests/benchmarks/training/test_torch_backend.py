@@ -83,7 +83,7 @@ def test_state_is_counted_in_bytes():
     ["keras_adam", "torch_fused", "torch_foreach", "torch_loop", "torch_fused_adamw_clipped"],
 )
 def test_all_competitors_take_the_same_steps(text, monkeypatch):
-    """Torch has another epsilon, and the gradients are far larger than it."""
+    """Torch has another epsilon, but the gradients are far larger than both."""
     monkeypatch.setattr(peers, "CLIP_NORM", 1.0)
     shapes = [(20, 3), (7,)]
     ours = "keras_adamw(global_clipnorm=1.0)" if "clipped" in text else "adam"

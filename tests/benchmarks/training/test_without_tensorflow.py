@@ -1,6 +1,6 @@
 """On the JAX backend, a process that trains has no TensorFlow.
 
-The workers import this file, and so it imports none either.
+The workers import this file, so it does not import TensorFlow.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ def tensorflow_modules():
 
 
 def train(config, data_dir, best_weights, backup_folder, stop_in_epoch, send):
-    """Do a run and send its messages, then which modules of TensorFlow there are."""
+    """Do a run and send its messages, then the imported modules of TensorFlow."""
     from benchmarks.training import backup, one_run
 
     backup.SECONDS = 0
@@ -66,7 +66,7 @@ def jax_config(config):
 
 @pytest.fixture(scope="module")
 def whole(jax_config, data_dir, tmp_path_factory):
-    """The messages of a run."""
+    """Return the messages of a run."""
     config = dataclasses.replace(jax_config, data_wait=True)
     return messages_of(config, data_dir, tmp_path_factory.mktemp("whole"))
 

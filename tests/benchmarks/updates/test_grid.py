@@ -1,4 +1,4 @@
-"""`python -m benchmarks.updates.grid`: a row each cell, mode and optimizer."""
+"""`python -m benchmarks.updates.grid` writes a row for each cell, mode and optimizer."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""The benchmark's update on JAX works in place: XLA copies none of what it is given."""
+"""The benchmark's update on JAX works in place, and XLA copies no argument."""
 
 import pytest
 

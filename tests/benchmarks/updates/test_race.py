@@ -1,4 +1,4 @@
-"""`python -m benchmarks update`, and that what it times is one Adam update."""
+"""`python -m benchmarks update`, and a check that it times one Adam update."""
 
 import importlib.metadata
 import importlib.util
@@ -26,7 +26,7 @@ from tests.benchmarks.conftest import ROOT
 from tests.benchmarks.updates import fragile
 from tests.reference import ReferenceAdam
 
-# A promise to those who read the reports.
+# Readers of the reports rely on these columns.
 UPDATES = (
     "shapes optimizer mode backend device variables params update_ms_p50 update_ms_min "
     "update_ms_p90 first_call_seconds bytes_per_parameter gb_per_second bandwidth_limit_ms "
@@ -83,7 +83,7 @@ def test_a_row_for_each_optimizer_and_mode(report):
     assert (rows["first_call_seconds"] > 0).all()
     raw = pd.read_csv(folder / "updates_raw.csv")
     measured = raw[(raw["phase"] == "measured") & (raw["optimizer"] != one_update.BANDWIDTH)]
-    # 5 MB of weights, as much of momentum, of velocity: none is copied.
+    # Weights, momentum and velocity have 5 MB each, and none is copied.
     assert measured["memory_mb"].between(0, 3).all()
 
 
@@ -184,7 +184,7 @@ def test_the_race_goes_on_without_one_that_dies(monkeypatch):
     fake_race.run()
     assert "2x5: fragile eager: died\n" in out.getvalue()
     (row,) = fake_race.rows()
-    # 100 to 98 are the turn to warm up; then each turn has one update to warm up, two measured.
+    # 100 to 98 are the warm-up turn. Then each turn has one warm-up update and two measured ones.
     assert fake_race.seconds[both[1]] == [[96.0, 95.0], [93.0, 92.0], [90.0, 89.0]]
     assert (row["optimizer"], row["update_ms_p50"], row["update_ms_min"]) == ("adam", 92.5e3, 89e3)
     assert (row["params"], row["repetitions"]) == (10, 6)
@@ -277,7 +277,7 @@ def test_one_call_is_one_adam_update(optimizer, mode):
         pytest.importorskip(peers.PEERS[optimizer].package)
     generator = np.random.default_rng(0)
     some_shapes = [(3, 4), (5,)]
-    # As `build` draws them: the weights first, then the gradients.
+    # In the order of `build`: first the weights, then the gradients.
     weights, gradients = (
         [generator.standard_normal(shape, np.float32) for shape in some_shapes] for _ in range(2)
     )
@@ -288,8 +288,8 @@ def test_one_call_is_one_adam_update(optimizer, mode):
         timed.wait()
         reference.apply(gradients)
         for value, expected in zip(timed.weights(), reference.variables, strict=True):
-            # A step is 1e-3. The small gradients tell PyTorch's and optax's epsilon, which is
-            # the paper's, from Keras's.
+            # A step is 1e-3. Small gradients show whether epsilon is used as in the paper (PyTorch,
+            # optax) or as in Keras.
             atol = 3e-6 if optimizer in ("torch_fused", "optax_adam") else 2e-7
             np.testing.assert_allclose(value, expected, rtol=0, atol=atol)
     state_bytes = sum(value.nbytes for value in timed.state())
@@ -322,7 +322,7 @@ def test_a_training_step_is_one_step_of_fit(mode):
         timed.wait()
     iterations, *_ = timed.state()
     assert iterations == 2
-    # Adam's first steps move what has a gradient by about the learning rate each, 1e-3.
+    # Each of Adam's first steps moves a number with a gradient by about the learning rate, 1e-3.
     moved = max(np.abs(b - a).max() for a, b in zip(before, timed.weights(), strict=True))
     assert 1.5e-3 < moved < 2.5e-3
 
@@ -331,7 +331,8 @@ def test_a_training_step_is_one_step_of_fit(mode):
     ("kernel", "moves", "after"), [("add", 3, 2), ("copy", 2, 1), ("adam", 7, 2)]
 )
 def test_a_kernel_moves_the_whole_of_its_arrays(kernel, moves, after):
-    """The median of one noisy addition was "the limit", and torch took 0.91 of it."""
+    """In an earlier version, the limit was the median of one addition, and torch took 0.91 of
+    it."""
     timed = one_update.build(one_update.BANDWIDTH, kernel, [], "cpu")
     for _ in range(2):
         timed.start()

@@ -1,6 +1,6 @@
-"""The server that forks the workers: that nothing leaks from it, and who outlives whom.
+"""The server that forks the workers: nothing leaks from it, and it ends at the right time.
 
-The workers import this file, and so it imports no backend.
+The workers import this file, so it imports no backend.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ def threads(pid):
 
 
 def state(send):
-    """Send what a worker finds when its function begins."""
+    """Send the state of a worker at the start of its function."""
     found = {"threads": threads("self"), "random": [random.random(), np.random.random()]}
     if "tensorflow" in sys.modules:
         from tensorflow.python.eager import context
@@ -66,14 +66,14 @@ def test_a_worker_begins_with_imports_and_nothing_else(backend):
     assert first["random"][1] != second["random"][1]
     assert {"keras", "keras_adam", backend} <= first["modules"]
     assert ("tensorflow" in first["modules"]) == (backend == "tensorflow")
-    # NumPy's and SciPy's threads have ended before the fork; Arrow's, which frees memory, sees to
-    # itself.
+    # NumPy's and SciPy's threads have ended before the fork. Arrow's thread, which frees memory,
+    # handles forks itself.
     server = threads(start._servers[backend]._process.pid)
     assert len([name for name in server if name != "jemalloc_bg_thd"]) == 1
 
 
 def compute(backend, send):
-    """Make whatever a library makes on its first use."""
+    """Let the libraries create what they create on their first use."""
     import keras
 
     if backend == "jax":
@@ -106,7 +106,7 @@ def memory(send):
 
 
 def test_peak_memory_is_that_of_a_process_that_imports_for_itself(monkeypatch, capsys):
-    """A forked process, another after it, and one that is spawned: the last needs no server."""
+    """Compare two forked processes, one after the other, with a spawned one."""
     forked, after = result(memory), result(memory)
     assert forked[1] - forked[0] == pytest.approx(240, rel=0.05)
     assert after == pytest.approx(forked, rel=0.01)
@@ -127,7 +127,7 @@ def import_and_measure(send):
 
 @pytest.fixture
 def light(monkeypatch, tmp_path):
-    """Servers of this test alone. On JAX, they cannot import Keras, and so start at once."""
+    """Use servers for this test only. On JAX, they cannot import Keras, so they start at once."""
     (tmp_path / "light").mkdir()
     (tmp_path / "light" / "keras.py").write_text("raise ImportError")
     monkeypatch.syspath_prepend(tmp_path / "light")
@@ -212,7 +212,8 @@ print(next(messages), start._servers["jax"]._process.pid, flush=True)
     "end", ["os.kill(os.getpid(), signal.SIGKILL)", "os.kill(os.getpid(), signal.SIGTERM)", ""]
 )
 def test_nothing_outlives_the_parent(light, end, tmp_path):
-    """However it ends, and no file; and its socket has no path, which could be too long."""
+    """This holds for any end of the parent, and for files. The socket has no path, which could be
+    too long."""
     long = tmp_path / ("long" * 30)
     long.mkdir()
     done = subprocess.run(

@@ -85,7 +85,7 @@ def test_death_arrives_after_the_last_words(tmp_path):
 
 
 def test_only_a_kill_that_linux_counts_is_for_want_of_memory(tmp_path, monkeypatch):
-    """`kill -9` by hand was "oom"."""
+    """An earlier version called `kill -9` by the user "oom"."""
     counts = iter([3, 4])
     monkeypatch.setattr(worker.machine, "oom_kills", lambda: next(counts))
     assert run(die, signal.SIGKILL, log=tmp_path / "log")[-1].status == "oom"
