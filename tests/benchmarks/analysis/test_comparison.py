@@ -243,7 +243,7 @@ def test_runs_on_other_data_or_of_another_model_are_not_paired(tmp_path, digest)
     old = write(tmp_path / "old", "adam", [500, 505, 510])
     found, warnings = between(old, after)
     assert found["images_per_second"].effect.n == 3
-    assert any(f"not known whether they agree in {digest}" in warning for warning in warnings)
+    assert any(f"whether they agree in {digest}" in warning for warning in warnings)
 
 
 def test_an_optimizer_whose_code_has_changed_is_compared_and_said(tmp_path):
@@ -329,7 +329,7 @@ def test_a_baseline_is_found_without_its_arguments(tmp_path):
     write(tmp_path, "adam(beta_1=0.95)", [500, 505, 510])
     assert within(tmp_path, "adam")[0]["images_per_second"].baseline == "adam(beta_1=0.95)"
     write(tmp_path, "adam(beta_1=0.8)", [500, 505, 510])
-    with pytest.raises(InputError, match=r"'adam' is one of adam\(beta_1=0.95\), adam"):
+    with pytest.raises(InputError, match=r"'adam' may be adam\(beta_1=0.95\), adam"):
         within(tmp_path, "adam")
 
 
