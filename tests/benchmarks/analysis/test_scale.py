@@ -93,13 +93,12 @@ print("peak_kb:", open("/proc/self/status").read().split("VmHWM:")[1].split()[0]
 
 
 @pytest.mark.parametrize(
-    ("problems", "optimizers", "seeds"), [(100, 2, 10), (1, 2000, 10), (1, 2, 1250)]
+    ("problems", "optimizers", "seeds"), [(50, 2, 10), (1, 500, 10), (1, 2, 1250)]
 )
 def test_many_runs(tmp_path, problems, optimizers, seeds):
     """Of twenty thousand it took 22 to 123 s to compare them, and 118 to 420 s to report them.
 
-    The limits are those promised for this number of runs. Folders with 2,000 optimizers have as
-    many runs, and take longest.
+    These folders have at most a quarter of the runs, and limits below a quarter of those times.
     """
     write(tmp_path, problems, optimizers, seeds)
     done = subprocess.run(
@@ -111,14 +110,14 @@ def test_many_runs(tmp_path, problems, optimizers, seeds):
     assert done.returncode == 0, done.stderr
     text, *rest = done.stdout.split("seconds: ")
     compare_seconds, report_seconds = (float(part.split()[0]) for part in rest)
-    assert compare_seconds < 10
-    assert report_seconds < 60
+    assert compare_seconds < 5
+    assert report_seconds < 20
     assert float(done.stdout.split("peak_kb: ")[1]) < 1e6
     assert len(text.splitlines()) < 400
     assert "keras_adam" in text
     page = tmp_path / "report.html"
     assert page.stat().st_size < 10e6
     shown = page.read_text()
-    # keras_adam's tenth is found; among ten thousand comparisons, ten seeds are too few for it.
-    assert ("difference: faster" in shown) == (optimizers < 2000)
-    assert ("Results of all 100 problems" in shown) == (problems == 100)
+    # keras_adam's tenth is found; among thousands of comparisons, ten seeds are too few for it.
+    assert ("difference: faster" in shown) == (optimizers == 2)
+    assert ("Results of all 50 problems" in shown) == (problems == 50)
