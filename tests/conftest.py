@@ -1,25 +1,20 @@
 """The header of the tests' output, and settings that all processes of a session share."""
 
+import atexit
 import os
 import shutil
 import tempfile
 
 # Every process on JAX needs Keras's initializers. One process compiles a program, and the others
 # read it. The folder is set before any import of JAX, also for processes that the session starts.
-if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-    own_cache = None
-else:
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     own_cache = tempfile.mkdtemp(prefix="jax-programs-")
+    atexit.register(shutil.rmtree, own_cache, ignore_errors=True)
     os.environ |= {
         "JAX_COMPILATION_CACHE_DIR": own_cache,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
-
-
-def pytest_unconfigure():
-    if own_cache:
-        shutil.rmtree(own_cache, ignore_errors=True)
 
 
 def pytest_report_header():

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.analysis import comparison, observations, statistics, verdict
+from benchmarks.analysis import observations, statistics
 from benchmarks.publish import wire as costs
 from benchmarks.store import csv_file, schema
 
@@ -24,7 +24,6 @@ NAMES = {
     "nesterov": "Keras's SGD, Nesterov",
     "rmsprop": "Keras's RMSprop",
     "adamw": "Keras's AdamW",
-    "lion": "Keras's Lion",
     "resource_apply_adam": "`ResourceApplyAdam`, a call a variable",
     "torch_fused": "PyTorch, `fused=True`",
     "torch_foreach": "PyTorch, `foreach=True`",
@@ -245,19 +244,6 @@ def accuracies(folder: Path) -> str:
     return table([*header, "difference from Keras's Adam, 95 % interval"], lines)
 
 
-def verdicts(folder: Path) -> str:
-    """Tabulate the verdicts on the test accuracy beside Keras's Adam, corrected for these alone."""
-    compared, _ = comparison.within(folder)
-    planned = verdict.corrected([c for c in compared if c.metric.column == "test_accuracy"])
-    first = planned[0]
-    lines = [[name(first.baseline), f"{first.mean_baseline:.4f}", "", "", "", ""]]
-    for each in sorted(planned, key=lambda c: -c.mean_subject):
-        change, interval, _, p, words = verdict.in_words(each)
-        lines.append([name(each.subject), f"{each.mean_subject:.4f}", change, interval, p, words])
-    header = ["optimizer", f"test accuracy, mean of {first.effect.n} seeds", "change"]
-    return table([*header, "95 % interval", "corrected p", "verdict"], lines)
-
-
 def overhead(folder: Path) -> str:
     """Say how fast training is that is watched, beside training that is not."""
     found = csv_file.read(folder / "overhead.csv", schema.OVERHEAD)
@@ -410,7 +396,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     table.__name__: table
     for table in (
         *(updates, steps, comparisons, growth, grid, options),
-        *(training, accuracies, verdicts, overhead, programs, gains),
+        *(training, accuracies, overhead, programs, gains),
         *(devices, wire),
     )
 }

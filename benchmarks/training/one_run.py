@@ -123,7 +123,10 @@ def train_model(
     try:
         with _damage_named(config, data_dir):
             images.fill_caches()
-            with scope, compilation.from_disk(config.backend):
+            # JAX lets only the first of several processes write programs; the others would wait.
+            alone = config.processes == 1
+            cache = compilation.from_disk(config.backend) if alone else contextlib.nullcontext()
+            with scope, cache:
                 model, train = _build(config, images)
             with compilation.anew(config.backend):
                 _train(config, images, model, train, best_weights, backup, send)

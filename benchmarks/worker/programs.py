@@ -4,7 +4,10 @@ import atexit
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
+
+_making = threading.Lock()
 
 _folders: dict[int, Path] = {}
 """The folder of each process, by its id; a forked process has its own."""
@@ -18,12 +21,13 @@ def folder(backend: str) -> Path | None:
     if backend != "jax":
         return None
     process = os.getpid()
-    if process not in _folders:
-        try:
-            _folders[process] = Path(tempfile.mkdtemp(prefix="benchmarks-programs-"))
-        except OSError:
-            return None
-    return _folders[process]
+    with _making:
+        if process not in _folders:
+            try:
+                _folders[process] = Path(tempfile.mkdtemp(prefix="benchmarks-programs-"))
+            except OSError:
+                return None
+        return _folders[process]
 
 
 @atexit.register

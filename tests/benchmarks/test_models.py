@@ -139,7 +139,7 @@ def test_a_model_of_ones_own_by_its_import_path():
     [
         ("nowhere:own", "'nowhere:own': ModuleNotFoundError"),
         (f"{__name__}:owm", "has no attribute 'owm'"),
-        (f"{__name__}:with_wrong_logits", r"to \(None, 11\); for this data set it must"),
+        (f"{__name__}:with_wrong_logits", r"to \(None, 11\), but for this data set it must"),
         (f"{__name__}:without_weights", "has no trainable weights"),
         ("keras.applications:ResNet51", "has no attribute 'ResNet51'"),
         (f"{__name__}:no_model", "no_model.*takes 1 positional argument"),

@@ -19,7 +19,9 @@ def test_without_network_the_two_ways_out_are_named(tmp_path):
 
 @pytest.mark.usefixtures("no_network")
 def test_missing_original_files_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"does not contain.*t10k-images-idx3-ubyte\.gz.*no network"):
+    with pytest.raises(
+        InputError, match=r"does not contain.*t10k-images-idx3-ubyte\.gz.*no network"
+    ):
         preparation.prepare("fashion_mnist", tmp_path / "data", tmp_path)
 
 

@@ -104,7 +104,7 @@ def test_one_dies_and_the_other_stops(one_run, group, tmp_path):
         with pytest.raises(InputError, match="When a process dies, all stop"):
             list(events)
     follower.join()
-    assert errors[0].startswith(f"process 1, {together}: killed by SIGKILL. When one of")
+    assert errors[0].startswith(f"process 1, {together}: killed by SIGKILL. When a process")
 
 
 @pytest.mark.parametrize(
