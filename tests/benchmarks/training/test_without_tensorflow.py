@@ -23,9 +23,10 @@ def tensorflow_modules():
 
 def train(config, data_dir, best_weights, backup_folder, stop_in_epoch, send):
     """Do a run and send its messages, then the imported modules of TensorFlow."""
-    from benchmarks.training import backup, one_run
+    from benchmarks.training import backup, monitor, one_run
 
     backup.SECONDS = 0
+    monitor.PROGRESS_SECONDS = 0  # else an epoch may send none
 
     def pass_on(message):
         send(message)
