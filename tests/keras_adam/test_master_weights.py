@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 import keras_adam
-from tests.keras_adam.training import BACKEND, MODES, make_step, random_arrays
+from tests.keras_adam.training import (
+    BACKEND,
+    MODES,
+    make_step,
+    pairs_in_some_mode,
+    random_arrays,
+)
 from tests.reference import ReferenceAdam
 
 DTYPES = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16}
@@ -24,15 +30,7 @@ def masters(optimizer):
     return [v for v in optimizer.variables if v.name.endswith("_master")]
 
 
-# Every pair of an option and a dtype, in one of the modes.
-CASES = [
-    (options, dtype, MODES[(i + j) % len(MODES)])
-    for i, options in enumerate(OPTIONS)
-    for j, dtype in enumerate(DTYPES)
-]
-
-
-@pytest.mark.parametrize(("options", "dtype", "mode"), CASES, ids=str)
+@pytest.mark.parametrize(("options", "dtype", "mode"), pairs_in_some_mode(OPTIONS, DTYPES), ids=str)
 def test_master_weights_train_as_float64_variables_do(options, dtype, mode):
     initial = [a.astype(DTYPES[dtype]) for a in random_arrays(SHAPES, 1)]
     variables = [keras.Variable(a, dtype=dtype) for a in initial]

@@ -12,7 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keras_adam
-from tests.keras_adam.training import BACKEND, MODES, make_step, random_arrays
+from tests.keras_adam.training import (
+    BACKEND,
+    MODES,
+    make_step,
+    pairs_in_some_mode,
+    random_arrays,
+)
 from tests.reference import ReferenceAdam
 
 BLOCK = 256
@@ -120,15 +126,10 @@ def check_steps(options, state_dtype, mode, shapes, steps, dtype="float32"):
     return optimizer
 
 
-# Every pair of an option and a way of storing, in one of the modes; `test_any_shapes` draws others.
-CASES = [
-    (options, state_dtype, MODES[(i + j) % len(MODES)])
-    for i, options in enumerate(OPTIONS)
-    for j, state_dtype in enumerate(STATE_DTYPES)
-]
-
-
-@pytest.mark.parametrize(("options", "state_dtype", "mode"), CASES, ids=str)
+# `test_any_shapes` draws other combinations.
+@pytest.mark.parametrize(
+    ("options", "state_dtype", "mode"), pairs_in_some_mode(OPTIONS, STATE_DTYPES), ids=str
+)
 def test_each_step_is_the_float64_step_stored(options, state_dtype, mode):
     check_steps(options, state_dtype, mode, SHAPES, steps=6)
 

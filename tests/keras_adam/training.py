@@ -26,6 +26,15 @@ MODES = {
 ROUTES = list(itertools.product(MODES, [True, False]))
 
 
+def pairs_in_some_mode(first, second):
+    """Return every pair of one of `first` and one of `second`, each with one of the modes."""
+    return [
+        (one, other, MODES[(i + j) % len(MODES)])
+        for i, one in enumerate(first)
+        for j, other in enumerate(second)
+    ]
+
+
 def covering_rows(choices):
     """Return rows, each with one of every choice, so that any two values are in a common row."""
 
