@@ -359,19 +359,17 @@ def gains(folder: Path) -> str:
         lines.append([where, what, f"{digits(theirs)} MB", f"{digits(ours)} MB", over])
 
     models, weights = ("mlp_1024", "2c2d", "mobilenet_v3_small"), ("efficientnet_b0", "resnet50")
-    for backend, fit_race, own_race, modes in (
-        ("tensorflow", "update_fit", folder.name, ("eager", "graph")),
-        ("jax", None, "update_jax", ("eager", "xla")),
-        ("torch", "update_fit_torch", "update_torch", ("eager",)),
+    fits, own_loop = [("fit", shapes) for shapes in models], "own loop, "
+    for backend, race, kind, timings in (
+        ("tensorflow", "update_fit", "", [*fits, ("fit_xla", "2c2d")]),
+        ("tensorflow", folder.name, own_loop, itertools.product(("eager", "graph"), weights)),
+        ("jax", "update_jax", own_loop, itertools.product(("eager", "xla"), weights)),
+        ("torch", "update_fit_torch", "", fits),
+        ("torch", "update_torch", own_loop, itertools.product(("eager",), weights)),
     ):
-        of = BACKENDS[backend]
-        if fit_race:
-            for shapes in models:
-                timed(f"{of}, `fit`", fit_race, "fit", shapes, "keras_adam")
-        if fit_race == "update_fit":
-            timed(f"{of}, `fit(jit_compile=True)`", fit_race, "fit_xla", "2c2d", "keras_adam")
-        for mode, shapes in itertools.product(modes, weights):
-            timed(f"{of}, own loop, {MODES[mode]}", own_race, mode, shapes, "keras_adam")
+        for mode, shapes in timings:
+            where = f"{BACKENDS[backend]}, {kind}{MODES[mode]}"
+            timed(where, race, mode, shapes, "keras_adam")
     lazy = "keras_adam(lazy=True)"
     where = "TensorFlow, `lazy=True`, 1,024 rows"
     timed(where, "update_embedding", "graph", "embedding", lazy)
