@@ -137,7 +137,8 @@ def test_workers_die_then_the_scheduler_and_every_row_is_there_once(dask, data_d
     done = run_command(*arguments, "--resume")
     assert done.returncode == 0, done.stderr
     runs, epochs = pd.read_csv(folder / "runs.csv"), pd.read_csv(folder / "epochs.csv")
-    pd.testing.assert_frame_equal(runs[: len(before)], before)
+    # A column of whole numbers in one row is read as int64, and with other rows as float64.
+    pd.testing.assert_frame_equal(runs[: len(before)], before, check_dtype=False)
     assert set(runs["status"]) == {"ok"}
     assert len(runs) == runs["run_id"].nunique() == 4
     assert sorted(epochs["run_id"]) == sorted(runs["run_id"])
