@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column
 
-from benchmarks.printing import say
+from benchmarks.printing import say, warn
 from benchmarks.run import RunConfig
 from benchmarks.store.csv_file import Row
 from benchmarks.training import messages
@@ -85,7 +85,9 @@ class Display:
             self._print(
                 config,
                 f"epoch {row['epoch']}/{config.epochs}, loss {row['train_loss']:.4f}, "
-                f"accuracy {row['train_accuracy']:.4f}, test accuracy {row['test_accuracy']:.4f}",
+                f"accuracy {row['train_accuracy']:.4f}, "
+                + (f"val accuracy {row['val_accuracy']:.4f}, " if "val_accuracy" in row else "")
+                + f"test accuracy {row['test_accuracy']:.4f}",
             )
 
     def again(self, config: RunConfig, reason: str) -> None:
@@ -103,6 +105,8 @@ class Display:
                 + (f", {speed:,.0f} images/s" if speed else "")
                 + (f". {run['error']}" if run.get("error") else ""),
             )
+        elif self._console.quiet:
+            warn(f"{config}: {run['status']}: {run['error']}")
         else:
             self._print(config, f"{run['status']}: {run['error']}")
         self._done += 1

@@ -123,12 +123,28 @@ def test_a_long_name_leaves_the_bar_its_place(config, clock, length):
     assert "0/4" in lines[0]
 
 
-def test_the_test_accuracy_of_each_epoch_is_printed(config):
-    row = {"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.25, "test_accuracy": 0.75}
-    _, printed = screen(config, 4, lambda shown: shown.tell(config, Epoch(row)))
-    assert "epoch 1/1, loss 0.5000, accuracy 0.2500, test accuracy 0.7500" in printed.replace(
-        "\n", " "
-    )
+@pytest.mark.parametrize(
+    ("held_out", "said"), [({}, ""), ({"val_accuracy": 0.7}, "val accuracy 0.7000, ")]
+)
+def test_the_accuracies_of_each_epoch_are_printed(config, held_out, said):
+    row = {"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.25, "test_accuracy": 0.75} | held_out
+    out = io.StringIO()
+    shown = display.Display(Console(file=out, width=200), 4)
+    shown.start(config)
+    shown.tell(config, Epoch(row))
+    line = f"  epoch 1/1, loss 0.5000, accuracy 0.2500, {said}test accuracy 0.7500"
+    assert out.getvalue().splitlines()[1] == line
+
+
+def test_a_run_that_ends_badly_is_told_even_if_the_rest_is_quiet(config, capsys):
+    shown = display.Display(Console(quiet=True), 2)
+    for run in (
+        {"status": "ok", "test_accuracy": 0.5},
+        {"status": "diverged", "error": "loss nan"},
+    ):
+        shown.start(config)
+        shown.finish(config, run)
+    assert capsys.readouterr() == ("", f"Warning: {config}: diverged: loss nan\n")
 
 
 def test_an_epoch_of_a_backup_is_not_printed_as_if_it_were_trained_again(config):
