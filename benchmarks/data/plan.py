@@ -39,6 +39,11 @@ class Plan:
         """Notes for the user about the data, in one sentence each."""
         left_out = self.images % self.config.batch_size
         said = list(self.source.notes)
+        if self.config.image_size is None and not all(self.source.image_shape[:2]):
+            said.append(
+                f"its images differ in size, so they are resized to {RESIZED[0]} x {RESIZED[1]}; "
+                "--image-size N chooses another size"
+            )
         if self.source.test is None:
             said.append(
                 f"it has no test images, so {splits.TEST:.0%} of the training images are held out "
