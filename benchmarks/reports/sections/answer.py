@@ -33,6 +33,11 @@ def of_observations(
         if words:
             yield Text(words)
     if not any(compared.effect.n > 1 for compared in comparisons):
+        if any(compared.effect.n for compared in comparisons) and "seed" in found:
+            yield Text(
+                "Each optimizer has only one run that can be compared, so any difference may be "
+                "chance. Several seeds can show one: use train with --seeds 5."
+            )
         return
     pairs = "seeds" if "seed" in found else "rounds"
     yield from map(Text, _verdicts(comparisons, labels, pairs))
@@ -202,7 +207,7 @@ def _undecided(open_ones: Sequence[Comparison], of: int, pairs: str) -> str:
     if len(needed) <= half or needed[half - 1] == needed[-1]:
         return f"{words}. About {needed[-1]:,} {pairs} would decide {all_of_them}."
     return (
-        f"{words}. About {needed[half - 1]:,} {pairs} would decide half of them, and about "
+        f"{words}. About {needed[half - 1]:,} {pairs} would decide {half} of them, and about "
         f"{needed[-1]:,} {all_of_them}."
     )
 

@@ -15,6 +15,9 @@ from benchmarks.reports.sections import comparing
 from benchmarks.reports.sections.comparing import MOST_PROBLEMS
 from benchmarks.reports.sections.words import COST, HEADINGS, OUTCOME, heading, spell
 
+FEW_IMAGES = 1000
+"""Below this number of test images, the page says how much one of them counts."""
+
 MOST_ROWS = 1000
 """The largest number of rows in a table; runs.csv has all rows."""
 
@@ -61,9 +64,21 @@ def _results(runs: pd.DataFrame, labels: Labels) -> Iterator[Block]:
     yield Table(("optimizer", "learning rate", "ok", *map(heading, of_outcome)), outcome)
     if of_cost:
         yield Table(("optimizer", *map(heading, of_cost)), cost)
-    yield Text("Median over the seeds, with the range.")
+    yield Text(" ".join(["Median over the seeds, with the range.", *_images(runs)]))
     if len(subjects) > MOST_ROWS:
         yield Text(f"... and {len(subjects) - MOST_ROWS:,} more in runs.csv.")
+
+
+def _images(runs: pd.DataFrame) -> Iterator[str]:
+    """Say how many images the runs had, and how finely the accuracy can be measured with them."""
+    counts = runs[["train_images", "validation_images", "test_images"]].dropna(how="all")
+    if len(counts.drop_duplicates()) != 1 or counts.iloc[0].isna()["test_images"]:
+        return
+    train, held_out, test = counts.iloc[0].fillna(0).astype(int)
+    chosen = f", chose by {held_out:,} others," if held_out else ""
+    yield f"Each run trained on {train:,} images{chosen} and was tested on {test:,}."
+    if test < FEW_IMAGES:
+        yield f"One test image more or less changes the accuracy by {1 / test:.2g}."
 
 
 def _measured(runs: pd.DataFrame, columns: Sequence[str]) -> list[str]:

@@ -133,8 +133,10 @@ def test_about_so_many_seeds_would_tell(noise):
     assert shown == 4  # three did not decide; one more does
 
 
-def test_one_run_each_tells_nothing(tmp_path):
+def test_one_run_each_tells_nothing_and_the_page_says_so(tmp_path):
     write(tmp_path, "adam", [500], [0.9])
     write(tmp_path, "sgd", [600], [0.9])
-    assert first_blocks(tmp_path) == ([], [])
+    (text,), tables = first_blocks(tmp_path)
+    assert text.startswith("Each optimizer has only one run that can be compared, so any")
+    assert tables == []
     assert len(observations.read_observations(tmp_path)) == 2

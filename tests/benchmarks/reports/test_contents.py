@@ -64,6 +64,28 @@ def test_what_is_on_the_page(folder):
     assert [block.file for block in blocks if isinstance(block, page.Plot)] == PLOTS
 
 
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        (
+            {"train_images": 1437, "test_images": 360},
+            "Each run trained on 1,437 images and was tested on 360. One test image more or less "
+            "changes the accuracy by 0.0028.",
+        ),
+        (
+            {"train_images": 54000, "validation_images": 6000, "test_images": 10000},
+            "Each run trained on 54,000 images, chose by 6,000 others, and was tested on 10,000.",
+        ),
+        ({"train_images": 1437, "test_images": [360, 360, 350]}, ""),
+        ({}, ""),
+    ],
+)
+def test_how_many_images_the_runs_had(tmp_path, counts, said):
+    write(tmp_path, "adam", [500, 505, 510], **counts)
+    texts = [block.text for block in contents.blocks(tmp_path) if isinstance(block, page.Text)]
+    assert " ".join(["Median over the seeds, with the range.", said]).strip() in texts
+
+
 def test_the_learning_curves(folder):
     """There are curves of training and validation, and of the rate if it changes."""
     runs = csv_file.read(folder / "runs.csv", schema.RUNS)
