@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.analysis import observations, statistics
+from benchmarks.analysis import comparison, observations, statistics
+from benchmarks.analysis.verdict import corrected
 from benchmarks.publish import wire as costs
 from benchmarks.store import csv_file, schema
 
@@ -24,6 +25,7 @@ NAMES = {
     "nesterov": "Keras's SGD, Nesterov",
     "rmsprop": "Keras's RMSprop",
     "adamw": "Keras's AdamW",
+    "lion": "Keras's Lion",
     "resource_apply_adam": "`ResourceApplyAdam`, a call a variable",
     "torch_fused": "PyTorch, `fused=True`",
     "torch_foreach": "PyTorch, `foreach=True`",
@@ -390,11 +392,32 @@ def gains(folder: Path) -> str:
     )
 
 
+def verdicts(folder: Path) -> str:
+    """Tabulate test accuracies beside those of the baseline, with the verdict on each."""
+    runs = csv_file.read(folder / "runs.csv", schema.RUNS)
+    rates = runs.groupby("optimizer")["learning_rate"].first()
+    found, _ = comparison.within(folder)
+    compared = corrected([c for c in found if c.metric.column == "test_accuracy"])
+    (baseline,) = {c.baseline for c in compared}
+
+    def line(subject: str, mean: float, *words: str) -> list[str]:
+        called = name(subject.partition("(learning_rate=")[0])
+        return [called, digits(rates[subject]), f"{mean:.4f}", *words]
+
+    lines = [line(baseline, compared[0].mean_baseline, "", "")]
+    for c in compared:
+        difference = f"{c.effect.low:+.4f} to {c.effect.high:+.4f}"
+        lines.append(line(c.subject, c.mean_subject, difference, c.verdict))
+    called = lines[0][0]
+    header = ["optimizer", "learning rate", f"test accuracy, mean of {compared[0].effect.n} seeds"]
+    return table([*header, f"difference from {called}, 95 % interval", "verdict"], lines)
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
     table.__name__: table
     for table in (
         *(updates, steps, comparisons, growth, grid, options),
         *(training, accuracies, overhead, programs, gains),
-        *(devices, wire),
+        *(devices, wire, verdicts),
     )
 }
