@@ -32,6 +32,9 @@ def of_observations(
         words = " ".join(_first_at_target(found, comparisons, labels))
         if words:
             yield Text(words)
+    not_ok = list(_not_ok(found, labels))
+    if not_ok:
+        yield Text(f"Not ok: {_listed(not_ok)}.")
     if not any(compared.effect.n > 1 for compared in comparisons):
         if any(compared.effect.n for compared in comparisons) and "seed" in found:
             yield Text(
@@ -86,6 +89,15 @@ def of_search(
             "Each winner has only one run, so its lead may be chance. Several seeds can show a "
             "better optimizer: use tune with --finalists, or train with --from-tune."
         )
+
+
+def _not_ok(found: pd.DataFrame, labels: Labels) -> Iterator[str]:
+    """Say which optimizers have runs that did not end as they should, and how many."""
+    for name, group in found.groupby("subject", sort=False):
+        bad = group.loc[group["status"] != "ok", "status"]
+        if len(bad):
+            statuses = ", ".join(bad.unique())
+            yield f"{len(bad):,} of {len(group):,} runs of {labels[str(name)]} ({statuses})"
 
 
 def _first_at_target(
@@ -193,7 +205,7 @@ def _over_problems(comparisons: Sequence[Comparison], labels: Labels) -> str:
 def _undecided(open_ones: Sequence[Comparison], of: int, pairs: str) -> str:
     """Say how many comparisons are open, and how many pairs would decide them."""
     are = "is" if len(open_ones) == 1 else "are"
-    n = max(compared.effect.n for compared in open_ones)
+    n = max(c.effect.n + c.losses + c.gained + c.both_lost for c in open_ones)
     words = f"{len(open_ones):,} of {of:,} comparisons {are} inconclusive with {n} {pairs}"
     if of == 1:
         words = f"The comparison is inconclusive with {n} {pairs}"

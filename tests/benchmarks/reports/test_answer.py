@@ -133,6 +133,15 @@ def test_about_so_many_seeds_would_tell(noise):
     assert shown == 4  # three did not decide; one more does
 
 
+def test_runs_that_are_not_ok_are_named_and_count_as_seeds(tmp_path):
+    write(tmp_path, "adam", [500, 505, 510], [0.90, 0.91, 0.92])
+    status = ["ok", "diverged", "ok"]
+    write(tmp_path, "sgd", [500, None, 510], [0.91, None, 0.90], status=status)
+    texts, _ = first_blocks(tmp_path)
+    assert texts[0] == "Not ok: 1 of 3 runs of sgd (diverged)."
+    assert "2 of 2 comparisons are inconclusive with 3 seeds." in texts[-1]
+
+
 def test_one_run_each_tells_nothing_and_the_page_says_so(tmp_path):
     write(tmp_path, "adam", [500], [0.9])
     write(tmp_path, "sgd", [600], [0.9])
