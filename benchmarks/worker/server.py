@@ -5,6 +5,7 @@ numbers), which is made at the first use, as if it had imported the library itse
 """
 
 import contextlib
+import gc
 import importlib
 import os
 import shutil
@@ -33,6 +34,9 @@ def serve(handle: int, programs: str) -> Connection:
     signals.leave_to_parent()
     parent = socket.socket(fileno=handle)
     _import()
+    # A worker would look through all objects of the libraries when it ends, for more than a second,
+    # and sometimes in the middle of its work.
+    gc.freeze()
     resident = pages.resident()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)

@@ -4,6 +4,7 @@ The workers import this file, so it imports no backend.
 """
 
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -51,6 +52,7 @@ def state(send):
 
         found["clients"] = dict(xla_bridge._backends)
     found["handlers"] = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGCHLD)]
+    found["frozen"] = gc.get_freeze_count()
     found["modules"] = {name.partition(".")[0] for name in sys.modules}
     send(found)
 
@@ -61,6 +63,7 @@ def test_a_worker_begins_with_imports_and_nothing_else(backend):
     assert len(first["threads"]) == 2  # its own, and the one that listens to the parent
     assert first.get("context") is None
     assert not first.get("clients")
+    assert first["frozen"] > 100_000  # the objects of the libraries
     assert first["handlers"] == [signal.SIG_IGN, signal.SIG_DFL]
     assert first["random"][0] != second["random"][0]
     assert first["random"][1] != second["random"][1]
