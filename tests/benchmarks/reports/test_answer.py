@@ -7,7 +7,7 @@ from benchmarks.analysis.comparison import within
 from benchmarks.reports import contents, page
 from benchmarks.reports.sections import answer, grid
 from benchmarks.store import csv_file, schema
-from tests.benchmarks.analysis.test_comparison import write
+from tests.benchmarks.analysis.runs import write
 
 
 def first_blocks(folder):

@@ -6,7 +6,7 @@ from benchmarks.analysis import comparison
 from benchmarks.errors import InputError
 from benchmarks.store import csv_file, schema
 from benchmarks.store.merge import merge
-from tests.benchmarks.analysis.test_comparison import write
+from tests.benchmarks.analysis.runs import write
 from tests.benchmarks.conftest import ROOT
 
 
