@@ -17,6 +17,7 @@ from benchmarks.analysis.verdict import Comparison, corrected
 from benchmarks.errors import InputError
 from benchmarks.names import nearest
 from benchmarks.store import schema
+from benchmarks.store.report import Report
 
 CODE = ("keras_adam", "commit", "dirty")
 """The columns of the environment that may differ in a comparison of two versions."""
@@ -45,7 +46,7 @@ def within(
     Raises:
         InputError: there is nothing to compare, or the environments differ.
     """
-    found = observations.read_observations(folder)
+    found = observations.read_observations(Report(folder))
     return within_observations(found, str(folder), wanted)
 
 
@@ -96,8 +97,8 @@ def between(
     """
     both = pd.concat(
         [
-            observations.read_observations(before).assign(folder=0),
-            observations.read_observations(after).assign(folder=1),
+            observations.read_observations(Report(before)).assign(folder=0),
+            observations.read_observations(Report(after)).assign(folder=1),
         ],
         ignore_index=True,
     )

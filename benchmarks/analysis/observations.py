@@ -7,7 +7,6 @@ race), with the metrics and the environment.
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from benchmarks.analysis import trials
 from benchmarks.errors import InputError
 from benchmarks.run import RunConfig
 from benchmarks.store import csv_file, schema
+from benchmarks.store.report import Report
 
 PROBLEM = tuple(
     column
@@ -44,17 +44,18 @@ TIMING_STEP = 0.001
 """The relative precision of a timing; two timings closer than this count as equal."""
 
 
-def read_observations(folder: Path) -> pd.DataFrame:
-    """Read the observations in `folder`.
+def read_observations(report: Report) -> pd.DataFrame:
+    """Read the observations of a report.
 
     Raises:
         InputError: there is no report, or no run of it has ended.
     """
+    folder = report.folder
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    frames = list(_read(folder))
+    frames = list(_read(report))
     if not frames:
-        if any((folder / name).exists() for name in FILES):
+        if any(map(report.has, FILES)):
             raise InputError(f"{folder}: its report holds no row yet")
         raise InputError(f"{folder}: holds no report: no {', '.join(FILES)} or programs.csv")
     found = pd.concat(frames, ignore_index=True)
@@ -63,27 +64,28 @@ def read_observations(folder: Path) -> pd.DataFrame:
     return found
 
 
-def _read(folder: Path) -> Iterator[pd.DataFrame]:
-    runs = csv_file.read_if_there(folder / "runs.csv", schema.RUNS)
-    epochs = csv_file.read_if_there(folder / "epochs.csv", schema.EPOCHS)
-    runs["steps"] = runs["run_id"].map(epochs.groupby("run_id")["steps"].sum())
+def _read(report: Report) -> Iterator[pd.DataFrame]:
+    runs, epochs = report.rows("runs.csv"), report.rows("epochs.csv")
+    steps = runs["run_id"].map(epochs.groupby("run_id")["steps"].sum())
+    runs = runs.assign(steps=steps)
     if len(runs):
-        yield from_search(folder, runs) if trials.is_search(folder) else from_runs(runs)
-    raw = csv_file.read_if_there(folder / "updates_raw.csv", schema.UPDATES_RAW)
+        is_search = trials.is_search(report.folder)
+        yield from_search(report, runs) if is_search else from_runs(runs)
+    raw = report.rows("updates_raw.csv")
     rounds = medians_of_rounds(raw) if len(raw) else None
-    for name, its_schema, shapes, metric in (
-        ("updates.csv", schema.UPDATES, "shapes", "update_ms_p50"),
-        ("steps.csv", schema.STEPS, "model", "step_ms_p50"),
+    for name, shapes, metric in (
+        ("updates.csv", "shapes", "update_ms_p50"),
+        ("steps.csv", "model", "step_ms_p50"),
     ):
-        rows = csv_file.read_if_there(folder / name, its_schema)
+        rows = report.rows(name)
         csv_file.check_not_blank(rows, name, (shapes, "optimizer", "mode", "device"))
         if len(rows):
             yield from_race(rows.rename(columns={shapes: "shapes"}), rounds, metric)
-    rows = csv_file.read_if_there(folder / "grid.csv", schema.GRID)
+    rows = report.rows("grid.csv")
     csv_file.check_not_blank(rows, "grid.csv", ("variables", "params_each", "mode", "optimizer"))
     if len(rows):
         yield from_grid(rows)
-    rows = csv_file.read_if_there(folder / "overhead.csv", schema.OVERHEAD)
+    rows = report.rows("overhead.csv")
     csv_file.check_not_blank(rows, "overhead.csv", ("round", "way"))
     if len(rows):
         yield rows.rename(columns={"way": "subject", "round": "pair"}).assign(
@@ -152,13 +154,13 @@ def _compilation(runs: pd.DataFrame) -> pd.Series:
     return runs["jit_compile"].fillna(found.transform("first"))
 
 
-def from_search(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:
+def from_search(report: Report, runs: pd.DataFrame) -> pd.DataFrame:
     """Keep the runs of each search's winner: of all its seeds if it is a finalist, else one run.
 
     The other trials have other arguments, so they are not repetitions.
     """
     found = from_runs(runs)
-    winners = trials.winners(trials.read_trials(folder))
+    winners = trials.winners(trials.read_trials(report))
     by_run = winners.drop_duplicates("run_id").set_index("run_id")["optimizer"]
     found = found[found["run_id"].isin(by_run.index)].copy()
     found["subject"] = found["run_id"].map(by_run)

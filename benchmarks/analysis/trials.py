@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.errors import InputError
 from benchmarks.run import parse_optimizer
 from benchmarks.store import csv_file, schema
+from benchmarks.store.report import Report
 
 EDGE = 0.05
 """If the best value is this close to an end of its range (as a fraction), a warning says so."""
@@ -35,16 +37,17 @@ def is_search(folder: Path) -> bool:
     return line.split()[:4] == ["python", "-m", "benchmarks", "tune"]
 
 
-def read_trials(folder: Path) -> pd.DataFrame:
-    """Read the trials in `folder`, even of an interrupted search.
+def read_trials(report: Report) -> pd.DataFrame:
+    """Read the trials of a report, even of an interrupted search.
 
     Raises:
         InputError: there is no report.
     """
-    runs = csv_file.read(folder / "runs.csv", schema.RUNS)
-    epochs = csv_file.read_if_there(folder / "epochs.csv", schema.EPOCHS)
-    if (folder / "trials.csv").exists():
-        planned = csv_file.read(folder / "trials.csv", schema.TRIALS)
+    runs, epochs = report.rows("runs.csv"), report.rows("epochs.csv")
+    if not report.has("runs.csv"):
+        raise InputError(f"{report.folder}: holds no runs.csv")
+    if report.has("trials.csv"):
+        planned = report.rows("trials.csv")
         csv_file.check_not_blank(planned, "trials.csv", ("run_id", *SEARCH, "trial", "parameters"))
         return with_results(planned, runs, epochs)
     return with_results(_from_runs(runs), runs, epochs)

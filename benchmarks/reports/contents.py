@@ -28,7 +28,8 @@ from benchmarks.reports.page import (
 )
 from benchmarks.reports.sections import answer, comparing, grid, racing, searching, training
 from benchmarks.reports.sections import programs as compiled
-from benchmarks.store import csv_file, schema
+from benchmarks.store import schema
+from benchmarks.store.report import Report
 
 MOST_LINES = 50
 """The largest number of lines with failures and warnings; further ones are counted."""
@@ -73,35 +74,37 @@ def blocks(folder: Path) -> Iterator[Block]:
         key = names.of(compiled_programs["optimizer"]).key()
         yield from _how_it_was_made(folder, compiled_programs, key)
         return
-    runs = csv_file.read_if_there(folder / "runs.csv", schema.RUNS)
+    report = Report(folder)
+    runs = report.rows("runs.csv")
     comparisons: list[Comparison] = []
     warnings: list[str] = []
     refused, found = "", runs
     try:
-        found = observations.read_observations(folder)
+        found = observations.read_observations(report)
         comparisons, warnings = within_observations(found, str(folder))
     except InputError as error:
         if found.empty:
             raise
         refused = str(error)
     if trials.is_search(folder):
-        tried = trials.read_trials(folder)
+        tried = trials.read_trials(report)
         called = names.of([*tried["optimizer"], *found.get("subject", [])])
         yield from answer.of_search(tried, comparisons, called.labels)
         yield from searching.section(tried, called)
         yield from comparing.of_problems(comparisons, called.labels)
     else:
-        if len(runs):
-            found = observations.from_runs(runs) if "subject" not in found else found
+        if "subject" not in found:
+            found = observations.from_runs(found)
         called = names.of(found["subject"])
         yield from answer.of_observations(found, comparisons, called.labels)
         if len(runs):
-            epochs = csv_file.read_if_there(folder / "epochs.csv", schema.EPOCHS)
-            yield from training.sections(observations.from_runs(runs), epochs, comparisons, called)
-        if (folder / "overhead.csv").exists():
+            of_runs = found[found["run_id"].notna()]
+            epochs = report.rows("epochs.csv")
+            yield from training.sections(of_runs, epochs, comparisons, called)
+        if report.has("overhead.csv"):
             yield from comparing.of_problems(comparisons, called.labels)
-        yield from grid.sections(folder)
-        yield from racing.sections(folder, comparisons, called)
+        yield from grid.sections(report)
+        yield from racing.sections(report, comparisons, called)
     yield from comparing.method(comparisons, refused)
     if warnings:
         yield Heading("Warnings")

@@ -16,8 +16,8 @@ from benchmarks.analysis import trials
 from benchmarks.errors import InputError
 from benchmarks.run import OptimizerSpec, RunConfig
 from benchmarks.search.draws import draw, space
-from benchmarks.store import csv_file, schema
 from benchmarks.store.csv_file import Row
+from benchmarks.store.report import Report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,10 +129,11 @@ def winners(folder: Path) -> list[RunConfig]:
     """
     if not trials.is_search(folder):
         raise InputError("holds no search; `tune` makes one", from_tune=folder)
-    found = trials.winners(trials.read_trials(folder)).drop_duplicates(trials.SEARCH)
+    report = Report(folder)
+    found = trials.winners(trials.read_trials(report)).drop_duplicates(trials.SEARCH)
     if found.empty:
         raise InputError("no trial has a result", from_tune=folder)
-    runs = csv_file.read(folder / "runs.csv", schema.RUNS).set_index("run_id")
+    runs = report.rows("runs.csv").set_index("run_id")
     missing = found[~found["run_id"].isin(runs.index)]
     if len(missing):
         raise InputError(

@@ -9,14 +9,13 @@ from benchmarks.errors import InputError
 from benchmarks.store import csv_file, schema
 
 SCHEMAS = {
-    "runs.csv": schema.RUNS,
-    "epochs.csv": schema.EPOCHS,
-    "updates.csv": schema.UPDATES,
-    "updates_raw.csv": schema.UPDATES_RAW,
-    "steps.csv": schema.STEPS,
-    "overhead.csv": schema.OVERHEAD,
-    "programs.csv": schema.PROGRAMS,
+    name: schema.FILES[name]
+    for name in (
+        *("runs.csv", "epochs.csv", "updates.csv", "updates_raw.csv", "steps.csv"),
+        *("overhead.csv", "programs.csv"),
+    )
 }
+"""The files that can be merged."""
 
 
 def merge(folders: Sequence[Path], into: Path) -> None:

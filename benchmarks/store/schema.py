@@ -215,3 +215,16 @@ PROGRAMS: Schema = {
     "compile_seconds": "Float64",
     **ENVIRONMENT,
 }
+
+FILES: Mapping[str, Schema] = {
+    "runs.csv": RUNS,
+    "epochs.csv": EPOCHS,
+    "trials.csv": TRIALS,
+    "updates.csv": UPDATES,
+    "updates_raw.csv": UPDATES_RAW,
+    "steps.csv": STEPS,
+    "grid.csv": GRID,
+    "overhead.csv": OVERHEAD,
+    "programs.csv": PROGRAMS,
+}
+"""The files of a folder, and their columns."""

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,18 +9,18 @@ from numpy.typing import NDArray
 
 from benchmarks.reports import plots
 from benchmarks.reports.page import Block, Plot, Table, Text
-from benchmarks.store import csv_file, schema
+from benchmarks.store.report import Report
 
 FILE = "grid.csv"
 Key = tuple[str, str, str]
 """The mode, the optimizer, and its baseline."""
 
 
-def sections(folder: Path) -> Iterator[Block]:
-    """Show the grid in `folder`, if it holds one."""
-    if not (folder / FILE).exists():
+def sections(report: Report) -> Iterator[Block]:
+    """Show the grid of a report, if it holds one."""
+    if not report.has(FILE):
         return
-    rows = csv_file.read(folder / FILE, schema.GRID)
+    rows = report.rows(FILE)
     tables = {
         (mode, ours, theirs): _ratios(group, ours, theirs)
         for mode, group in rows.groupby("mode", sort=False)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pandas as pd
 
@@ -11,19 +10,17 @@ from benchmarks.reports import plots
 from benchmarks.reports.names import Names
 from benchmarks.reports.page import Block, Heading, Plot, Table, Text
 from benchmarks.reports.sections import comparing
-from benchmarks.store import csv_file, schema
+from benchmarks.store.report import Report
 
 
-def sections(folder: Path, comparisons: Sequence[Comparison], names: Names) -> Iterator[Block]:
-    """Show the races in `folder`, if there are any."""
-    for name, its_schema, shapes, what in (
-        ("updates.csv", schema.UPDATES, "shapes", "update"),
-        ("steps.csv", schema.STEPS, "model", "step"),
+def sections(report: Report, comparisons: Sequence[Comparison], names: Names) -> Iterator[Block]:
+    """Show the races of a report, if there are any."""
+    for name, shapes, what in (
+        ("updates.csv", "shapes", "update"),
+        ("steps.csv", "model", "step"),
     ):
-        if (folder / name).exists():
-            rows = csv_file.read(folder / name, its_schema).rename(
-                columns={shapes: "shapes", "optimizer": "subject"}
-            )
+        if report.has(name):
+            rows = report.rows(name).rename(columns={shapes: "shapes", "optimizer": "subject"})
             for model, group in rows.groupby("shapes", sort=False):
                 yield from _race(str(model), what, group, names)
                 problem = re.compile(rf"{re.escape(str(model))}, [^,]*(, batches of \d+)? on ")

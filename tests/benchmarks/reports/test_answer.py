@@ -7,6 +7,7 @@ from benchmarks.analysis.comparison import within
 from benchmarks.reports import contents, page
 from benchmarks.reports.sections import answer, grid
 from benchmarks.store import csv_file, schema
+from benchmarks.store.report import Report
 from tests.benchmarks.analysis.runs import write
 
 
@@ -104,7 +105,7 @@ def test_a_grid_says_in_how_many_cells_each_is_faster(tmp_path):
     ]
     csv_file.write(tmp_path / "grid.csv", schema.GRID, rows)
     (first, last), (table,) = (
-        [b for b in grid.sections(tmp_path) if isinstance(b, kind)]
+        [b for b in grid.sections(Report(tmp_path)) if isinstance(b, kind)]
         for kind in (page.Text, page.Table)
     )
     assert first.text.startswith("In mode graph, keras_adam is faster than adam in 1 of 2 cells.")
@@ -148,4 +149,4 @@ def test_one_run_each_tells_nothing_and_the_page_says_so(tmp_path):
     (text,), tables = first_blocks(tmp_path)
     assert text.startswith("Each optimizer has only one run that can be compared, so any")
     assert tables == []
-    assert len(observations.read_observations(tmp_path)) == 2
+    assert len(observations.read_observations(Report(tmp_path))) == 2
