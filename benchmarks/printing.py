@@ -90,6 +90,8 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 def fits(console: Console, table: Table) -> bool:
     """Whether a table fits without broken lines."""
+    if console.width >= UNBOUNDED:  # to measure takes as long as to print
+        return True
     options = console.options.update(width=UNBOUNDED)
     return Measurement.get(console, options, table).maximum <= console.width
 
