@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.updates.peers import Update
+from benchmarks.updates.shapes import Shapes
 
 WORKING_SET_BYTES = 2**29
 """The bytes of all arrays of a kernel together, too many for a cache."""
@@ -36,6 +37,11 @@ class Kernel:
     def values(self) -> int:
         """The number of float32 numbers in each array."""
         return WORKING_SET_BYTES // 4 // self.arrays
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shapes of its arrays."""
+        return [(self.values,)] * self.arrays
 
     @property
     def moved_bytes(self) -> int:
@@ -73,15 +79,15 @@ KERNELS: Mapping[str, Kernel] = {
 """The kernels by name; the name is the mode in updates_raw.csv."""
 
 
-def build(name: str, device: str) -> Update:
-    """Make the arrays of a kernel for this process: the last has ones, the others zeros."""
+def build(name: str, its_shapes: Shapes, device: str) -> Update:
+    """Make the arrays of a kernel, of `Kernel.shapes`; the last has ones, the others zeros."""
     import numpy as np
 
     kernel = KERNELS[name]
     if device == "gpu":
-        return _build_on_gpu(name, kernel)
-    arrays = [np.zeros(kernel.values, np.float32) for _ in range(kernel.arrays - 1)]
-    arrays.append(np.ones(kernel.values, np.float32))
+        return _build_on_gpu(name, its_shapes)
+    arrays = [np.zeros(shape, np.float32) for shape in its_shapes[:-1]]
+    arrays.append(np.ones(its_shapes[-1], np.float32))
     for array in arrays[:-1]:
         array.fill(0)  # np.zeros allocates memory only when it is written
     cores = machine.usable_cores()
@@ -95,16 +101,16 @@ def build(name: str, device: str) -> Update:
     )
 
 
-def _build_on_gpu(name: str, kernel: Kernel) -> Update:
+def _build_on_gpu(name: str, its_shapes: Shapes) -> Update:
     """Do the same with a library's kernels; its Adam reads four arrays and writes three."""
     if os.environ.get("KERAS_BACKEND") == "torch":
-        return _build_on_gpu_with_torch(name, kernel)
+        return _build_on_gpu_with_torch(name, its_shapes)
     import tensorflow as tf
 
     from benchmarks.device import synchronize
 
-    variables = [tf.Variable(tf.zeros(kernel.values)) for _ in range(kernel.arrays - 1)]
-    last = tf.ones(kernel.values)
+    variables = [tf.Variable(tf.zeros(shape)) for shape in its_shapes[:-1]]
+    last = tf.ones(its_shapes[-1])
 
     def start() -> object:
         first = variables[0]
@@ -129,11 +135,11 @@ def _build_on_gpu(name: str, kernel: Kernel) -> Update:
     )
 
 
-def _build_on_gpu_with_torch(name: str, kernel: Kernel) -> Update:
+def _build_on_gpu_with_torch(name: str, its_shapes: Shapes) -> Update:
     import torch
 
-    arrays = [torch.zeros(kernel.values, device="cuda") for _ in range(kernel.arrays - 1)]
-    last = torch.ones(kernel.values, device="cuda")
+    arrays = [torch.zeros(shape, device="cuda") for shape in its_shapes[:-1]]
+    last = torch.ones(its_shapes[-1], device="cuda")
 
     def start() -> object:
         if name == "add":

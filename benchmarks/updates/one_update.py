@@ -103,7 +103,7 @@ def build(text: str, mode: str, its_shapes: Shapes, device: str) -> peers.Update
     import numpy as np
 
     if text == BANDWIDTH:
-        return bandwidth.build(mode, device)
+        return bandwidth.build(mode, its_shapes, device)
     generator = np.random.default_rng(0)
     weights = [generator.standard_normal(shape, np.float32) for shape in its_shapes]
     gradients = [_gradient(shape, generator) for shape in its_shapes]

@@ -92,7 +92,10 @@ class Race:
             for competitor in [*limits(plan.backend), *plan.competitors]:
                 self._print(f"starting {competitor}")
                 with self._reported(competitor):
-                    process = Process(competitor, self._name, self._shapes, plan.device)
+                    its_shapes = self._shapes
+                    if competitor.is_limit:
+                        its_shapes = bandwidth.KERNELS[competitor.mode].shapes
+                    process = Process(competitor, self._name, its_shapes, plan.device)
                     self._processes[competitor] = process
                     self._record(competitor, "first_call", [process.ready.first_call_seconds])
             self._round(None)

@@ -1,11 +1,17 @@
 """`python -m benchmarks.updates.grid` writes a row for each cell, mode and optimizer."""
 
 import pandas as pd
+import pytest
 
 from benchmarks.publish import evidence_tables
 from benchmarks.reports import contents
 from benchmarks.store import schema
 from benchmarks.updates import grid
+
+
+@pytest.fixture(autouse=True)
+def short_turns(monkeypatch):
+    monkeypatch.setattr(grid, "TURN_SECONDS", 1e-9)  # one update in each turn
 
 
 def test_every_cell_that_fits_has_a_row_of_each_optimizer(tmp_path, capsys, monkeypatch):

@@ -47,6 +47,21 @@ STEPS = (
 MLP_PARAMS = 784 * 1000 + 1000 + 1000 * 500 + 500 + 500 * 100 + 100 + 100 * 10 + 10
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_and_quick():
+    """Let the kernels move 4 MB, without pauses between them; no time is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bandwidth, "WORKING_SET_BYTES", 2**22)
+        patch.setattr(race, "PAUSE_SECONDS", 0)
+        yield
+
+
+@pytest.fixture
+def one_kernel(monkeypatch):
+    """Let one kernel measure the bandwidth, in one process."""
+    monkeypatch.setattr(bandwidth, "KERNELS", {"copy": bandwidth.KERNELS["copy"]})
+
+
 @pytest.fixture(scope="module")
 def report(command, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "small"
@@ -140,6 +155,7 @@ def test_a_report_is_never_mixed_with_another(command, report):
     assert "holds a report already" in done.stderr
 
 
+@pytest.mark.usefixtures("one_kernel")
 def test_on_jax_an_optimizer_that_fails_is_left_out(command, tmp_path):
     name = f"{fragile.__name__}:Fragile"
     done = command(
@@ -176,7 +192,6 @@ class FakeProcess:
 
 def test_the_race_goes_on_without_one_that_dies(monkeypatch):
     monkeypatch.setattr(race, "Process", FakeProcess)
-    monkeypatch.setattr(race, "PAUSE_SECONDS", 0)
     both = [competitors.Competitor(name, "eager", "tensorflow") for name in ("fragile", "adam")]
     out = io.StringIO()
     plan = race.Plan(both, rounds=3, repetitions=2, device="cpu")
@@ -235,6 +250,7 @@ def test_a_peer_that_is_not_installed_is_named(monkeypatch):
 
 def test_more_than_fits_into_the_memory_is_refused(monkeypatch):
     monkeypatch.setattr(competitors.machine, "free_memory_bytes", lambda: 8e9)
+    monkeypatch.setattr(bandwidth, "WORKING_SET_BYTES", 2**29)
     found, _ = competitors.combine(["adam", "sgd"], ["eager", "graph", "xla"], "tensorflow")
     competitors.check_memory({"small": [(10,)]}, len(found), "cpu")
     with pytest.raises(InputError, match=r"'vit_b16': 6 competitors need about 16 GB .* 8 GB are"):
@@ -296,6 +312,7 @@ def test_one_call_is_one_adam_update(optimizer, mode):
     assert 2 * 17 * 4 <= state_bytes <= 2 * 17 * 4 + 20
 
 
+@pytest.mark.usefixtures("one_kernel")
 def test_training_steps_have_a_file_of_their_own(command, tmp_path):
     done = command(
         *("update", "--shapes", "mlp", "--rounds", 1, "--repetitions", 2, "--device", "cpu"),
@@ -333,7 +350,8 @@ def test_a_training_step_is_one_step_of_fit(mode):
 def test_a_kernel_moves_the_whole_of_its_arrays(kernel, moves, after):
     """In an earlier version, the limit was the median of one addition, and torch took 0.91 of
     it."""
-    timed = one_update.build(one_update.BANDWIDTH, kernel, [], "cpu")
+    its_shapes = bandwidth.KERNELS[kernel].shapes
+    timed = one_update.build(one_update.BANDWIDTH, kernel, its_shapes, "cpu")
     for _ in range(2):
         timed.start()
         timed.wait()
