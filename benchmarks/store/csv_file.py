@@ -6,6 +6,7 @@ A process must hold the folder (`folder.hold`) to write, so only one writes at a
 import contextlib
 import csv
 import errno
+import functools
 import io
 import os
 import re
@@ -156,7 +157,12 @@ def _frame(path: Path, schema: Schema, rows: Iterable[Row]) -> pd.DataFrame:
 
 
 def _empty(schema: Schema) -> pd.DataFrame:
-    return pd.DataFrame({name: pd.array([], kind) for name, kind in schema.items()})
+    return _empty_of(tuple(schema.items())).copy()
+
+
+@functools.lru_cache(maxsize=16)  # a folder lacks most files, and many columns take long to make
+def _empty_of(columns: tuple[tuple[str, str], ...]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.array([], kind) for name, kind in columns})
 
 
 def _line(text: str) -> str:

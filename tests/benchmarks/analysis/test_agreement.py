@@ -2,11 +2,11 @@
 
 from collections import Counter
 
+import pandas as pd
 import pytest
 
 from benchmarks.analysis import comparison, observations
 from benchmarks.analysis.observations import DIGEST_OF, PROBLEM
-from benchmarks.analysis.selection import Selection
 from benchmarks.errors import InputError
 from benchmarks.store import csv_file, schema
 from tests.benchmarks.analysis.runs import between, within, write
@@ -44,27 +44,20 @@ ENVIRONMENT = [c for c in schema.ENVIRONMENT if c not in (*comparison.CODE, "sta
 
 
 @pytest.fixture(scope="module")
-def two_optimizers(tmp_path_factory):
+def runs(tmp_path_factory):
     """The rows of runs.csv of three runs each of adam and sgd."""
     folder = write(tmp_path_factory.mktemp("two"), "adam", [500, 505, 510])
     write(folder, "sgd", [1000, 1010, 1020])
-    return csv_file.read(folder / "runs.csv", schema.RUNS)
+    return csv_file.read(folder / "runs.csv", schema.RUNS).assign(steps=468)
 
 
-def compare_rows(runs, **options):
-    found = observations.from_runs(runs.assign(steps=468))
-    return comparison.within_observations(found, "a folder", Selection(**options))
-
-
-def changed(runs, column, value):
-    """Return the rows with another value of `column` in those of sgd."""
-    runs = runs.copy()
-    runs.loc[runs["optimizer"] == "sgd", column] = value
-    return runs
+@pytest.fixture(scope="module")
+def observed(runs):
+    return observations.from_runs(runs)
 
 
 @pytest.mark.parametrize("column", ENVIRONMENT)
-def test_unlike_environments_are_refused(two_optimizers, column):
+def test_unlike_environments_are_refused(observed, column):
     one, another = {
         "string": ("one", "another"),
         "Int64": (1, 2),
@@ -73,10 +66,10 @@ def test_unlike_environments_are_refused(two_optimizers, column):
     }[schema.ENVIRONMENT[column]]
     # In these columns a blank is a value, because a machine may not have the device.
     own = {} if column in comparison.BLANK_IS_A_VALUE else {column: one}
-    runs = changed(two_optimizers.assign(**own), column, another)
+    found = observed.assign(**own)
+    found.loc[found["optimizer"] == "sgd", column] = another
     with pytest.raises(InputError, match=f"different environments: {column}.*--any-environment"):
-        compare_rows(runs)
-    assert compare_rows(runs, any_environment=True)[0]
+        comparison.within_observations(found, "a folder")
 
 
 def test_unlike_environments_of_two_folders_are_refused(tmp_path):
@@ -128,12 +121,14 @@ ANOTHER = {"string": "another", "Int64": 77, "Float64": 0.5, "boolean": True}
 """A value of each type of column that is not a default."""
 
 
-@pytest.mark.parametrize("option", [c for c in PROBLEM if c not in DIGEST_OF])
-def test_runs_with_other_options_are_never_compared(two_optimizers, option):
+def test_runs_with_other_options_are_never_compared(runs):
     """An earlier version called float32 against bfloat16 "faster, n = 3"."""
-    runs = changed(two_optimizers, option, ANOTHER[schema.RUNS[option]])
-    with pytest.raises(InputError, match=f"nothing to compare.*differ in {option}"):
-        compare_rows(runs)
+    options = [column for column in PROBLEM if column not in DIGEST_OF]
+    others = [runs.assign(**{option: ANOTHER[schema.RUNS[option]]}) for option in options]
+    together = pd.concat([runs, *others], ignore_index=True).astype(dict(schema.RUNS))
+    problems = observations.from_runs(together)["problem"].to_numpy().reshape(-1, len(runs))
+    assert (problems == problems[:, :1]).all()
+    assert len(set(problems[:, 0])) == 1 + len(options)
 
 
 def test_runs_of_two_folders_with_other_options_are_never_compared(tmp_path):

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from benchmarks.analysis import trials
 from benchmarks.commands.compare import compare
 from benchmarks.errors import InputError
 from benchmarks.reports import contents, plots
@@ -65,6 +66,7 @@ def read_or_refuse(folder):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_folder_is_read_or_refused(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plots, "_svg", lambda *_: "<svg/>")
+    monkeypatch.setattr(trials, "RESAMPLES", 10)
     files = {
         path.name: b"".join(path.read_bytes().splitlines(keepends=True)[: KINDS[kind]])
         for path in (ROOT / "results" / kind).iterdir()
