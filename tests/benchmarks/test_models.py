@@ -119,9 +119,9 @@ def test_the_loss_of_probabilities_is_that_of_their_logits():
     np.testing.assert_allclose(*losses, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "Xception"])
-def test_a_model_of_keras_applications(name):
-    name = f"keras.applications:{name}"
+def test_a_model_of_keras_applications():
+    """Xception takes images of 71 x 71 and more, so smaller ones are enlarged."""
+    name = "keras.applications:Xception"
     model = models.build(name, (32, 32, 3), 10, seed=0)
     assert not own_models.gives_probabilities(name, model)
     logits = np.asarray(model(np.ones((2, 32, 32, 3), np.float32)))

@@ -66,13 +66,13 @@ def test_the_seed_sets_the_order_and_every_epoch_has_its_own(data_dir, backend):
 def test_the_images_that_fill_no_batch_are_others_in_each_epoch(
     data_dir, image_folder, backend, name
 ):
-    count, batch_size = (1437, 1000) if name == "digits" else (10, 7)
+    count, batch_size = (1437, 1300) if name == "digits" else (10, 7)
     if name == "folder":
         name = f"image_folder:{image_folder}"
     loaded = load(name, batch_size, 0, data_dir, image_size=8, backend=backend)
     (note,) = loaded.plan.notes
     assert note.startswith(f"{count - batch_size} of {count} training images, different ones")
-    epochs = [different_images(loaded.train) for _ in range(12)]
+    epochs = [different_images(loaded.train) for _ in range(6)]
     # The images of both classes in the folder differ only in their size.
     assert len(set.union(*epochs)) == (count if name == "digits" else 5)
     if name == "digits":
@@ -103,8 +103,9 @@ def test_waiting_is_measured(data_dir, backend):
     assert load("digits", 32, 0, data_dir, backend=backend).waited is None
     digits = load("digits", 32, 0, data_dir, data_wait=True, backend=backend)
     assert digits.waited() == 0
+    begin = time.perf_counter()
     assert len(listed(digits.train)) == 44
-    assert 0 < digits.waited() < 5
+    assert 0 < digits.waited() <= time.perf_counter() - begin
 
 
 def test_tf_data_waits_for_as_long_as_a_batch_takes():
@@ -203,7 +204,8 @@ def test_the_order_is_the_same_on_a_machine_with_less_memory(
     for memory in (2**40, 1):
         monkeypatch.setattr(machine, "memory_bytes", lambda memory=memory: memory)
         for name, batch_size in (("digits", 50), (f"image_folder:{image_folder}", 2)):
-            loaded = load(name, batch_size, 3, data_dir, validation=0.2, backend=backend)
+            options = {"validation": 0.2, "image_size": 8, "backend": backend}
+            loaded = load(name, batch_size, 3, data_dir, **options)
             assert bool(loaded.caches) == (memory > 1)
             loaded.fill_caches()
             epochs[name, memory] = [
