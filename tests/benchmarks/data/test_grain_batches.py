@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,6 @@ import tensorflow_datasets as tfds
 
 from benchmarks.data import image_folder, images, on_disk, preparation
 from benchmarks.errors import InputError
-from tests.benchmarks.conftest import ROOT
 from tests.benchmarks.data import loading
 from tests.benchmarks.data.conftest import damage, shard
 
@@ -199,53 +196,3 @@ def test_pixels_that_cannot_be_read_are_refused(tmp_path):
     preparation.prepare("deep_pixels", tmp_path, None, "jax")
     with pytest.raises(InputError, match="'deep_pixels': has images of 1 channels in uint16"):
         load(tmp_path, 2, name="deep_pixels")
-
-
-WITHOUT_TENSORFLOW = """
-import os
-os.environ["KERAS_BACKEND"] = "jax"
-import sys
-from pathlib import Path
-from benchmarks import tensorflow_module
-tensorflow_module.hide()
-try:
-    import tensorflow
-except ModuleNotFoundError as error:
-    assert "this process has no TensorFlow" in str(error)
-else:
-    raise AssertionError("TensorFlow is not hidden")
-from tests.benchmarks.data import loading
-for name in sys.argv[2:]:
-    loaded = loading.load(
-        name, 2, 0, Path(sys.argv[1]), backend="jax", validation=0.2, image_size=8
-    )
-    loaded.fill_caches()
-    for split in (loaded.train, loaded.validation, loaded.test):
-        assert len(list(split)) == len(split)
-assert "tensorflow" not in sys.modules
-# A function of the user's that needs it has it.
-loaded = loading.load("own:datasets", 2, 0, None, backend="jax")
-assert len(list(loaded.train)) == loaded.steps_per_epoch
-assert "tensorflow" in sys.modules
-"""
-
-OWN = """
-import numpy as np
-def pair(): return np.zeros((10, 2, 2, 1), np.uint8), np.repeat([0, 1], 5)
-def datasets():
-    import tensorflow as tf
-    return tf.data.Dataset.from_tensor_slices(pair())
-"""
-
-
-def test_nothing_of_it_needs_tensorflow(data_dir, pictures, tmp_path):
-    (tmp_path / "own.py").write_text(OWN)
-    names = ["digits", pictures, "own:pair"]
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TENSORFLOW, str(data_dir), *names],
-        cwd=tmp_path,
-        env={"PYTHONPATH": f"{ROOT}:{tmp_path}", "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr

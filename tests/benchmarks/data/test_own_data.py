@@ -183,6 +183,21 @@ def test_data_that_never_end_are_refused():
         own_data.arrays("own", endless)
 
 
+def test_a_function_that_needs_tensorflow_has_it(monkeypatch):
+    """A process for JAX hides it until then."""
+    shown = []
+
+    def needs_tensorflow():
+        if not shown:
+            raise ModuleNotFoundError("this process has no TensorFlow", name="tensorflow")
+        return pair()
+
+    monkeypatch.setitem(globals(), "needs_tensorflow", needs_tensorflow)
+    monkeypatch.setattr(own_data.tensorflow_module, "load", lambda: shown.append(True))
+    assert len(load("needs_tensorflow").train) == 12
+    assert shown == [True]
+
+
 def fails():
     raise OSError("no such disk")
 

@@ -6,6 +6,7 @@ The workers import this file, so it does not import TensorFlow.
 import dataclasses
 import sys
 
+import numpy as np
 import pytest
 
 from benchmarks import worker
@@ -27,6 +28,7 @@ def train(config, data_dir, best_weights, backup_folder, stop_in_epoch, send):
 
     backup.SECONDS = 0
     monitor.PROGRESS_SECONDS = 0  # else an epoch may send none
+    one_run.INFERENCES = 1
 
     def pass_on(message):
         send(message)
@@ -37,6 +39,25 @@ def train(config, data_dir, best_weights, backup_folder, stop_in_epoch, send):
         one_run.train_model(config, data_dir, best_weights, backup_folder, pass_on)
     except KeyboardInterrupt:
         assert stop_in_epoch
+    send(tensorflow_modules())
+
+
+def pair():
+    """Return the images and labels of `--dataset` with this function."""
+    return np.zeros((10, 2, 2, 1), np.uint8), np.repeat([0, 1], 5)
+
+
+def read(names, data_dir, send):
+    """Read all batches of these data sets, then send the imported modules of TensorFlow."""
+    from tests.benchmarks.data import loading
+
+    with pytest.raises(ModuleNotFoundError, match="this process has no TensorFlow"):
+        import tensorflow  # noqa: F401
+    for name in names:
+        loaded = loading.load(name, 2, 0, data_dir, backend="jax", validation=0.2, image_size=8)
+        loaded.fill_caches()
+        for split in (loaded.train, loaded.validation, loaded.test):
+            assert len(list(split)) == len(split)
     send(tensorflow_modules())
 
 
@@ -60,8 +81,11 @@ TINY = "tests.benchmarks.tiny:dense"
 
 @pytest.fixture(scope="module")
 def jax_config(config):
+    """Return a run with 35 steps an epoch; its batches fit its 144 and 360 other images."""
     return dataclasses.replace(
-        config, model=TINY, backend="jax", epochs=4, validation=0.1, schedule="reduce-on-plateau"
+        config,
+        **{"model": TINY, "backend": "jax", "epochs": 4, "schedule": "reduce-on-plateau"},
+        **{"batch_size": 36, "validation": 0.1003},
     )
 
 
@@ -82,6 +106,7 @@ def test_a_run_on_two_devices(jax_config, data_dir, tmp_path):
     config = dataclasses.replace(
         jax_config,
         **{"devices": 2, "optimizer": "keras_adam", "precision": "mixed_bfloat16"},
+        **{"batch_size": 32, "validation": 0.1},  # the last batches are smaller
         **{"schedule": "cosine", "max_steps": 5},
     )
     finished = messages_of(config, data_dir, tmp_path)[-1]
@@ -95,10 +120,10 @@ def epochs_of(messages):
 
 
 def test_several_steps_in_one_call_are_the_same_training(jax_config, whole, data_dir, tmp_path):
-    config = dataclasses.replace(jax_config, steps_per_execution=10)
-    ten = epochs_of(messages_of(config, data_dir, tmp_path))
-    assert [row[1] for row in ten] == [40] * 4
-    for row, other in zip(ten, epochs_of(whole), strict=True):
+    config = dataclasses.replace(jax_config, steps_per_execution=5)
+    five = epochs_of(messages_of(config, data_dir, tmp_path))
+    assert [row[1] for row in five] == [35] * 4
+    for row, other in zip(five, epochs_of(whole), strict=True):
         assert row == pytest.approx(other, rel=1e-3)
 
 
@@ -124,20 +149,29 @@ def test_from_the_command_line_in_a_new_folder(tmp_path):
     assert done.stderr.count("\n") <= 1, done.stderr
 
 
-def test_a_damaged_image_is_named(jax_config, tmp_path):
+@pytest.fixture
+def pictures(tmp_path):
+    """Return a folder with four images of noise for training and for testing."""
     from PIL import Image
 
     for path in ("train/a", "train/b", "test/a", "test/b"):
         (tmp_path / "images" / path).mkdir(parents=True)
         for number in range(4):
             Image.effect_noise((8, 8), 50).save(tmp_path / "images" / path / f"{number}.png")
-    damaged = tmp_path / "images" / "train" / "b" / "2.png"
+    return tmp_path / "images"
+
+
+def test_every_kind_of_data_is_read(data_dir, pictures):
+    names = ["digits", f"image_folder:{pictures}", f"{__name__}:pair"]
+    (found,) = worker.run(f"{__name__}:read", names, data_dir, backend="jax", device="cpu")
+    assert found == []
+
+
+def test_a_damaged_image_is_named(jax_config, pictures, tmp_path):
+    damaged = pictures / "train" / "b" / "2.png"
     damaged.write_bytes(damaged.read_bytes()[:60])
     config = dataclasses.replace(
-        jax_config,
-        dataset=f"image_folder:{tmp_path / 'images'}",
-        batch_size=2,
-        validation=0.0,
+        jax_config, dataset=f"image_folder:{pictures}", batch_size=2, validation=0.0
     )
     *_, failure = worker.run(
         f"{__name__}:train",
