@@ -16,6 +16,13 @@ from benchmarks.training.messages import Epoch, Finished, Progress
 from tests.benchmarks import tiny
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_inference():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(one_run, "INFERENCES", 1)
+        yield
+
+
 @pytest.fixture(scope="module")
 def config(config):
     """Return a run that takes the least time."""
