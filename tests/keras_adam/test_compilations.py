@@ -1,15 +1,13 @@
 """The number of compilations: XLA's own dump has one module for each."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import re
 
 import keras
 import numpy as np
 import pytest
 
 import keras_adam
+from tests import processes
 from tests.keras_adam.training import MODES, PROGRAMS
 
 if keras.backend.backend() == "torch":
@@ -23,6 +21,9 @@ import keras_adam
 from tests.keras_adam.test_at_random import draw_gradient
 from tests.keras_adam.training import MODES, count_programs, make_step
 
+if keras.backend.backend() == "jax":
+    import jax
+    jax.config.update("jax_enable_compilation_cache", False)  # XLA dumps nothing of what is read
 dump = sys.argv[1]
 def compilations():
     return count_programs(dump)
@@ -79,24 +80,16 @@ for options in [{"clipnorm": 1.0}, {"lazy": True, "weight_decay": 0.1}, {"use_em
 def counts(tmp_path_factory):
     """Run the script with XLA dumping into a folder; return the counts of each part."""
     dump = tmp_path_factory.mktemp("dump")
-    run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(dump)],
-        cwd=Path(__file__).parents[2],
-        env={
-            **os.environ,
-            "XLA_FLAGS": f"--xla_dump_to={dump} --xla_dump_hlo_module_re={'|'.join(PROGRAMS)}",
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "JAX_ENABLE_COMPILATION_CACHE": "false",  # XLA dumps nothing of what is read
-        },
-        capture_output=True,
-        text=True,
-        check=False,
+    flags = f"--xla_dump_to={dump} --xla_dump_hlo_module_re={'|'.join(PROGRAMS)}"
+    printed = processes.run(
+        SCRIPT,
+        arguments=[str(dump)],
+        backend=keras.backend.backend(),
+        XLA_FLAGS=f"{processes.FAST_COMPILATION} {flags}",
     )
-    assert run.returncode == 0, run.stderr[-3000:]
     counts = {}
-    for line in run.stdout.splitlines():
-        part, *numbers = line.split()
-        counts.setdefault(part, []).append(tuple(map(int, numbers)))
+    for part, numbers in re.findall(r"^(\w+)((?: \d+)+)$", printed, re.MULTILINE):
+        counts.setdefault(part, []).append(tuple(map(int, numbers.split())))
     return counts
 
 

@@ -1,37 +1,33 @@
 """The JAX backend, in another process, because Keras chooses its backend at its import."""
 
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import keras
 import pytest
 
+from tests import processes
 from tests.keras_adam.training import run_on_jax
+
+needs_jax = pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
 
 # Tests that take long on JAX and add little to TensorFlow's run only in the whole suite.
 FILES = ["test_options", "test_precision", "test_sparse", "test_fit", "test_lowering"]
-COUNTED = "test_accumulation_without_jit_compile_compiles_nothing_again"
+PARTS = [
+    "test_parity.py::test_any_two_options_on_every_route",
+    "test_compilations.py::test_accumulation_without_jit_compile_compiles_nothing_again",
+    *(f"{name}.py" for name in FILES),
+]
 
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="runs there already")
-@pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
+@needs_jax
 def test_the_suite_passes_on_jax():
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        + ["tests/keras_adam/test_parity.py::test_any_two_options_on_every_route"]
-        + [f"tests/keras_adam/test_compilations.py::{COUNTED}"]
-        + [f"tests/keras_adam/{name}.py" for name in FILES],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-        check=False,
+    paths = [f"tests/keras_adam/{part}" for part in PARTS]
+    arguments = ["-q", "-p", "no:cacheprovider", *paths]
+    printed = processes.run(
+        processes.PYTEST, arguments=arguments, backend="jax", XLA_FLAGS=processes.FAST_COMPILATION
     )
-    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
-    assert " passed" in run.stdout
+    assert " passed" in printed
 
 
 TWO_DEVICES = """
@@ -52,7 +48,7 @@ np.testing.assert_allclose(*ends, rtol=1e-5)
 """
 
 
-@pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
+@needs_jax
 def test_variables_on_two_devices():
     run_on_jax(TWO_DEVICES, devices=2)
 
@@ -74,7 +70,7 @@ np.testing.assert_allclose(*ends, rtol=1e-5)
 """
 
 
-@pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed")
+@needs_jax
 def test_a_traced_function_may_capture_gradients():
     run_on_jax(CAPTURED_GRADIENTS, devices=1)
 

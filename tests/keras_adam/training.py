@@ -1,16 +1,14 @@
 """The modes in which an optimizer runs, so that a test can choose its modes."""
 
 import itertools
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 
 import keras_adam
+from tests import processes
 from tests.reference import ReferenceAdam
 
 BACKEND = keras.backend.backend()
@@ -106,20 +104,8 @@ def assert_equal(model, other):
 
 def run_on_jax(script, *arguments, devices):
     """Run a script in a process on JAX, with `devices` devices of the CPU; return its output."""
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
-        cwd=Path(__file__).parents[2],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": "jax",
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    flags = f"{processes.FAST_COMPILATION} --xla_force_host_platform_device_count={devices}"
+    return processes.run(script, arguments=arguments, backend="jax", XLA_FLAGS=flags)
 
 
 # Our programs are called after their functions; "lambda" is a step that is itself compiled.
