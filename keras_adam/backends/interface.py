@@ -2,7 +2,7 @@
 
 import collections
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, TypeVar, cast
 
@@ -71,21 +71,22 @@ class Updater(Protocol):
 
 
 class SharedPatterns:
-    """The patterns of missing gradients for which variables share programs.
+    """The patterns of gradients for which variables share programs.
 
-    A program over many variables is compiled for one pattern only. With the other patterns, each
-    variable has a program of its own, and there are as many of these as shapes. So the number of
-    programs is bounded.
+    A pattern says what a program depends on: which gradients are missing, for example. A program
+    over many variables is compiled for one pattern only. With the other patterns, each variable has
+    a program of its own, and there are as many of these as shapes. So the number of programs is
+    bounded.
     """
 
     MOST, MOST_SEEN = 8, 4
 
     def __init__(self) -> None:
         """Start without patterns."""
-        self._known: set[tuple[bool, ...]] = set()
-        self._seen: collections.deque[tuple[bool, ...]] = collections.deque(maxlen=self.MOST_SEEN)
+        self._known: set[Hashable] = set()
+        self._seen: collections.deque[Hashable] = collections.deque(maxlen=self.MOST_SEEN)
 
-    def may_share(self, pattern: tuple[bool, ...], *, is_traced: bool) -> bool:
+    def may_share(self, pattern: Hashable, *, is_traced: bool) -> bool:
         """Say whether the variables may share programs for a pattern, and remember the pattern.
 
         In a trace they may, because a traced function is called again. In a call from Python they

@@ -56,12 +56,16 @@ for more, mode in enumerate(MODES):
 warnings.filterwarnings("ignore", message="Gradients do not exist")
 generator = np.random.default_rng(0)
 shapes = [(16, 1100)] * 4 + [(5, 3300)] * 4
-for options in [{"clipnorm": 1.0}, {"lazy": True, "weight_decay": 0.1}, {"use_ema": True}]:
+for options, dtype in [
+    ({"clipnorm": 1.0}, "float32"),
+    ({"lazy": True, "weight_decay": 0.1}, "float32"),
+    ({"use_ema": True}, "bfloat16"),
+]:
     variables = [keras.Variable(np.ones(shape, "float32")) for shape in shapes]
     optimizer = keras_adam.Adam(0.01, **options)
     before, counts = compilations(), []
     for i in range(40):
-        gradients = [draw_gradient(generator, shape, "float32")[0] for shape in shapes]
+        gradients = [draw_gradient(generator, shape, dtype)[0] for shape in shapes]
         present = generator.random(len(shapes)) > 0.3
         present[0] = True
         optimizer.beta_1 = generator.uniform(0.5, 0.9)

@@ -3,26 +3,23 @@
 import functools
 import numbers as python_numbers
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from keras_adam.annotations import Array, Flag, Gradient, Scalar
-from keras_adam.backends.tensorflow.routes import StepPlan
+from keras_adam.backends.tensorflow.routes import Dtypes, StepPlan
 from keras_adam.math.adam import Numbers
 
 Run = Callable[[StepPlan, Sequence[Gradient], Numbers, Array], Flag | None]
-# The dtype of a dense gradient, those of a sparse one's values and indices, or `None`.
-GradientDtypes: TypeAlias = tf.DType | tuple[tf.DType, tf.DType] | None
 
 
 class EagerGraphs:
     """Traces a step once for each plan and kind of gradients, and then calls the graph.
 
     A call of a `tf.function` from Python would spend a third of its time on looking at each
-    argument. Here the shapes are those of the variables, and a graph is found by the kinds of its
-    gradients: missing, dense with a dtype, or sparse with a dtype and any number of rows.
+    argument. Here the shapes are those of the variables, and a graph is found by the dtypes of its
+    gradients. A sparse gradient may have any number of rows.
     """
 
     def __init__(self, run: Run, shapes: Sequence[tf.TensorShape]) -> None:
@@ -33,22 +30,22 @@ class EagerGraphs:
         self._packed: tuple[tuple[float, ...], Array] | None = None
 
     def run(
-        self, plan: StepPlan, gradients: Sequence[Gradient], numbers: Numbers, iterations: Array
+        self,
+        plan: StepPlan,
+        dtypes: tuple[Dtypes, ...],
+        gradients: Sequence[Gradient],
+        numbers: Numbers,
+        iterations: Array,
     ) -> Flag | None:
-        """Run the step; return what it returns."""
-        kinds: list[GradientDtypes] = []
+        """Run the step; return what it returns. `dtypes` are those of the gradients."""
         arguments: list[Array] = []
-        for gradient in gradients:
-            if gradient is None:
-                kinds.append(None)
-            elif isinstance(gradient, tf.IndexedSlices):
-                kinds.append((gradient.values.dtype, gradient.indices.dtype))
+        for gradient, dtype in zip(gradients, dtypes, strict=True):
+            if isinstance(dtype, tuple):
                 arguments += [gradient.values, gradient.indices]
-            else:
-                kinds.append(gradient.dtype)
+            elif dtype is not None:
                 arguments.append(gradient)
         learning_rate, *rest = numbers
-        graph = self._graph(plan, tuple(kinds), learning_rate.dtype, iterations.dtype)
+        graph = self._graph(plan, dtypes, learning_rate.dtype, iterations.dtype)
         arguments += [learning_rate, self._pack(tuple(rest)), iterations]
         # A call of `graph` itself would check each argument again.
         outputs = tf.raw_ops.StatefulPartitionedCall(
@@ -61,17 +58,17 @@ class EagerGraphs:
     def _trace(
         self,
         plan: StepPlan,
-        kinds: tuple[GradientDtypes, ...],
+        dtypes: tuple[Dtypes, ...],
         rate_dtype: tf.DType,
         iterations_dtype: tf.DType,
     ) -> tf.types.experimental.ConcreteFunction:
         gradients: list[tf.TypeSpec | None] = []
-        for shape, kind in zip(self._shapes, kinds, strict=True):
-            if isinstance(kind, tuple):
-                values_dtype, indices_dtype = kind
+        for shape, dtype in zip(self._shapes, dtypes, strict=True):
+            if isinstance(dtype, tuple):
+                values_dtype, indices_dtype = dtype
                 spec = tf.IndexedSlicesSpec(shape, values_dtype, indices_dtype, None, [None])
             else:
-                spec = None if kind is None else tf.TensorSpec(shape, kind)
+                spec = None if dtype is None else tf.TensorSpec(shape, dtype)
             gradients.append(spec)
 
         def run(

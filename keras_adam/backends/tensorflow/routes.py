@@ -6,7 +6,7 @@ The route changes the time of a step, not its result. If the whole step is compi
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import tensorflow as tf
 
@@ -29,6 +29,9 @@ LEAST_NUMBERS_TO_SPLIT = 16384
 # to be launched for each. So neighbouring variables share a program, up to these bounds.
 MAX_GROUP_VARIABLES = 32
 MAX_GROUP_BYTES = 4 << 20
+
+Dtypes: TypeAlias = tf.DType | tuple[tf.DType, tf.DType] | None
+"""The dtype of a dense gradient, those of a sparse one's values and indices, or `None`."""
 
 Kind = Literal["dense", "rows"] | None
 """The kind of a gradient: of the whole variable, of some of its rows, or missing."""
@@ -55,15 +58,23 @@ class StepPlan:
         return (*self.kernel, *self.operations, *self.rows)
 
 
-def kinds(gradients: Sequence[Gradient], options: Options) -> tuple[Kind, ...]:
-    """Return the kind of each gradient."""
+def dtypes(gradients: Sequence[Gradient]) -> tuple[Dtypes, ...]:
+    """Return the dtypes of each gradient, on which the graph of a step depends."""
     return tuple(
         None
         if gradient is None
-        else "rows"
-        if options.lazy and isinstance(gradient, tf.IndexedSlices)
-        else "dense"
+        else (gradient.values.dtype, gradient.indices.dtype)
+        if isinstance(gradient, tf.IndexedSlices)
+        else gradient.dtype
         for gradient in gradients
+    )
+
+
+def kinds(dtypes: Sequence[Dtypes], options: Options) -> tuple[Kind, ...]:
+    """Return the kind of each gradient, given its dtypes."""
+    return tuple(
+        None if dtype is None else "rows" if options.lazy and isinstance(dtype, tuple) else "dense"
+        for dtype in dtypes
     )
 
 

@@ -9,7 +9,7 @@ from keras_adam.annotations import Array, Flag, Gradient, Scalar
 from keras_adam.backends.interface import Assign, SharedPatterns, TrackedVariable
 from keras_adam.backends.tensorflow import native, routes
 from keras_adam.backends.tensorflow.programs import Packed, Programs
-from keras_adam.backends.tensorflow.routes import StepPlan
+from keras_adam.backends.tensorflow.routes import Dtypes, StepPlan
 from keras_adam.math import adam, sparse
 from keras_adam.math import step as step_math
 from keras_adam.math.adam import Numbers, Scalars
@@ -34,16 +34,22 @@ class Step:
         self._dtypes = [adam.compute_dtype(e.slots.variable.dtype.name) for e in tracked]
         self._programs = Programs(self._tracked, options)
         self._patterns = SharedPatterns()
-        self._plan = functools.lru_cache(maxsize=16)(
-            functools.partial(routes.plan, tuple(self._tracked), betas_fit=betas_fit)
-        )
+        self._betas_fit = betas_fit
+        self._plan = functools.lru_cache(maxsize=16)(self._make_plan)
 
-    def plan(self, gradients: Sequence[Gradient]) -> StepPlan:
-        """Return what updates which variable in a step with such gradients."""
-        kinds = routes.kinds(gradients, self._options)
-        missing = tuple(kind != "dense" for kind in kinds)
-        shares = self._patterns.may_share(missing, is_traced=not tf.executing_eagerly())
-        return self._plan(kinds, self._options, shares_programs=shares)
+    def plan(self, dtypes: tuple[Dtypes, ...]) -> StepPlan:
+        """Return what updates which variable in a step with gradients of such dtypes."""
+        shares = self._patterns.may_share(dtypes, is_traced=not tf.executing_eagerly())
+        return self._plan(dtypes, shares)
+
+    def _make_plan(self, dtypes: tuple[Dtypes, ...], shares_programs: bool) -> StepPlan:
+        return routes.plan(
+            self._tracked,
+            routes.kinds(dtypes, self._options),
+            self._options,
+            betas_fit=self._betas_fit,
+            shares_programs=shares_programs,
+        )
 
     def run(
         self, plan: StepPlan, gradients: Sequence[Gradient], numbers: Numbers, iterations: Array

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_adam.annotations import Flag, Gradient, Variable
 from keras_adam.backends import interface
 from keras_adam.backends.interface import Assign, TrackedVariable
-from keras_adam.backends.tensorflow import native
+from keras_adam.backends.tensorflow import native, routes
 from keras_adam.backends.tensorflow.eager_graph import EagerGraphs
 from keras_adam.backends.tensorflow.replicas import (
     local_replicas,
@@ -51,13 +51,15 @@ class Updater(interface.Updater):
         learning_rate = tf.convert_to_tensor(numbers.learning_rate)
         numbers = numbers._replace(learning_rate=learning_rate)
         betas_fit = native.betas_fit(numbers)
+        dtypes = routes.dtypes(gradients)
         finite = None
         for replica in local_replicas(self._tracked[0].slots.variable):
             step, graphs = self._step(options, betas_fit, replica)
-            plan = step.plan(gradients)
-            calls_graph = tf.executing_eagerly() and plan.shares_programs and options.jit_compile
-            run = graphs.run if calls_graph else step.run
-            finite = run(plan, gradients, numbers, iterations)
+            plan = step.plan(dtypes)
+            if tf.executing_eagerly() and plan.shares_programs and options.jit_compile:
+                finite = graphs.run(plan, dtypes, gradients, numbers, iterations)
+            else:
+                finite = step.run(plan, gradients, numbers, iterations)
         return finite
 
     def _make_step(
