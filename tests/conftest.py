@@ -5,6 +5,12 @@ import os
 import shutil
 import tempfile
 
+import hypothesis
+
+# The same examples in each run. A failure is then that of a change, not of chance.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.load_profile("same")
+
 # Every process on JAX needs Keras's initializers. One process compiles a program, and the others
 # read it. The folder is set before any import of JAX, also for processes that the session starts.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
