@@ -26,7 +26,7 @@ def make_model(optimizer, dtype="float32"):
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Dense(64, "tanh", dtype=dtype), keras.layers.Dense(2, dtype=dtype)]
     model = keras.Sequential([keras.Input((65,)), *layers])
-    model.compile(optimizer, "mse")
+    model.compile(optimizer, "mse", run_eagerly=True)  # to trace would take longer than to train
     return model
 
 
