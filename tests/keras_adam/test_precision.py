@@ -103,12 +103,7 @@ def test_several_dtypes_in_one_model(mode):
 
 @pytest.mark.parametrize(
     ("policy", "jit_compile"),
-    [
-        ("mixed_float16", True),
-        ("mixed_float16", False),
-        ("mixed_bfloat16", True),
-        ("bfloat16", False),
-    ],
+    [("mixed_float16", True), ("mixed_float16", False), ("bfloat16", False)],
 )
 def test_fit_under_a_precision_policy(policy, jit_compile):
     if BACKEND == "torch" and jit_compile:

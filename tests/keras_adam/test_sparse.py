@@ -205,8 +205,7 @@ def test_a_sparse_gradient_that_is_not_finite_is_skipped(lazy):
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="Keras's embedding has dense gradients on JAX")
-@pytest.mark.parametrize("jit_compile", [True, False])
-@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize(("lazy", "jit_compile"), [(True, True), (False, False)])
 def test_a_model_with_an_embedding_trains(lazy, jit_compile):
     keras.utils.set_random_seed(0)
     x = np.random.default_rng(0).integers(0, 20, (64, 5))
