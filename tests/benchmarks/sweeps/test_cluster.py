@@ -7,14 +7,18 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
 from distributed import Client
 
-from benchmarks.sweeps import on_worker
+from benchmarks import worker
+from benchmarks.store import csv_file, schema
+from benchmarks.sweeps import cluster, local, on_worker, results
 from benchmarks.sweeps.cluster import TICK_SECONDS, LostError, at
 from tests.benchmarks.conftest import ROOT, run_command
+from tests.benchmarks.sweeps import instant
 
 TINY = "tests.benchmarks.tiny:dense"
 
@@ -46,22 +50,19 @@ class Dask:
     def client(self):
         return Client(self.address, timeout=120, set_as_default=False)
 
-    def worker(self, *options, path=(ROOT,)):
+    def worker(self, *options, path=(ROOT,), **environment):
         return self._start(
-            "worker",
-            self.address,
-            "--no-dashboard",
-            "--local-directory",
-            self._folder,
+            *("worker", self.address, "--no-dashboard", "--local-directory", self._folder),
             *options,
             path=path,
+            **environment,
         )
 
-    def _start(self, *arguments, path=(ROOT,)):
+    def _start(self, *arguments, path=(ROOT,), **environment):
         process = subprocess.Popen(
             [sys.executable, "-m", "dask", *map(str, arguments)],
             cwd=self._folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -76,114 +77,124 @@ def dask(tmp_path):
         yield Dask(stack, tmp_path)
 
 
-@contextlib.contextmanager
-def sweep(*arguments):
-    """Start a sweep, and yield its process with its output."""
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "benchmarks", *map(str, arguments)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
+def wait_until(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
-def wait_for(process, pattern):
-    """Read and return the output of a sweep up to a line."""
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if re.search(pattern, line):
-            return "".join(lines)
-    pytest.fail(f"no {pattern}:\n{''.join(lines)}")
-
-
-def wait_for_runs_on_all(client, sweep):
-    """Return when each worker is at work on a run, which takes some seconds."""
+def at_work(client):
+    """Return for each worker whether it is at work on a run."""
     run = f"{on_worker.run_on_worker.__name__}-"
-    while not all(
-        any(key.startswith(run) for key in keys) for keys in client.processing().values()
-    ):
-        assert sweep.poll() is None, sweep.stdout.read()
-        time.sleep(TICK_SECONDS)
+    return [any(key.startswith(run) for key in keys) for keys in client.processing().values()]
 
 
-def test_workers_die_then_the_scheduler_and_every_row_is_there_once(dask, data_dir, tmp_path):
-    folder = tmp_path / "report"
-    workers = [dask.worker() for _ in range(2)]
-    arguments = (
-        *(*TRAIN, "--optimizer", "adam", "--seeds", 4),
-        *("--data-dir", data_dir, "--output", folder),
+def test_a_worker_dies_then_the_scheduler_and_every_row_is_there_once(dask, monkeypatch, tmp_path):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    folder, permits = tmp_path / "report", tmp_path / "permits"
+    instant.permit(permits, 0)
+    light = "--preload", instant.__name__
+    dies = dask.worker("--no-nanny", *light, PERMITS=str(permits))
+    dask.worker(*light, PERMITS=str(permits))
+    arguments = (*TRAIN, "--optimizer", "adam", "--seeds", 4, "--output", folder)
+
+    def kill():
+        with dask.client() as client:
+            wait_until(lambda: at_work(client) == [True, True])
+            dies.kill()
+            wait_until(lambda: len(at_work(client)) == 1)
+            instant.permit(permits, 1)
+            wait_until(lambda: results.done(folder))
+
+    with ThreadPoolExecutor(1) as threads:
+        killing = threads.submit(kill)
+        killing.add_done_callback(lambda _: dask.scheduler.kill())
+        done = run_command(*arguments, "--cluster", dask.address)
+        killing.result()
+    assert done.returncode == 2
+    assert re.search("  lost with worker .*; it will be done again\n", done.stdout)
+    assert done.stdout.count("  ok, test accuracy") == 1
+    *_, again, error = done.stderr.splitlines()
+    assert again.startswith(
+        f"The results so far are in {folder}. To go on: python -m benchmarks train"
     )
-    with dask.client() as client, sweep(*arguments, "--cluster", dask.address) as process:
-        client.wait_for_workers(2, timeout=120)
-        wait_for_runs_on_all(client, process)
-        workers[0].kill()
-        wait_for(process, "lost with worker .*; it will be done again")
-        wait_for(process, "  ok, test accuracy")
-        dask.scheduler.kill()
-        said = process.stdout.read()
-        assert process.wait(timeout=30) == 2
-    assert f"The results so far are in {folder}. To go on: python -m benchmarks train" in said
-    assert said.splitlines()[-1] == f"Error: --cluster '{dask.address}': the scheduler is gone"
-    assert "Traceback" not in said
-    before = pd.read_csv(folder / "runs.csv")
-    assert 1 <= len(before) < 4
+    assert error == f"Error: --cluster '{dask.address}': the scheduler is gone"
+    before = csv_file.read(folder / "runs.csv", schema.RUNS)
+    assert list(before["runs_on_host"]) == [2]
+    assert before["error"][0].endswith("threads None")  # Dask's nanny had allowed one
+    monkeypatch.setattr(worker, "run", instant.run)
     done = run_command(*arguments, "--resume")
     assert done.returncode == 0, done.stderr
-    runs, epochs = pd.read_csv(folder / "runs.csv"), pd.read_csv(folder / "epochs.csv")
-    # A column of whole numbers in one row is read as int64, and with other rows as float64.
-    pd.testing.assert_frame_equal(runs[: len(before)], before, check_dtype=False)
+    runs, epochs = (
+        csv_file.read(folder / f"{name}.csv", columns)
+        for name, columns in (("runs", schema.RUNS), ("epochs", schema.EPOCHS))
+    )
+    pd.testing.assert_frame_equal(runs[:1], before)
     assert set(runs["status"]) == {"ok"}
     assert len(runs) == runs["run_id"].nunique() == 4
-    assert sorted(epochs["run_id"]) == sorted(runs["run_id"])
-    assert before["runs_on_host"][0] == 2
-    assert set(runs["runs_on_host"][len(before) :]) == {1}
-    assert not list(folder.glob("*.backup"))
+    assert epochs.groupby("run_id")["epoch"].apply(list).to_dict() == {
+        run_id: [1, 2] for run_id in runs["run_id"]
+    }
+    assert set(runs["runs_on_host"][1:]) == {1}
 
 
 def test_what_a_task_raises_is_its_own_and_what_is_lost_has_not_failed(dask):
     """The result of a run that ended just before the scheduler is there, and no way to it."""
-    dask.worker()
-    with at(dask.address, print) as cluster:
-        while not (there := cluster.workers()):
+    dask.worker("--no-nanny")
+    with at(dask.address, print) as workers:
+        while not (there := workers.workers()):
             time.sleep(TICK_SECONDS)
         (address,) = there
         with pytest.raises(OSError, match="No such file"):
-            cluster.take(cluster.submit(address, os.stat, "/there/is/no/such/file"))
-        future = cluster.submit(address, len, "three")
+            workers.take(workers.submit(address, os.stat, "/there/is/no/such/file"))
+        future = workers.submit(address, len, "three")
         while not future.done():
             time.sleep(TICK_SECONDS)
         dask.scheduler.kill()
         with pytest.raises(LostError):
-            cluster.take(future)
+            workers.take(future)
         with pytest.raises(ConnectionError, match="the scheduler is gone"):
-            cluster.workers()
+            workers.workers()
 
 
-def test_workers_of_this_machine(command, data_dir, tmp_path):
+def test_a_worker_of_this_machine_trains(command, data_dir, tmp_path):
     folder = tmp_path / "report"
     done = command(
-        *(*TRAIN, "--optimizer", "adam", "--seeds", 2, "--data-dir", data_dir, "--parallel", 2),
+        *(*TRAIN, "--optimizer", "adam", "--seeds", 1, "--data-dir", data_dir, "--parallel", 1),
         *("--validation", 0.1, "--save-weights", "--output", folder),
     )
     assert done.returncode == 0, done.stderr
     runs = pd.read_csv(folder / "runs.csv")
-    assert runs["status"].tolist() == ["ok", "ok"]
-    assert runs["runs_on_host"].tolist() == [2, 2]
+    assert runs["status"].tolist() == ["ok"]
     assert runs["host"].notna().all()
-    assert {path.name.split(".", 1)[1] for path in folder.glob("????????????.*")} == {"weights.h5"}
-    assert len(list(folder.glob("*.weights.h5"))) == 2
-    assert len(re.findall(r"  epoch 1/1, loss", done.stdout)) == 2
+    assert [path.name for path in folder.glob("????????????.*")] == [
+        f"{runs['run_id'][0]}.weights.h5"
+    ]
+    assert len(re.findall(r"  epoch 1/1, loss", done.stdout)) == 1
     assert done.stderr == ""
 
 
-def test_an_address_where_nothing_answers(command, tmp_path):
+def test_each_worker_of_this_machine_has_gpus_of_its_own_and_all_threads(
+    command, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,6,7,8")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    name = "distributed.worker.preload"
+    monkeypatch.setitem(local.SETTINGS, name, [*local.SETTINGS[name], instant.__name__])
+    folder = tmp_path / "report"
+    done = command(
+        *("train", "--model", TINY, "--optimizer", "adam", "--seeds", 2, "--devices", 2),
+        *("--parallel", 2, "--output", folder),
+    )
+    assert done.returncode == 0, done.stderr
+    runs = pd.read_csv(folder / "runs.csv")
+    assert sorted(runs["error"]) == ["GPUs 5,6, threads None", "GPUs 7,8, threads None"]
+    assert runs["runs_on_host"].tolist() == [2, 2]
+
+
+def test_an_address_where_nothing_answers(command, monkeypatch, tmp_path):
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.2)
     address = f"tcp://127.0.0.1:{free_port()}"
     done = command("train", "--cluster", address, "--output", tmp_path / "report")
     assert done.returncode == 2
@@ -198,16 +209,16 @@ def test_workers_that_are_not_fit_are_named(dask, command, tmp_path):
     (other / "keras-0.1.dist-info").mkdir(parents=True)
     (other / "keras-0.1.dist-info" / "METADATA").write_text("Name: keras\nVersion: 0.1\n")
     arguments = (*TRAIN, "--cluster", dask.address, "--output", tmp_path / "report")
-    for options, path, problem in (
-        ((), (other, ROOT), "has keras 0.1 instead of"),
-        ((), (), "finds no benchmarks; start it with PYTHONPATH=."),
+    for path, problem in (
+        ((other, ROOT), "has keras 0.1 instead of"),
+        ((), "finds no benchmarks; start it with PYTHONPATH=."),
     ):
-        worker = dask.worker(*options, path=path)
+        process = dask.worker("--no-nanny", path=path)
         done = command(*arguments)
         assert done.returncode == 2
         assert re.fullmatch(rf"Error: worker tcp://127.0.0.1:\d+:? .*{problem}.*\n", done.stderr)
-        worker.terminate()
-        worker.wait()
+        process.terminate()
+        process.wait()
     assert not (tmp_path / "report").exists()
 
 
@@ -242,26 +253,3 @@ def test_bad_input_is_one_line(command, tmp_path, monkeypatch, options, message)
     assert done.returncode == 2
     assert done.stderr.startswith(f"Error: {message}")
     assert done.stderr.count("\n") == 1
-
-
-GPUS = """
-import os
-from distributed import Client
-from benchmarks.sweeps import local
-
-with local.workers(2, None, 2) as address, Client(address) as client:
-    for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"):
-        print(sorted(map(str, client.run(os.getenv, name).values())))
-"""
-
-
-def test_each_worker_has_gpus_of_its_own_and_all_threads():
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    done = subprocess.run(
-        [sys.executable, "-c", GPUS],
-        cwd=ROOT,
-        env={**environment, "CUDA_VISIBLE_DEVICES": "5,6,7,8"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.splitlines() == ["['5,6', '7,8']", "['None', 'None']"], done.stderr

@@ -1,10 +1,11 @@
 """A sweep that is killed, resumed, and begun twice at once."""
 
+import contextlib
 import dataclasses
+import os
 import signal
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -21,11 +22,9 @@ from benchmarks.sweeps.here import Here
 from benchmarks.sweeps.request import SweepRequest
 from benchmarks.training.messages import Epoch, Finished
 from tests.benchmarks.conftest import ROOT, run_command
+from tests.benchmarks.sweeps import instant
 
 HERE = Here(SweepRequest())
-
-RUN_SECONDS = 0.1
-"""The seconds of a run in a sweep that is killed through the command line."""
 
 
 def configurations(seeds):
@@ -49,13 +48,6 @@ class Silent:
         return lambda *_: None
 
 
-def instant_run(function, config, *_, **__):
-    """Replace `worker.run`, and yield the messages of a run of two epochs."""
-    for epoch in (1, 2):
-        yield Epoch({"epoch": epoch, "seconds": 0.1})
-    yield Finished({"status": "ok", "test_accuracy": 0.5})
-
-
 def run(configs, folder):
     open_folder(folder, "a command", {})
     sweep.run_all(HERE, results.unfinished(configs, folder), folder, Silent())
@@ -72,9 +64,9 @@ KILL = """
 import os, random, signal, sys, time
 from pathlib import Path
 from benchmarks.sweeps import sweep
-from tests.benchmarks.sweeps import test_sweep
+from tests.benchmarks.sweeps import instant, test_sweep
 
-test_sweep.worker.run = test_sweep.instant_run
+test_sweep.worker.run = instant.run
 folder = Path(sys.argv[1])
 configs = test_sweep.configurations(100)
 for _ in range(50):
@@ -91,29 +83,19 @@ for _ in range(50):
 def test_a_sweep_killed_while_it_writes_loses_tears_and_doubles_nothing(tmp_path, monkeypatch):
     """A kill often hits a change of the files: without training, there are 50 kills."""
     subprocess.run([sys.executable, "-c", KILL, tmp_path], cwd=ROOT, check=True, timeout=120)
-    monkeypatch.setattr(worker, "run", instant_run)
+    monkeypatch.setattr(worker, "run", instant.run)
     configs = configurations(100)
     run(configs, tmp_path)
     assert_every_row_is_there_once(tmp_path, [config.run_id for config in configs])
-
-
-def without_training(function, *arguments, **_):
-    """Replace `worker.run` in a command."""
-    if ":check" in function:
-        yield Checked("cpu", {})
-    else:
-        for message in instant_run(function, *arguments):
-            time.sleep(RUN_SECONDS / 3)
-            yield message
 
 
 SWEEP = """
 import sys
 from benchmarks import worker
 from benchmarks.__main__ import main
-from tests.benchmarks.sweeps import test_sweep
+from tests.benchmarks.sweeps import instant
 
-worker.run = test_sweep.without_training
+worker.run = instant.permitted_run
 sys.exit(main())
 """
 """The command line without training."""
@@ -130,17 +112,36 @@ def command_line(folder, seeds=12):
     return [sys.executable, "-c", SWEEP, *command(folder, seeds)]
 
 
+@contextlib.contextmanager
+def started(folder, permits, **options):
+    """Start a sweep of twelve runs, which waits for ever after the permitted ones; kill it."""
+    instant.permit(folder.parent / "permits", permits)
+    with subprocess.Popen(
+        command_line(folder),
+        cwd=ROOT,
+        env={**os.environ, instant.PERMITS: str(folder.parent / "permits")},
+        stdout=subprocess.PIPE,
+        text=True,
+        **options,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_run(number, process):
+    """Wait until the process has said that its run has ended, and so has written its rows."""
+    while f"[{number}/12]" not in process.stdout.readline():
+        assert process.poll() is None
+
+
 def test_a_sweep_killed_and_resumed(tmp_path, monkeypatch):
     folder = tmp_path / "report"
-    for number in (1, 5):
-        with subprocess.Popen(
-            command_line(folder), cwd=ROOT, stdout=subprocess.PIPE, text=True
-        ) as one:
-            while f"[{number}/" not in one.stdout.readline():
-                assert one.poll() is None
-            one.kill()
-    assert 1 <= len(pd.read_csv(folder / "runs.csv")) < 12
-    monkeypatch.setattr(worker, "run", without_training)
+    with started(folder, permits=5) as one:
+        wait_for_run(5, one)
+    assert len(pd.read_csv(folder / "runs.csv")) == 5
+    monkeypatch.setattr(worker, "run", instant.run)
     done = run_command(*command(folder))
     assert done.returncode == 0, done.stderr
     run_ids = pd.read_csv(folder / "runs.csv")["run_id"]
@@ -150,7 +151,7 @@ def test_a_sweep_killed_and_resumed(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["train", "tune"])
 def test_a_second_sweep_is_told_that_the_folder_is_held(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(worker, "run", without_training)
+    monkeypatch.setattr(worker, "run", instant.run)
     with store_folder.hold(tmp_path):
         done = run_command(name, "--output", tmp_path, "--resume")
     assert done.returncode == 2
@@ -162,7 +163,7 @@ def test_a_second_sweep_is_told_that_the_folder_is_held(tmp_path, monkeypatch, n
 
 
 def test_a_sweep_reads_the_reports_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, "run", instant_run)
+    monkeypatch.setattr(worker, "run", instant.run)
     run(configurations(1), tmp_path)
     read, names = csv_file.read, []
     monkeypatch.setattr(csv_file, "read", lambda path, s: names.append(path.name) or read(path, s))
@@ -191,7 +192,7 @@ def test_a_failed_run_is_run_again_and_its_rows_are_replaced(tmp_path, monkeypat
     run(configs, tmp_path)
     failed = csv_file.read(tmp_path / "runs.csv", schema.RUNS)
     assert list(failed["status"]) == ["oom", "timeout"]
-    monkeypatch.setattr(worker, "run", instant_run)
+    monkeypatch.setattr(worker, "run", instant.run)
     run(configs, tmp_path)
     assert_every_row_is_there_once(tmp_path, [config.run_id for config in configs])
     assert results.unfinished(configurations(3), tmp_path) == configurations(3)[2:]
@@ -203,7 +204,7 @@ def test_a_failed_run_is_run_again_and_its_rows_are_replaced(tmp_path, monkeypat
 )
 def test_a_sweep_does_not_go_on_with_what_has_changed(tmp_path, monkeypatch, column, name):
     """An earlier version averaged the seeds of two models after a module was edited."""
-    monkeypatch.setattr(worker, "run", instant_run)
+    monkeypatch.setattr(worker, "run", instant.run)
     own = {"model": "a:make", "optimizer": "a:Opt(x=1)"}
     plain = [dataclasses.replace(config, **own) for config in configurations(2)]
     before, after = ([c.identified({name: digest}) for c in plain] for digest in ("one", "two"))
@@ -219,7 +220,7 @@ def test_a_sweep_does_not_go_on_with_what_has_changed(tmp_path, monkeypatch, col
 
 
 def test_runs_of_a_version_without_digests_are_not_done_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, "run", instant_run)
+    monkeypatch.setattr(worker, "run", instant.run)
     old = configurations(1)
     run(old, tmp_path)
     checked = Checked("cpu", {}, digests={"digits": "three"})
@@ -234,18 +235,15 @@ def test_a_signal_leaves_a_folder_that_can_be_read_and_resumed(tmp_path, number)
     """Ctrl-C did; Slurm, Docker and a closed terminal left no line with the command to continue."""
     folder = tmp_path / "report"
     handler = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-    with subprocess.Popen(
-        command_line(folder),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
+    with started(
+        folder,
+        permits=1,
         stderr=subprocess.PIPE,
-        text=True,
         # If a shell runs the tests in the background, or with `nohup`, they ignore one of the
         # signals, and this process would ignore it, too.
         preexec_fn=lambda: signal.signal(number, handler),
     ) as process:
-        while "[1/12]" not in process.stdout.readline():
-            assert process.poll() is None
+        wait_for_run(1, process)
         process.send_signal(number)
         _, words = process.communicate(timeout=60)
     assert process.returncode == 128 + number
@@ -257,14 +255,14 @@ def test_a_signal_leaves_a_folder_that_can_be_read_and_resumed(tmp_path, number)
         f"Interrupted{by}.",
     ]
     runs, epochs = pd.read_csv(folder / "runs.csv"), pd.read_csv(folder / "epochs.csv")
-    assert 1 <= len(runs) < 12
+    assert len(runs) == 1
     assert set(epochs["run_id"]) == set(runs["run_id"])
 
 
 def test_a_disk_that_fills_up_tears_nothing(tmp_path, monkeypatch):
     """The system refuses to write more than a file's first bytes, in the middle of a row."""
     folder = tmp_path / "report"
-    monkeypatch.setattr(worker, "run", without_training)
+    monkeypatch.setattr(worker, "run", instant.run)
     assert run_command(*command(folder, 1)).returncode == 0
     before = (folder / "runs.csv").read_bytes()
     limit = (len(before) + 50,) * 2
