@@ -1,6 +1,8 @@
 # Two commands for a newcomer: `make bench` and `make test`. Both set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+# Bytecode is made of what is imported, and not of all files: half of the time of an installation.
+PIP_INSTALL := pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: bench bench-gpu docs evidence lint clean results test test-torch test-with
 
@@ -15,14 +17,15 @@ GPU_PACKAGE_jax := jax[cuda12]
 GPU_PACKAGE_torch := torch
 
 bench-gpu: .venv/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check '$(GPU_PACKAGE_$(BACKEND))'
+	$(BIN)/$(PIP_INSTALL) '$(GPU_PACKAGE_$(BACKEND))'
 	$(BIN)/python -m benchmarks.publish.gpu_evidence --backend $(BACKEND)
 
 test: .venv/.installed
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # The optimizer's tests and those of the harness that are about Keras's PyTorch backend, in an
-# environment of their own: torch brings 2 to 3 GB of CUDA on Linux. Without that:
+# environment of their own, which adds only torch to the packages of .venv. torch brings 2 to 3 GB
+# of CUDA on Linux. Without that:
 # make test-torch TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
 # The version is the one that was tested, so that a new release breaks no build unasked.
 # One thread each: two processes with two threads each wait for each other's on two cores.
@@ -33,26 +36,27 @@ TORCH_TESTS := tests/benchmarks/training/test_torch_backend.py $(addprefix tests
 	torch_memory torch_models))
 
 test-torch: .venv-torch/.installed
-	KERAS_BACKEND=torch OMP_NUM_THREADS=1 .venv-torch/bin/pytest --numprocesses auto --dist loadfile \
+	KERAS_BACKEND=torch OMP_NUM_THREADS=1 .venv-torch/bin/python -m pytest --numprocesses auto --dist loadfile \
 		$(TORCH_TESTS)
 
-.venv-torch/.installed: pyproject.toml
+.venv-torch/.installed: .venv/.installed
 	$(PYTHON) -m venv --clear .venv-torch
-	.venv-torch/bin/pip install --quiet --disable-pip-version-check $(TORCH)
-	.venv-torch/bin/pip install --quiet --disable-pip-version-check -e '.[benchmarks,test]'
+	site() { $$1/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }; \
+	echo "import site; site.addsitedir('$$(site .venv)')" > "$$(site .venv-torch)/packages-of-venv.pth"
+	.venv-torch/bin/$(PIP_INSTALL) $(TORCH)
 	touch $@
 
 # The optimizer's tests with other versions: make test-with KERAS=3.8.0 TENSORFLOW=2.18.1
 test-with:
 	$(PYTHON) -m venv --clear .venv-with
-	.venv-with/bin/pip install --quiet --disable-pip-version-check -e . keras==$(KERAS) tensorflow==$(TENSORFLOW) \
+	.venv-with/bin/$(PIP_INSTALL) -e . keras==$(KERAS) tensorflow==$(TENSORFLOW) \
 		pytest==9.2.0 hypothesis==6.170.15
 	.venv-with/bin/pytest -o filterwarnings=default tests/keras_adam
 
 # The site of docs/, in site/. Its tools have an environment of their own, since only this needs them.
 docs:
 	$(PYTHON) -m venv .venv-docs
-	.venv-docs/bin/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	.venv-docs/bin/$(PIP_INSTALL) -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 
 # Tables and picture of README.md and docs/, from the CSV files in results/.
@@ -61,7 +65,7 @@ evidence: .venv/.installed
 
 # Every published folder anew, into results/anew/: hours. make results ONLY=update for one of them.
 results: .venv/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[benchmarks,test,peers,gpu-programs]'
+	$(BIN)/$(PIP_INSTALL) -e '.[benchmarks,test,peers,gpu-programs]'
 	$(BIN)/python -m benchmarks.publish.reproduce $(ONLY)
 
 lint: .venv/.installed
@@ -72,7 +76,7 @@ lint: .venv/.installed
 .venv/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; make PYTHON=... names one")'
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[benchmarks,test]'
+	$(BIN)/$(PIP_INSTALL) -e '.[benchmarks,test]'
 	touch $@
 
 clean:
