@@ -17,7 +17,7 @@ from benchmarks.worker import child, programs
 CAN_FORK = sys.platform == "linux"
 """Whether workers are forked; macOS has `fork`, too, but not all of its libraries support it."""
 
-READ_LATE = ("PYTEST_",)
+READ_LATE = ("PYTEST_", "CUDA_VISIBLE_DEVICES")
 """Prefixes of environment variables that no library reads at its import."""
 
 
