@@ -9,13 +9,15 @@ import pytest
 
 from benchmarks.store import schema
 
+TINY = "tests.benchmarks.tiny:dense"
+
 
 @pytest.fixture(scope="module")
 def report(command, data_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "small"
     done = command(
-        *("train", "--model", "mlp", "--epochs", 2, "--seeds", 2, "--jit-compile", "true"),
-        *("--optimizer", "adam", "--optimizer", "sgd(learning_rate=1e30)"),
+        *("train", "--model", TINY, "--epochs", 2, "--seeds", 2, "--jit-compile", "true"),
+        *("--optimizer", "adam", "--learning-rate", 0.01, "--optimizer", "sgd(learning_rate=1e38)"),
         *("--device", "cpu", "--data-dir", data_dir, "--output", folder),
     )
     return folder, done
@@ -28,7 +30,7 @@ def test_the_reports_of_a_sweep(report):
     assert list(runs.columns) == list(schema.RUNS)
     assert list(epochs.columns) == list(schema.EPOCHS)
 
-    optimizers = ["adam", "sgd(learning_rate=1e+30)"]
+    optimizers = ["adam", "sgd(learning_rate=1e+38)"]
     assert list(zip(runs["seed"], runs["optimizer"], strict=True)) == [
         *((0, optimizer) for optimizer in optimizers),  # interleaved, there and back
         *((1, optimizer) for optimizer in reversed(optimizers)),
@@ -60,14 +62,14 @@ def test_the_folder_says_how_it_was_made(report):
         "environment.json",
         ".lock",
     }
-    assert "--optimizer 'sgd(learning_rate=1e30)'" in (folder / "command.txt").read_text()
+    assert "--optimizer 'sgd(learning_rate=1e38)'" in (folder / "command.txt").read_text()
     assert json.loads((folder / "environment.json").read_text())["keras"]
 
 
 def test_without_a_terminal_the_output_is_plain_lines(report):
     folder, done = report
     assert "\x1b" not in done.stdout + done.stderr
-    assert "[1/4] digits mlp adam at 0.001 seed 0\n  epoch 1/2, loss" in done.stdout
+    assert f"[1/4] digits {TINY} adam at 0.01 seed 0\n  epoch 1/2, loss" in done.stdout
     assert done.stdout.splitlines()[-2:] == [str(folder / "runs.csv"), str(folder / "epochs.csv")]
     assert done.stderr == ""
 
