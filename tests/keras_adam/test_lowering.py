@@ -4,6 +4,7 @@
 """
 
 import inspect
+import itertools
 
 import keras
 import pytest
@@ -46,8 +47,12 @@ def test_every_option_is_lowered_here():
     assert {name for options in OPTIONS for name in options} == parameters
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "default")
+# The dtypes take turns. The default is the first and the last of the options.
+@pytest.mark.parametrize(
+    ("options", "dtype"),
+    list(zip([*OPTIONS, {}], itertools.cycle(["float32", "bfloat16", "float16"]), strict=False)),
+    ids=lambda value: value if isinstance(value, str) else "-".join(value) or "default",
+)
 def test_the_update_lowers_for_every_accelerator(options, dtype):
     assert_lowers(options, dtype)
 
