@@ -18,7 +18,7 @@ PYTEST = "import sys, pytest; assert pytest.main(sys.argv[1:]) == 0"
 """The program of `pytest` with arguments."""
 
 # For programs whose numbers and speed are of no account. XLA optimizes an operation as ever, but
-# LLVM translates it without optimization, which takes half of the time.
+# LLVM translates it without optimization, which takes less time.
 FAST_COMPILATION = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
