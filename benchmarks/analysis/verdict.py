@@ -55,6 +55,11 @@ class Comparison:
         return sum(count for what, count in self.lost.items() if what != NOT_MEASURED)
 
     @property
+    def pairs(self) -> int:
+        """The number of pairs that say something, by the values of both runs or by a lost run."""
+        return self.effect.n + self.losses + self.gained + self.both_lost
+
+    @property
     def has_losses(self) -> bool:
         """Whether any run of either side was lost, so that signs are used."""
         return bool(self.losses or self.gained or self.both_lost)

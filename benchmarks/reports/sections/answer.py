@@ -35,11 +35,13 @@ def of_observations(
     not_ok = list(_not_ok(found, labels))
     if not_ok:
         yield Text(f"Not ok: {_listed(not_ok)}.")
-    if not any(compared.effect.n > 1 for compared in comparisons):
+    if not any(compared.pairs > 1 for compared in comparisons):
         if any(compared.effect.n for compared in comparisons) and "seed" in found:
+            several = len({compared.problem for compared in comparisons}) > 1
             yield Text(
-                "Each optimizer has only one run that can be compared, so any difference may be "
-                "chance. Several seeds can show one: use train with --seeds 5."
+                f"Each optimizer has only one run{' of each problem' * several} that can be "
+                "compared, so any difference may be chance. Several seeds can show one: use train "
+                "with --seeds 5."
             )
         return
     pairs = "seeds" if "seed" in found else "rounds"
@@ -82,7 +84,7 @@ def of_search(
                 f"validation accuracy, {row['val_accuracy']:.4f}. Its test accuracy is "
                 f"{row['test_accuracy']:.4f}."
             )
-    if any(compared.effect.n > 1 for compared in comparisons):
+    if any(compared.pairs > 1 for compared in comparisons):
         yield from map(Text, _verdicts(comparisons, labels, "seeds"))
     else:
         yield Text(
@@ -194,10 +196,13 @@ def _over_problems(comparisons: Sequence[Comparison], labels: Labels) -> str:
             good, bad = (metric.higher, metric.lower)[:: 1 if is_higher else -1]
             parts = [f"{good} in {better}"] if better else []
             parts += [f"{bad} in {worse}"] if worse else []
-            median = float(np.median([c.effect.estimate for c in group if c.effect.n]))
+            estimates = [c.effect.estimate for c in group if c.effect.n]
+            median = ""
+            if estimates:  # without, a run of each pair was lost
+                change = in_changes(metric, [float(np.median(estimates))], as_factor)
+                median = f" (median {heading(column)} {change})"
             words.append(
-                f"{labels[subject]} is {' and '.join(parts)} of {len(group)} problems "
-                f"(median {heading(column)} {in_changes(metric, [median], as_factor)})"
+                f"{labels[subject]} is {' and '.join(parts)} of {len(group)} problems{median}"
             )
     return _listed(words)
 
@@ -205,7 +210,7 @@ def _over_problems(comparisons: Sequence[Comparison], labels: Labels) -> str:
 def _undecided(open_ones: Sequence[Comparison], of: int, pairs: str) -> str:
     """Say how many comparisons are open, and how many pairs would decide them."""
     are = "is" if len(open_ones) == 1 else "are"
-    n = max(c.effect.n + c.losses + c.gained + c.both_lost for c in open_ones)
+    n = max(c.pairs for c in open_ones)
     words = f"{len(open_ones):,} of {of:,} comparisons {are} inconclusive with {n} {pairs}"
     if of == 1:
         words = f"The comparison is inconclusive with {n} {pairs}"

@@ -86,7 +86,7 @@ def of_problem(comparisons: Sequence[Comparison], labels: Labels) -> Iterator[Bl
 
 def of_problems(comparisons: Sequence[Comparison], labels: Labels) -> Iterator[Block]:
     """Show the comparisons of each problem under its name."""
-    if not any(compared.effect.n > 1 for compared in comparisons):
+    if not any(compared.pairs > 1 for compared in comparisons):
         return  # winners of a search without finalists have one run each
     groups = [list(g) for _, g in itertools.groupby(comparisons, lambda c: c.problem)]
     for group in groups[:MOST_PROBLEMS]:
@@ -159,7 +159,7 @@ def method(comparisons: Sequence[Comparison], refused: str) -> Iterator[Block]:
     if not comparisons:
         yield Text(f"None: {refused}.")
         return
-    if any(compared.effect.n > 1 for compared in comparisons):
+    if any(compared.pairs > 1 for compared in comparisons):
         yield Text(explanation(comparisons))
     else:
         yield Text("None, because there is only one run of each, and one run shows no difference.")

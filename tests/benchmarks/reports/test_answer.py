@@ -150,3 +150,29 @@ def test_one_run_each_tells_nothing_and_the_page_says_so(tmp_path):
     assert text.startswith("Each optimizer has only one run that can be compared, so any")
     assert tables == []
     assert len(observations.read_observations(Report(tmp_path))) == 2
+
+
+def test_one_run_each_of_several_problems(tmp_path):
+    for model in ("mlp", "2c2d"):
+        write(tmp_path, "adam", [500], [0.9], model=model)
+        write(tmp_path, "sgd", [600], [0.9], model=model)
+    (text,), _ = first_blocks(tmp_path)
+    assert text.startswith("Each optimizer has only one run of each problem that can be compared")
+
+
+@pytest.mark.parametrize("ok", [0, 1])
+@pytest.mark.parametrize("models", [["mlp"], ["mlp", "2c2d"]])
+def test_lost_runs_decide_even_if_hardly_a_run_is_left(tmp_path, ok, models):
+    lost = 8 - ok
+    status = ["ok"] * ok + ["diverged"] * lost
+    left = [500] * ok + [None] * lost
+    for model in models:
+        write(tmp_path, "adam", [500] * 8, [0.9] * 8, model=model)
+        write(tmp_path, "sgd", left, [0.9] * ok + [None] * lost, model=model, status=status)
+    blocks = list(contents.blocks(tmp_path))
+    texts, (table,) = first_blocks(tmp_path)
+    assert texts[0] == f"Not ok: {lost * len(models)} of {8 * len(models)} runs of sgd (diverged)."
+    assert texts[1].startswith("Against adam, sgd is slower")
+    assert "nan" not in texts[1]
+    assert table.rows[0][0] == "sgd"
+    assert any(isinstance(b, page.Text) and "sign test" in b.text for b in blocks)
