@@ -40,7 +40,7 @@ test-torch: .venv-torch/.installed
 		$(TORCH_TESTS)
 
 .venv-torch/.installed: .venv/.installed
-	$(PYTHON) -m venv --clear .venv-torch
+	$(BIN)/python -m venv --clear .venv-torch
 	site() { $$1/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }; \
 	echo "import site; site.addsitedir('$$(site .venv)')" > "$$(site .venv-torch)/packages-of-venv.pth"
 	.venv-torch/bin/$(PIP_INSTALL) $(TORCH)
