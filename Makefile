@@ -1,8 +1,7 @@
 # Two commands for a newcomer: `make bench` and `make test`. Both set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-# Bytecode is made of what is imported, and not of all files: half of the time of an installation.
-PIP_INSTALL := pip install --quiet --disable-pip-version-check --no-compile
+PIP_INSTALL := pip install --quiet --disable-pip-version-check
 
 .PHONY: bench bench-gpu docs evidence lint clean results test test-torch test-with
 
