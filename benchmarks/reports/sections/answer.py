@@ -35,7 +35,7 @@ def of_observations(
     not_ok = list(_not_ok(found, labels))
     if not_ok:
         yield Text(f"Not ok: {_listed(not_ok)}.")
-    if not any(compared.pairs > 1 for compared in comparisons):
+    if not comparing.are_repeated(comparisons):
         if any(compared.effect.n for compared in comparisons) and "seed" in found:
             several = len({compared.problem for compared in comparisons}) > 1
             yield Text(
@@ -84,7 +84,7 @@ def of_search(
                 f"validation accuracy, {row['val_accuracy']:.4f}. Its test accuracy is "
                 f"{row['test_accuracy']:.4f}."
             )
-    if any(compared.pairs > 1 for compared in comparisons):
+    if comparing.are_repeated(comparisons):
         yield from map(Text, _verdicts(comparisons, labels, "seeds"))
     else:
         yield Text(
@@ -196,11 +196,8 @@ def _over_problems(comparisons: Sequence[Comparison], labels: Labels) -> str:
             good, bad = (metric.higher, metric.lower)[:: 1 if is_higher else -1]
             parts = [f"{good} in {better}"] if better else []
             parts += [f"{bad} in {worse}"] if worse else []
-            estimates = [c.effect.estimate for c in group if c.effect.n]
-            median = ""
-            if estimates:  # without, a run of each pair was lost
-                change = in_changes(metric, [float(np.median(estimates))], as_factor)
-                median = f" (median {heading(column)} {change})"
+            change = comparing.median_change(group, as_factor)
+            median = f" (median {heading(column)} {change})" if change else ""
             words.append(
                 f"{labels[subject]} is {' and '.join(parts)} of {len(group)} problems{median}"
             )

@@ -24,6 +24,19 @@ Kind = Literal["better", "worse", "none", "inconclusive"]
 KINDS: tuple[Kind, ...] = ("better", "worse", "none", "inconclusive")
 
 
+def are_repeated(comparisons: Sequence[Comparison]) -> bool:
+    """Whether any comparison has more than one pair; one pair shows no difference."""
+    return any(compared.pairs > 1 for compared in comparisons)
+
+
+def median_change(comparisons: Sequence[Comparison], as_factor: bool) -> str:
+    """Spell the median change over comparisons in one metric; "" if no pair has both values."""
+    estimates = [compared.effect.estimate for compared in comparisons if compared.effect.n]
+    if not estimates:
+        return ""
+    return in_changes(comparisons[0].metric, [float(np.median(estimates))], as_factor)
+
+
 def counts(
     comparisons: Sequence[Comparison], labels: Labels, name: Callable[[str], str] = str
 ) -> tuple[Sequence[str], list[tuple[str, ...]]]:
@@ -42,9 +55,7 @@ def counts(
     rows = []
     for (baseline, subject, column), of_metric in groups.items():
         kinds = Counter(kind(compared) for compared in of_metric)
-        metric = of_metric[0].metric
-        estimates = [c.effect.estimate for c in of_metric if c.effect.n]
-        median = in_changes(metric, [float(np.median(estimates))], as_factor) if estimates else ""
+        median = median_change(of_metric, as_factor)
         numbers = (f"{kinds[one]:,}" for one in KINDS)
         rows.append((labels[subject], labels[baseline], name(column), *numbers, median))
     return (
@@ -86,7 +97,7 @@ def of_problem(comparisons: Sequence[Comparison], labels: Labels) -> Iterator[Bl
 
 def of_problems(comparisons: Sequence[Comparison], labels: Labels) -> Iterator[Block]:
     """Show the comparisons of each problem under its name."""
-    if not any(compared.pairs > 1 for compared in comparisons):
+    if not are_repeated(comparisons):
         return  # winners of a search without finalists have one run each
     groups = [list(g) for _, g in itertools.groupby(comparisons, lambda c: c.problem)]
     for group in groups[:MOST_PROBLEMS]:
@@ -159,7 +170,7 @@ def method(comparisons: Sequence[Comparison], refused: str) -> Iterator[Block]:
     if not comparisons:
         yield Text(f"None: {refused}.")
         return
-    if any(compared.pairs > 1 for compared in comparisons):
+    if are_repeated(comparisons):
         yield Text(explanation(comparisons))
     else:
         yield Text("None, because there is only one run of each, and one run shows no difference.")
