@@ -117,8 +117,8 @@ def warnings(series: ByProblem) -> Iterator[str]:
     for name, count in shared.items():
         if count:
             yield (
-                f"timings of {name}: not compared for {count:,} of {runs[name]:,} runs, which "
-                "shared their host with others (runs_on_host)"
+                f"runs of {name} that shared their host with others (runs_on_host), so their "
+                f"timings are not compared: {count:,} of {runs[name]:,}"
             )
     for (column, name), (found, problem) in widest.items():
         yield (
@@ -126,4 +126,4 @@ def warnings(series: ByProblem) -> Iterator[str]:
             "programs and measure again, with more --seeds or --rounds"
         )
     for (name, status), count in failed.items():
-        yield f"{name}: {count:,} of {runs[name]:,} runs have status {status}"
+        yield f"runs of {name} with status {status}: {count:,} of {runs[name]:,}"

@@ -249,7 +249,7 @@ def _gate(outcomes: Sequence["Outcome"], state: str, size: str) -> str:
     excluded = sum(outcome.state == "excluded" for outcome in outcomes)
     words = "neither shown nor excluded" if state == "inconclusive" else state
     lines.append(
-        f"A regression of more than {size} is {words}: excluded in {excluded} of "
-        f"{len(outcomes)} comparisons."
+        f"A regression of more than {size} is {words}. Comparisons that exclude it: {excluded} of "
+        f"{len(outcomes)}."
     )
     return "\n".join(lines) + "\n"

@@ -46,8 +46,8 @@ def show(found: Sequence[Change], size: float | None, as_json: bool) -> int:
         for change in worse
     ]
     words.append(
-        f"A regression of more than {100 * size:g}% is {'shown' if worse else 'excluded'}: "
-        f"excluded in {len(found) - len(worse)} of {len(found)} comparisons.\n"
+        f"A regression of more than {100 * size:g}% is {'shown' if worse else 'excluded'}. "
+        f"Comparisons that exclude it: {len(found) - len(worse)} of {len(found)}.\n"
     )
     if as_json:
         sys.stderr.write("".join(words))

@@ -175,7 +175,7 @@ class Sweep:
         to_do = results.unfinished(configs, self.folder)
         if len(to_do) < len(configs):
             done = len(configs) - len(to_do)
-            self.console.print(f"{done} of {len(configs)} runs have a result already.")
+            self.console.print(f"Runs that have a result already: {done} of {len(configs)}.")
         try:
             with Display(self.console, len(to_do)) as display:
                 sweep.run_all(self.place, to_do, self.folder, display)

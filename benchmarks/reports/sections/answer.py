@@ -34,7 +34,7 @@ def of_observations(
             yield Text(words)
     not_ok = list(_not_ok(found, labels))
     if not_ok:
-        yield Text(f"Not ok: {_listed(not_ok)}.")
+        yield Text(f"Runs that are not ok: {_listed(not_ok)}.")
     if not comparing.are_repeated(comparisons):
         if any(compared.effect.n for compared in comparisons) and "seed" in found:
             several = len({compared.problem for compared in comparisons}) > 1
@@ -99,7 +99,7 @@ def _not_ok(found: pd.DataFrame, labels: Labels) -> Iterator[str]:
         bad = group.loc[group["status"] != "ok", "status"]
         if len(bad):
             statuses = ", ".join(bad.unique())
-            yield f"{len(bad):,} of {len(group):,} runs of {labels[str(name)]} ({statuses})"
+            yield f"{labels[str(name)]} {len(bad):,} of {len(group):,} ({statuses})"
 
 
 def _first_at_target(

@@ -75,8 +75,8 @@ def _images(runs: pd.DataFrame) -> Iterator[str]:
     if len(counts.drop_duplicates()) != 1 or counts.iloc[0].isna()["test_images"]:
         return
     train, held_out, test = counts.iloc[0].fillna(0).astype(int)
-    chosen = f", chose by {held_out:,} others," if held_out else ""
-    yield f"Each run trained on {train:,} images{chosen} and was tested on {test:,}."
+    validated = f"{held_out:,} for validation, " if held_out else ""
+    yield f"Images of each run: {train:,} for training, {validated}{test:,} for testing."
     if test < FEW_IMAGES:
         yield f"One test image more or less changes the accuracy by {1 / test:.2g}."
 

@@ -97,8 +97,8 @@ def test_timings_of_runs_that_shared_their_host_are_not_compared(tmp_path):
     assert (speed.effect.n, speed.lost, speed.gained) == (2, Counter(), 0)
     assert found["test_accuracy"].effect.n == 3
     assert warnings == [
-        "timings of sgd: not compared for 1 of 3 runs, which shared their host with others "
-        "(runs_on_host)"
+        "runs of sgd that shared their host with others (runs_on_host), so their timings are not "
+        "compared: 1 of 3"
     ]
 
 

@@ -40,7 +40,7 @@ def test_runs_are_paired_by_their_seed_and_the_others_are_counted(tmp_path):
     write(tmp_path, "nesterov", [900, None, None], [0.9, None, None], status=["ok", "oom", "oom"])
     comparisons, warnings = comparison.within(tmp_path, Selection(None, ["sgd"]))
     assert comparisons[0].verdict == "difference: faster; 1 without a partner"
-    assert "nesterov: 2 of 3 runs have status oom" in warnings
+    assert "runs of nesterov with status oom: 2 of 3" in warnings
     found, _ = within(tmp_path, "adam", ["nesterov"])
     assert found["images_per_second"].verdict == (
         "inconclusive: better in 1 of 3 pairs; 2 lost (oom)"

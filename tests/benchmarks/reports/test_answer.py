@@ -139,7 +139,7 @@ def test_runs_that_are_not_ok_are_named_and_count_as_seeds(tmp_path):
     status = ["ok", "diverged", "ok"]
     write(tmp_path, "sgd", [500, None, 510], [0.91, None, 0.90], status=status)
     texts, _ = first_blocks(tmp_path)
-    assert texts[0] == "Not ok: 1 of 3 runs of sgd (diverged)."
+    assert texts[0] == "Runs that are not ok: sgd 1 of 3 (diverged)."
     assert "2 of 2 comparisons are inconclusive with 3 seeds." in texts[-1]
 
 
@@ -171,7 +171,8 @@ def test_lost_runs_decide_even_if_hardly_a_run_is_left(tmp_path, ok, models):
         write(tmp_path, "sgd", left, [0.9] * ok + [None] * lost, model=model, status=status)
     blocks = list(contents.blocks(tmp_path))
     texts, (table,) = first_blocks(tmp_path)
-    assert texts[0] == f"Not ok: {lost * len(models)} of {8 * len(models)} runs of sgd (diverged)."
+    counts = f"{lost * len(models)} of {8 * len(models)}"
+    assert texts[0] == f"Runs that are not ok: sgd {counts} (diverged)."
     assert texts[1].startswith("Against adam, sgd is slower")
     assert "nan" not in texts[1]
     assert table.rows[0][0] == "sgd"

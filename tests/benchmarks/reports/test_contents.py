@@ -68,12 +68,12 @@ def test_what_is_on_the_page(folder):
     [
         (
             {"train_images": 1437, "test_images": 360},
-            "Each run trained on 1,437 images and was tested on 360. One test image more or less "
+            "Images of each run: 1,437 for training, 360 for testing. One test image more or less "
             "changes the accuracy by 0.0028.",
         ),
         (
             {"train_images": 54000, "validation_images": 6000, "test_images": 10000},
-            "Each run trained on 54,000 images, chose by 6,000 others, and was tested on 10,000.",
+            "Images of each run: 54,000 for training, 6,000 for validation, 10,000 for testing.",
         ),
         ({"train_images": 1437, "test_images": [360, 360, 350]}, ""),
         ({}, ""),

@@ -95,7 +95,7 @@ def test_a_search_from_the_command_line_to_its_report(command, data_dir, monkeyp
     assert done.returncode == 0, done.stderr
     done = command(*arguments, 2)
     assert done.returncode == 0, done.stderr
-    assert "1 of 2 runs have a result already" in done.stdout
+    assert "Runs that have a result already: 1 of 2." in done.stdout
     found = pd.read_csv(folder / "trials.csv")
     runs = pd.read_csv(folder / "runs.csv").set_index("run_id")
     assert list(found["trial"]) == [0, 1]
