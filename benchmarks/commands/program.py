@@ -1,4 +1,4 @@
-"""`program`: the program that XLA makes of an update or a training step for a GPU."""
+"""`program`: compiles an update or a training step for a GPU, and describes XLA's program."""
 
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def program(
             batch_size=batch_size,
         )
     if shard_optimizer_state and devices == 1:
-        raise InputError("needs several", shard_optimizer_state=True, see=["devices"])
+        raise InputError("needs several devices", shard_optimizer_state=True, see=["devices"])
     checks.installed("jax")
     wheels.check_wheels()
     folder = output or checks.default_folder("program")

@@ -1,4 +1,4 @@
-"""`update`: the time of one optimizer update, of its peers, and of the memory."""
+"""`update`: times one optimizer update, its peers, and the memory."""
 
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def update(
     """Time one optimizer update, without a model, on the variables of real models.
 
     Every optimizer has its own process in every mode. The processes take turns, and one computes at
-    a time. The memory bandwidth is measured with them, because it limits all of them.
+    a time. The memory bandwidth is measured in the same race, because it limits every optimizer.
 
     The modes fit and fit_xla time the training step of the model instead.
 
@@ -82,8 +82,8 @@ def update(
         shapes.check_name(name)
         if set(modes) & set(training_step.MODES) and name not in training_step.IMAGE_SHAPES:
             raise InputError(
-                f"has no model, which the modes {', '.join(training_step.MODES)} train; valid "
-                f"are: {', '.join(training_step.IMAGE_SHAPES)}",
+                f"has no model to train in the modes {', '.join(training_step.MODES)}; valid are: "
+                f"{', '.join(training_step.IMAGE_SHAPES)}",
                 shapes=name,
             )
     optimizer_texts = optimizer_texts or ("keras_adam", "adam", *DEFAULT_PEERS[backend])

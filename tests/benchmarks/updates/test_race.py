@@ -227,7 +227,7 @@ def test_a_mode_that_an_optimizer_has_not_is_left_out():
         ("--optimizer resource_apply_adam --mode xla", "has no mode xla, only eager, graph"),
         ("--optimizer adam --mode graph --backend jax", "has no mode graph, only eager, xla"),
         ("--shapes 3x0", "'3x0': not a known model; valid are"),
-        ("--shapes resnet50 --mode fit", "has no model, which the modes fit, fit_xla train"),
+        ("--shapes resnet50 --mode fit", "has no model to train in the modes fit, fit_xla"),
         ("--optimizer resource_apply_adam --shapes mlp --mode fit", "has no mode fit, only eager"),
         ("--rounds 0", "'--rounds': 0 is not in the range"),
         ("--optimizer adam(beta1=1)", "adam has no argument 'beta1'; did you mean beta_1"),
