@@ -63,7 +63,7 @@ def _limit(compared: Comparison, size: float) -> float | None:
 def _judge(compared: Comparison, limit: float | None, p: float, p_losses: float) -> Outcome:
     failed = sum(count for what, count in compared.lost.items() if what not in OF_TRAINING)
     if failed:
-        return Outcome(compared, "shown", f"failed, and did not before: {failed}")
+        return Outcome(compared, "shown", f"pairs in which only the subject failed: {failed}")
     if not compared.effect.n and not compared.losses:
         return Outcome(compared, "excluded", "the baseline has no value")
     if compared.has_losses:
@@ -73,7 +73,7 @@ def _judge(compared: Comparison, limit: float | None, p: float, p_losses: float)
 
 def _by_signs(compared: Comparison, limit: float | None, p: float, p_losses: float) -> Outcome:
     lost, gained = compared.losses, compared.gained
-    words = f"runs without a value: {lost}, the other way {gained}"
+    words = f"pairs in which only the subject has no value: {lost}, only the baseline: {gained}"
     if lost > gained and p_losses < 1 - CONFIDENCE:
         return Outcome(compared, "shown", words)
     if limit is None:
