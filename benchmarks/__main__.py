@@ -14,7 +14,7 @@ from benchmarks.errors import InputError
 from benchmarks.printing import leave_pipe
 
 BROKEN_PIPE = 141
-"""The exit code of a command whose output is closed by its reader, as of the signal SIGPIPE."""
+"""The exit code if the reader of the output closes it: 128 plus the number of SIGPIPE, 13."""
 
 
 def versions_in_use() -> str:
@@ -60,7 +60,7 @@ for command in (
 
 
 def main() -> int:
-    """Run the command line; an error of the user is one line on stderr."""
+    """Run the command line; print an error of the user as one line on stderr."""
     try:
         with signals.as_interrupts():
             return int(cli(standalone_mode=False) or 0)

@@ -1,7 +1,7 @@
 """JAX's compilation cache on disk, used while a model is built, never while it is trained.
 
-Each run is a process, and would compile Keras's initializers again, for seconds. The measured
-compilation of a run is always a real one.
+Each run is a process of its own. Without the cache, each would compile Keras's initializers again,
+which takes seconds. The training step is always compiled anew, because a run measures this time.
 """
 
 import contextlib
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = "jax_compilation_cache_dir"
-"""JAX's name of the cache's setting."""
+"""The name of JAX's setting for the folder of the cache."""
 
 folder: Path | None = None
-"""The folder with the programs; None is no cache. The worker gets it from its parent."""
+"""The folder with the compiled programs; None means no cache. The parent process sends the path to
+the worker."""
 
 
 @contextlib.contextmanager

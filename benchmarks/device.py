@@ -26,7 +26,7 @@ def gpu_names(backend: str) -> list[str]:
 
 
 def find(backend: str, device: str | None) -> str:
-    """Return the device, "cpu" or "gpu": the requested one, or the best for None.
+    """Return the device, "cpu" or "gpu"; for None, the GPU if the machine has one.
 
     Raises:
         InputError: the machine has no such device.
@@ -48,7 +48,7 @@ def synchronize(variables: Iterable[Any]) -> None:
     elif keras.backend.backend() == "torch":
         import torch
 
-        if torch.cuda.is_available():  # a CPU does not run ahead
+        if torch.cuda.is_available():  # on a CPU, PyTorch returns only when it has computed
             torch.cuda.synchronize()
     else:
         import jax

@@ -24,11 +24,11 @@ class Checked:
     """The message of a worker whose check has found no problem."""
 
     device: str
-    """The device, "cpu" or "gpu": the requested one, else the best."""
+    """The device, "cpu" or "gpu"; see `device.find`."""
     environment: dict[str, Any]
     """The environment columns."""
     notes: tuple[str, ...] = ()
-    """Notes for the user about the data and the models, in one sentence each."""
+    """Notes for the user about the data and the models; each is one sentence."""
     digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """The digests of data sets and of the user's own code, by name; see `RunConfig`."""
 
@@ -51,7 +51,7 @@ def environment(backend: str) -> dict[str, Any]:
 
 
 def versions(backend: str) -> dict[str, str | None]:
-    """Return the environment columns that are versions of packages, without an import of them."""
+    """Return the environment columns that are versions of packages; no package is imported."""
     return {
         "python": platform.python_version(),
         "tensorflow": version("tensorflow"),
@@ -123,12 +123,12 @@ def _cpu_name() -> str:
 
 
 def git_state(root: Path = Path(__file__).parents[1]) -> dict[str, Any]:
-    """Return the commit of this project's checkout and whether it was changed.
+    """Return the commit of this project's checkout, and whether its files were changed.
 
-    Both are blank if these files are not from a checkout. An installed package may be inside the
-    repository of another project.
+    Both are blank if these files are not from a checkout: an installed package may lie inside the
+    repository of another project, whose commit says nothing.
     """
-    # In a hook, Git's own variables would lead to another repository.
+    # In a Git hook, Git sets variables that may point to another repository.
     variables = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
 
     def git(*arguments: str) -> str:

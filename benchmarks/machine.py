@@ -1,7 +1,7 @@
 """The cores and the memory that this process may use, including limits of a container.
 
-Linux limits containers by control groups, of version 1 or 2. Every group above the process's own
-group limits it, too.
+Linux limits containers by control groups, of version 1 or 2. The limits of all groups above the
+process's own group apply, too.
 """
 
 import math

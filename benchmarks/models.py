@@ -38,7 +38,8 @@ def build(name: str, image_shape: Shape, classes: int, seed: int) -> Any:
         seed: seed of the random numbers.
 
     Raises:
-        InputError: there is no such function, or its result is not such a model.
+        InputError: there is no such function, or its model does not fit the images and classes, or
+        has no trainable weights.
     """
     import keras
 

@@ -15,7 +15,7 @@ MOST_NAMES = 30
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Name the valid names closest to `name`; if none is close, name all, or the first."""
+    """Name the valid names closest to `name`; if none is close, the first `MOST_NAMES` of all."""
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:

@@ -1,7 +1,7 @@
 """The networks: functions from the shape of an image and the number of classes to a model.
 
-Each returns a Keras model from images, float32 in [0, 1], to logits. Keras is imported when a model
-is built, not with this file, so that the command line has the names at once.
+Each model maps images, float32 in [0, 1], to logits. Keras is imported when a model is built, not
+with this file. So the command line can list the names without waiting for Keras.
 """
 
 import inspect
@@ -78,7 +78,7 @@ def two_conv_two_dense(image_shape: Shape, classes: int) -> Any:
 
 
 def resnet20(image_shape: Shape, classes: int) -> Any:
-    """Build the ResNet-20 of He et al. (2016), with shortcuts without parameters.
+    """Build the ResNet-20 of He et al. (2016); its shortcuts have no parameters.
 
     This is their network for CIFAR-10, with three stages of three blocks with 16, 32 and 64 filters
     (https://arxiv.org/abs/1512.03385, section 4.2).
@@ -163,9 +163,9 @@ def efficientnet_b0(image_shape: Shape, classes: int) -> Any:
 def vit_tiny(image_shape: Shape, classes: int) -> Any:
     """Build the ViT-Ti of Touvron et al. (2021): 12 layers, 192 wide, 3 heads.
 
-    For images of 128x128 and more, the patches have the 16x16 pixels of the paper
-    (https://arxiv.org/abs/2012.12877). For smaller images, they have an eighth of the image's
-    height.
+    For images of a height of 128 and more, the patches have 16x16 pixels, as in the paper
+    (https://arxiv.org/abs/2012.12877). For smaller images, the side of a patch is an eighth of the
+    image's height.
     """
     import keras
     from keras import layers
@@ -220,11 +220,13 @@ def application(
 ) -> Any:
     """Build a network of `keras.applications` with random weights and logits.
 
-    It takes images in [0, 1], with any preprocessing of the network. The preprocessing is left out,
-    or undone if it is a part of the network.
+    The model takes images in [0, 1]. The network's own preprocessing is switched off if it has the
+    argument `include_preprocessing`. If it begins with a division by 255 nevertheless, the images
+    are multiplied by 255 first.
 
-    Its moving averages forget over 10 steps instead of 100 or 1000, because the runs here are too
-    short for Keras's values. With these, the test accuracy would be that of the initial averages.
+    The moving averages of its batch normalization forget over 10 steps. Keras's own momentum of
+    0.99 or 0.999 means 100 or 1000 steps. The runs here are too short for these values: the test
+    accuracy would be that of the initial averages.
 
     Args:
         network: the function of `keras.applications`.

@@ -1,7 +1,7 @@
 """Makes an optimizer from its name.
 
-The table holds import paths, not classes, so that the command line has the names without an import
-of Keras.
+The table holds import paths, not classes. So the command line can list the names without importing
+Keras.
 """
 
 import dataclasses
@@ -91,7 +91,7 @@ def build(spec: OptimizerSpec, learning_rate: Any) -> Any:
         learning_rate: a number, or a `keras.optimizers.schedules.LearningRateSchedule`.
 
     Raises:
-        InputError: the class does not have an argument, or refuses a value or the backend.
+        InputError: the class lacks one of the arguments, or refuses a value or the backend.
     """
     found = entry(spec)
     optimizer_class = import_path(found.path, "optimizer")
@@ -117,7 +117,7 @@ def build(spec: OptimizerSpec, learning_rate: Any) -> Any:
 def data_parallel(devices: Sequence[Any], shard_optimizer_state: bool) -> Any:
     """Return the `keras.distribution.Distribution` for training on these devices of JAX.
 
-    Each process reads its own share of a batch, so Keras must not divide the data among them.
+    Each process reads only its own share of a batch, so Keras must not divide the data again.
     """
     from keras_adam.distribution import DataParallel
 
@@ -134,7 +134,7 @@ def split_dimension(shape: Sequence[int], devices: int) -> int | None:
 
 
 def _arguments_of(optimizer_class: type) -> set[str]:
-    """Return the names of the arguments of a class, and of its bases' arguments."""
+    """Return the names of a class's arguments; `**kwargs` stands for those of its base class."""
     names: set[str] = set()
     for base in optimizer_class.__mro__:
         if "__init__" in vars(base):

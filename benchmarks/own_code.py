@@ -31,8 +31,8 @@ def digest(path: str) -> str | None:
     or below.
 
     Returns:
-        None if `path` is no import path, or its module is not found, or is a part of Keras, whose
-        version has its own column.
+        None if `path` is not an import path, or if its module is not found. None also for keras and
+        keras_adam, because their versions have columns of their own.
     """
     match = IMPORT_PATH.fullmatch(path)
     if match is None:
@@ -41,7 +41,7 @@ def digest(path: str) -> str | None:
     if package in ("keras", "keras_adam"):
         return None
     try:
-        # For a module in a package, this would import the package.
+        # Not the full name: `find_spec` of a submodule would import the package.
         origin = getattr(importlib.util.find_spec(package), "origin", None)
         if origin and any(Path(origin).resolve().is_relative_to(one) for one in INSTALLED):
             return f"{package} {importlib.metadata.version(package)}"
@@ -70,7 +70,7 @@ def _digest(file: Path, module: str) -> str:
         try:
             names = list(_imported(ast.parse(content), package))
         except (SyntaxError, ValueError):
-            continue  # its import will raise the error
+            continue  # the run will raise the error when it imports the file
         for name in names:
             to_read += _files(root, name)
     lines = sorted(f"{path.relative_to(root).as_posix()} {one}" for path, one in found.items())

@@ -24,7 +24,8 @@ def build(name: str, image_shape: Shape, classes: int) -> Any:
         classes: number of classes.
 
     Raises:
-        InputError: there is no such function, or its result is not such a model.
+        InputError: there is no such function, or its model does not fit the images and classes, or
+        has no trainable weights.
     """
     function = import_path(name, "model")
     try:
@@ -73,7 +74,7 @@ def _application(network: Any, image_shape: Shape, classes: int) -> Any:
 
 
 def _fits(shape: Any, wanted: tuple[int | None, ...]) -> bool:
-    """Whether a shape of a model, which may have open dimensions, is the wanted one."""
+    """Whether a model's shape is the wanted one; a dimension of None fits every size."""
     return len(shape) == len(wanted) and all(
         of in (None, size) for of, size in zip(shape, wanted, strict=True)
     )

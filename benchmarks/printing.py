@@ -14,7 +14,7 @@ NO_BREAK = "\u00a0"
 """A space at which `say` does not break a line."""
 
 UNBOUNDED = 100_000
-"""A number of columns that no line has."""
+"""A console's width, in characters, that no line reaches."""
 
 
 def console(quiet: bool = False) -> Console:
@@ -62,8 +62,8 @@ def table(
     Args:
         console: to print on.
         header: heading of each column.
-        rows: cells of each.
-        names: number of first columns that name a row.
+        rows: cells of each row.
+        names: how many of the columns, from the first, name the row.
     """
     whole = grid(header, rows)
     if fits(console, whole):
@@ -90,7 +90,7 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 def fits(console: Console, table: Table) -> bool:
     """Whether a table fits without broken lines."""
-    if console.width >= UNBOUNDED:  # to measure takes as long as to print
+    if console.width >= UNBOUNDED:  # measuring would take as long as printing
         return True
     options = console.options.update(width=UNBOUNDED)
     return Measurement.get(console, options, table).maximum <= console.width

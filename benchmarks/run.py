@@ -115,14 +115,14 @@ class RunConfig:
     """Whether training ends with the epoch that reaches the target."""
     data_digest: str | None = None
     """A text that changes with the data; see `data.fingerprint`. This and the next two fields are
-    None if there is nothing to identify or if it is not known yet."""
+    None if there is nothing to identify, or if the digest is not known yet."""
     model_digest: str | None = None
     """A text that changes with the user's own code of the model; see `own_code`."""
     optimizer_digest: str | None = None
     """A text that changes with the user's own code of the optimizer."""
     target_accuracy: float | None = None
-    """The accuracy on the validation split (or on the test split if there is none) to which the
-    steps and seconds are measured."""
+    """The accuracy on the validation split (or on the test split if there is none) that training
+    should reach. The run measures the steps and seconds up to there."""
 
     @property
     def run_id(self) -> str:
@@ -145,7 +145,7 @@ class RunConfig:
         return dataclasses.replace(self, **found)
 
     def named(self) -> dict[str, str]:
-        """Return the column of each digest, with the name of its data set, model or optimizer."""
+        """Return, for each digest's column, the name of its data set, model or optimizer."""
         optimizer = parse_optimizer(self.optimizer).name
         names = self.dataset, self.model, optimizer
         return dict(zip(DIGESTS, names, strict=True))

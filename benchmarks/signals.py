@@ -1,4 +1,4 @@
-"""Treats the signals that end a program like Ctrl-C, so that running work ends properly."""
+"""Treats the signals that end a program in the same way as Ctrl-C, so that work ends properly."""
 
 import contextlib
 import signal
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
-"""The signals: from `kill`, Docker and Slurm; from a terminal that was closed."""
+"""SIGTERM comes from `kill`, Docker and Slurm; SIGHUP comes from a terminal that was closed."""
 
 
 class EndedError(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Decides whether this process has TensorFlow, which takes memory, threads and GPUs."""
+"""Decides whether this process loads TensorFlow, which takes memory, threads and GPUs."""
 
 import contextlib
 import importlib.abc
@@ -10,7 +10,10 @@ from typing import Any
 
 
 class _Hidden(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Makes its import fail; TFDS would take `None` in `sys.modules` for a loaded module."""
+    """Makes an import of TensorFlow fail.
+
+    `None` in `sys.modules` would not do, because TFDS takes it for a loaded module.
+    """
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
         return importlib.machinery.ModuleSpec(name, self) if name == "tensorflow" else None
@@ -26,7 +29,7 @@ _HIDDEN = _Hidden()
 
 
 def hide() -> None:
-    """Let imports of TensorFlow fail, because Keras and TFDS import it on any backend."""
+    """Make imports of TensorFlow fail, because Keras and TFDS try to import it on any backend."""
     if _HIDDEN not in sys.meta_path:
         sys.meta_path.insert(0, _HIDDEN)
 
@@ -34,7 +37,7 @@ def hide() -> None:
 def load() -> None:
     """Import TensorFlow quietly, even if it was hidden.
 
-    If Keras has another backend, TensorFlow leaves the GPUs to it.
+    If Keras has another backend, TensorFlow sees no GPU: the GPUs belong to that backend.
     """
     if _HIDDEN in sys.meta_path:
         sys.meta_path.remove(_HIDDEN)
