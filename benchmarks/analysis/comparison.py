@@ -1,4 +1,4 @@
-"""Compares the optimizers of one report, or two reports: how far apart, and how certain."""
+"""Compares the optimizers of one report, or of two: how large a difference is, and how certain."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,10 +34,10 @@ def within(
     folder: Path,
     wanted: Selection = ALL,
 ) -> tuple[list[Comparison], list[str]]:
-    """Compare the optimizers of one report with one of them.
+    """Compare the optimizers of one report with one of them, the baseline.
 
     Args:
-        folder: the results of a command, `train`, `update` or another.
+        folder: the folder with the results of `train`, `update` or another command.
         wanted: the selection to compare.
 
     Returns:
@@ -143,7 +143,7 @@ def between(
 
 
 def default_baseline(found: pd.DataFrame) -> str:
-    """Return `adam` (perhaps with arguments or a rate) or, without results of it, the first."""
+    """Return `adam`, else `adam` with arguments or a rate, else the first; each with a result."""
     with_result = found[found["status"] == "ok"]
     subjects = list(dict.fromkeys(with_result["subject"]))
     for subject in sorted(subjects, key=lambda s: s != "adam"):
@@ -157,7 +157,7 @@ def _base(subject: str) -> str:
 
 
 def _find(name: str, subjects: Sequence[str], where: str) -> str:
-    """Return the subject of this name; the arguments may be left out if only one has the name."""
+    """Return the subject of this name; without arguments, the only subject of this optimizer."""
     if name in subjects:
         return name
     same = [subject for subject in subjects if _base(subject) == name]
@@ -186,7 +186,7 @@ def _check_environments(found: pd.DataFrame, columns: Sequence[str]) -> list[str
     unknown = []
     for column in columns:
         if column not in found or (column == "backend_version" and "shapes" in found):
-            continue  # in a race, each peer has its own
+            continue  # in a race, each competitor may have a backend of its own
         values = found[column].astype("string")
         known = values.fillna("none") if column in BLANK_IS_A_VALUE else values.dropna()
         is_unlike = known.nunique() > 1
@@ -220,7 +220,10 @@ def _apart(found: pd.DataFrame) -> str:
 def _chosen(
     comparisons: Sequence[Comparison], subjects: Sequence[str], metrics: Sequence[str]
 ) -> list[Comparison]:
-    """Return the wanted ones. The verdict of one does not depend on the others that are wanted."""
+    """Return the comparisons that the user wants.
+
+    They are chosen after the correction, so that a verdict does not depend on the choice.
+    """
     return [
         compared
         for compared in comparisons

@@ -1,4 +1,4 @@
-"""The measured columns that are compared, and how a change of one is written."""
+"""The measured columns that are compared, and the text for a change in one of them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ class Metric:
     lower: str
     better: Literal["higher", "lower"]
     margin: float
-    """If larger differences than this are excluded, there is "no difference"."""
+    """The verdict is "no difference" if the interval excludes larger differences than this."""
     step: str | None = None
-    """The column that says how the values are rounded; None: as timings are."""
+    """The column with the rounding of the values; None means that of a timing."""
     is_timing: bool = False
 
     def is_value(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -63,8 +63,9 @@ def in_changes(metric: Metric, values: Sequence[float], as_factor: bool | None =
     Args:
         metric: the metric of the effect.
         values: the effect, or the ends of its interval.
-        as_factor: write a ratio as a factor, else in per cent; None: as a factor if one is far from
-        1. A column of a table, and a row, use either factors or percentages.
+        as_factor: whether a ratio is written as a factor, not in per cent. None writes a factor if
+        one of the values is far from 1. A caller that writes a whole column gives it, so that the
+        column does not mix the two forms.
     """
     if metric.scale == "difference":
         return " to ".join(f"{value:+.4f}" for value in values)
@@ -81,7 +82,7 @@ def is_far(metric: Metric, values: Sequence[float]) -> bool:
 
 
 def in_size(metric: Metric, value: float, as_factor: bool = False) -> str:
-    """Return a size as text: a part of the value, or of an accuracy; see `in_changes`."""
+    """Return the size of an effect as text; a ratio's size is its distance from 1."""
     if metric.scale == "difference":
         return f"{value:.2g}"
     return f"x {1 + value:.3g}" if as_factor else f"{100 * value:.2g} %"

@@ -1,8 +1,8 @@
 """The observations in a folder of results, written by any command, that can be compared.
 
-They are one frame, of the same form for all commands. A row is an observation of a `subject` (an
-optimizer) on a `problem` (all options that must be equal) in a `pair` (a seed, or a round of a
-race), with the metrics and the environment.
+All commands give one frame of the same form. A row is one observation of a `subject` (an optimizer)
+on a `problem` (all options that must be equal) in a `pair` (a seed, or a round of a race). A row
+also has the metrics and the environment.
 """
 
 import dataclasses
@@ -112,7 +112,7 @@ def from_runs(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_two(both: pd.DataFrame) -> pd.DataFrame:
-    """Fill what the runs of one of two folders lack from the runs of the other."""
+    """Fill blanks of `jit_compile` from the runs of both folders, and name the problems again."""
     if "jit_compile" not in both:
         return both
     both = both.assign(jit_compile=_compilation(both))
@@ -148,16 +148,20 @@ def recoded(both: pd.DataFrame) -> Iterator[str]:
 
 
 def _compilation(runs: pd.DataFrame) -> pd.Series:
-    """Return `jit_compile`. A failed run does not know it for `auto`, and takes that of others."""
+    """Return `jit_compile`, with its blanks filled from other runs.
+
+    A failed run has a blank. It takes the value of the other runs with the same data set, model,
+    backend and device.
+    """
     likes = ["dataset", "model", "backend", "device"]
     found = runs.groupby(likes, dropna=False)["jit_compile"]
     return runs["jit_compile"].fillna(found.transform("first"))
 
 
 def from_search(report: Report, runs: pd.DataFrame) -> pd.DataFrame:
-    """Keep the runs of each search's winner: of all its seeds if it is a finalist, else one run.
+    """Keep the runs of each search's winner: its further seeds if it is a finalist, else its run.
 
-    The other trials have other arguments, so they are not repetitions.
+    The other trials have other arguments, so they are not repetitions of the winner.
     """
     found = from_runs(runs)
     winners = trials.winners(trials.read_trials(report))
@@ -210,8 +214,8 @@ def medians_of_rounds(raw: pd.DataFrame) -> pd.DataFrame:
 def _problems(runs: pd.DataFrame) -> pd.Series:
     """Name the problem of each run, by its combination of options.
 
-    A digest is a part of the name only if there are several. If a run of an older version has no
-    digest, it is taken to have the only known one.
+    A digest is a part of the name only if the runs have several digests for one data set or model.
+    A run of an older version has no digest; it counts as a run with the only known digest.
     """
     runs = runs.copy()
     for digest, name in DIGEST_OF.items():

@@ -1,7 +1,7 @@
 """Compiled programs: a table of them, and their differences.
 
-Their numbers are counted, not measured. So no test is needed: two programs are equal, or differ by
-an exact number.
+The numbers of a program are counted, not measured. So no statistical test is needed: two programs
+are equal, or they differ by an exact number.
 """
 
 import dataclasses
@@ -97,7 +97,7 @@ def between(before: Path, after: Path, wanted: Selection = ALL) -> list[Change]:
 
 
 def in_one_only(before: Path, after: Path) -> Iterator[str]:
-    """Say which programs only one of two folders has, because XLA may have refused one."""
+    """Say which programs only one of two folders has; XLA may have refused the other one."""
     found = {folder: read_programs(folder)[["optimizer", "problem"]] for folder in (before, after)}
     rows = {folder: dict.fromkeys(one.itertuples(index=False)) for folder, one in found.items()}
     for folder, other in ((before, after), (after, before)):
@@ -110,7 +110,7 @@ def read_programs(folder: Path) -> pd.DataFrame:
     """Read the programs in `folder`, and name the problem of each.
 
     Raises:
-        InputError: there are none, or two cannot be told apart.
+        InputError: there is no program, or two programs have the same options and optimizer.
     """
     rows = csv_file.read(folder / FILE, schema.PROGRAMS)
     if rows.empty:

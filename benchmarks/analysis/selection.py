@@ -9,8 +9,9 @@ class Selection:
     """The part of the results that the user wants to compare."""
 
     baseline: str | None = None
-    """The optimizer that the others are compared with. None is `adam`, with arguments too, if it
-    has a result, else the first that has. Two folders have none: each is compared with itself."""
+    """The optimizer that the others are compared with. None means `adam` (also with arguments) if
+    it has a result, else the first optimizer with a result. Between two folders there is no
+    baseline: each optimizer is compared with itself."""
     optimizers: Sequence[str] = ()
     """The optimizers to compare with the baseline; empty means all."""
     metrics: Sequence[str] = ()

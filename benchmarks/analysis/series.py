@@ -14,7 +14,8 @@ from benchmarks.analysis.statistics import spread
 from benchmarks.errors import InputError
 
 LARGEST_SPREAD = 0.1
-"""The largest spread of timings of equal runs; above it, other programs used the machine too."""
+"""The largest spread of the timings of equal runs without a warning. A larger spread means that
+other programs probably used the machine."""
 
 ByProblem = dict[str, dict[str, "Series"]]
 """A mapping from problem, then subject, to the runs."""
@@ -82,7 +83,10 @@ def sort(found: pd.DataFrame, where: str = "") -> ByProblem:
 
 
 def are_two_sessions(old: Series, new: Series) -> bool:
-    """Whether one began after the other had ended; true for two folders of unknown times."""
+    """Whether all runs of one series began before all runs of the other.
+
+    If the times are not known, the runs of two folders are two sessions.
+    """
     if not (all(old.started) and all(new.started)):
         return old.where != new.where
     return old.started[1] < new.started[0] or new.started[1] < old.started[0]

@@ -14,14 +14,17 @@ from scipy import special  # scipy.stats would take a second to import
 
 CONFIDENCE = 0.95
 POWER = 0.8
-"""The probability with which the number of pairs from `pairs_to_decide` decides."""
+"""The probability that as many pairs as `pairs_to_decide` returns are enough to decide."""
 MOST_PAIRS = 10_000
 """The largest number of pairs that is advised."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Effect:
-    """The effect in pairs of runs; the two runs of each pair differ in what is compared."""
+    """The effect of what is compared, such as the optimizer, from pairs of runs.
+
+    The two runs of a pair agree in all else.
+    """
 
     mean: float
     """The mean of the differences, or of the logarithms of ratios; NaN without a pair."""
@@ -30,7 +33,7 @@ class Effect:
     n: int
     """The number of pairs."""
     is_ratio: bool
-    """Whether `mean` is that of logarithms: then the properties below are ratios."""
+    """Whether `mean` is a mean of logarithms. If so, the properties below are ratios."""
     differences: tuple[float, ...] = dataclasses.field(default=(), repr=False)
     """The difference in each pair, or the logarithm of the ratio."""
 
@@ -60,7 +63,11 @@ class Effect:
         return self.p_against(self.none)
 
     def p_against(self, value: float) -> float:
-        """Return the probability of an estimate so far from `value` if `value` were true."""
+        """Return the probability of an estimate at least so far from `value`, if `value` were true.
+
+        It is the two-sided p of the paired t-test. NaN with one pair, or if the deviation is 0 and
+        the estimate is not `value`.
+        """
         distance = abs(self.mean - self._inside(value))
         if self.n < 2:
             return math.nan
@@ -113,8 +120,8 @@ def difference(before: ArrayLike, after: ArrayLike, floor: float = 0.0) -> Effec
     """Return by how much the values `after` exceed those `before`, pair by pair.
 
     Args:
-        before: a value each pair.
-        after: a value each pair.
+        before: one value for each pair.
+        after: one value for each pair.
         floor: least standard deviation of a difference, see `rounding`. Without it, equal
         differences would count as certain.
     """
@@ -124,8 +131,8 @@ def difference(before: ArrayLike, after: ArrayLike, floor: float = 0.0) -> Effec
 def ratio(before: ArrayLike, after: ArrayLike, floor: float = 0.0) -> Effect:
     """Return the values `after` divided by the values `before`, pair by pair.
 
-    All values are above 0. Mean, interval and test are those of the logarithms,
-    so that a half and a double cancel out. `floor` is that of the logarithms' differences.
+    All values are above 0. Mean, interval and test are computed from the logarithms, so that a half
+    and a double cancel out. `floor` is the least standard deviation of the logarithms' differences.
     """
     logarithms = np.log(np.asarray(after, float)) - np.log(np.asarray(before, float))
     return _effect(logarithms, floor, is_ratio=True)

@@ -1,7 +1,7 @@
 """The results of a search: the winner, whether its range was wide enough, and the best of k.
 
-Everything is from the rows of trials.csv. It has a row for each run of a trial: the run of the
-search, and for finalists one for each further seed.
+Everything is computed from the rows of trials.csv. The file has a row for each run of a trial: the
+run of the search and, for a finalist, one run for each further seed.
 """
 
 import json
@@ -68,7 +68,7 @@ def with_results(planned: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame
 
 
 def _from_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """Make trials of the runs; the ranges and the order of the draws are not known."""
+    """Make trials from the runs; the ranges and the order of the draws are not known."""
     specs = runs["optimizer"].map(parse_optimizer)
     rates = runs["learning_rate"]
     return pd.DataFrame(

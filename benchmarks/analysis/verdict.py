@@ -1,8 +1,8 @@
 """The verdict on two series of runs in one metric: test, correction, and words.
 
 A run without a result counts as worse than any run with a result. If there is such a run, there is
-no interval, and the sign test is used instead of the t-test. It counts only the pairs in which the
-subject is better. Another sign test asks whether the subject is lost more often.
+no interval, and a sign test replaces the t-test: it counts the pairs in which the subject is better
+or worse, not by how much. Another sign test asks whether the subject is lost more often.
 """
 
 import dataclasses
@@ -28,14 +28,15 @@ class Comparison:
     metric: Metric
     mean_baseline: float
     mean_subject: float
-    """The mean over the pairs with both values, geometric for a ratio. The ratio or difference of
-    both means is the effect."""
+    """The mean over the pairs with both values; for a ratio, the geometric mean. The effect is the
+    ratio or the difference of the two means."""
     effect: Effect
     """The effect in the pairs with both values."""
     lost: Counter[str]
-    """The number of pairs in which only `baseline` has a value, by the loss of `subject`."""
+    """The number of pairs in which only `baseline` has a value, for each reason why `subject` has
+    none."""
     gained: int
-    """The number of pairs in which only `subject` has a value, and `baseline` was lost."""
+    """The number of pairs in which only `subject` has a value, because `baseline` was lost."""
     alone: int
     """The number of seeds that only one side was run with."""
     two_sessions: bool
@@ -56,7 +57,7 @@ class Comparison:
 
     @property
     def pairs(self) -> int:
-        """The number of pairs that say something, by the values of both runs or by a lost run."""
+        """The number of pairs that count: both runs have a value, or a run was lost."""
         return self.effect.n + self.losses + self.gained + self.both_lost
 
     @property
@@ -65,9 +66,10 @@ class Comparison:
         return bool(self.losses or self.gained or self.both_lost)
 
     def signs(self, value: float) -> tuple[int, int]:
-        """Return the number of pairs in which the subject is worse, and better, than `value`.
+        """Return in how many pairs the subject is worse than `value`, and in how many better.
 
-        A pair that is equal, or without both runs, counts for neither.
+        A pair counts for neither if it equals `value`, if both runs were lost, or if a value was
+        not measured.
         """
         above, below = self.effect.signs(value)
         worse, better = (below, above) if self.metric.better == "higher" else (above, below)
@@ -76,8 +78,8 @@ class Comparison:
     def p_against(self, value: float) -> float:
         """Return the two-sided probability of such pairs if `value` were the true effect.
 
-        It is from the t-test, or from the sign test if runs were lost. NaN if there is nothing to
-        test.
+        It is the p of the t-test; if runs were lost, that of the sign test. NaN if there is nothing
+        to test.
         """
         if not self.has_losses:
             return self.effect.p_against(value)
@@ -91,7 +93,7 @@ class Comparison:
         return sign_test(self.losses, self.gained)
 
     def is_all_losses(self, value: float | None) -> bool:
-        """Whether a test against `value` could use only the losses, as the test of losses does."""
+        """Whether a test against `value` would count the same pairs as the test of losses."""
         losses = self.losses, self.gained
         return any(losses) and (value is None or losses == self.signs(value))
 
@@ -185,17 +187,19 @@ def correct(
 ) -> tuple[list[float], list[float], int]:
     """Test each comparison against a value, and its losses; correct for the number of tests.
 
-    Tests of values and tests of losses are corrected separately. There are many values, and few
-    pairs can show a loss only with a p that is not very small. If there are both kinds, each p is
-    doubled, so that without a true effect either kind finds one with a probability of at most 5 %.
+    Tests of values and tests of losses are corrected separately. A few lost runs cannot give a very
+    small p, and a correction for the many tests of values would hide them. If there are both kinds,
+    each p is doubled. So if there is no true effect, the probability that a test of either kind
+    finds one is at most 5 %.
 
     Args:
         comparisons: all comparisons.
         values: the effect that each is tested against; None leaves this test out.
 
     Returns:
-        The corrected p of the tests of values, those of the losses, and the number of tests of
-        values. Runs that diverged are lost in every metric, and this is one test of losses.
+        The corrected p of the tests of values, the corrected p of the tests of losses, and the
+        number of tests of values. A run that diverged is lost in every metric; all of these
+        metrics together have one test of losses.
     """
     pairs = list(zip(comparisons, values, strict=True))
     of_values = [
