@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from benchmarks.analysis.verdict import Comparison
 
 MOST_TABLES = 40
-"""The largest number of tables on the terminal; if there are more, only verdicts are counted."""
+"""The largest number of tables in the output. If there are more, it only counts their verdicts."""
 
 MOST_LINES = 100
-"""The largest number of lines of such counts, and of warnings."""
+"""The largest number of lines of these counts, and of warnings."""
 
 
 @click.command()
@@ -31,7 +31,7 @@ MOST_LINES = 100
 @click.option(
     "--baseline",
     help="Optimizer with which the others are compared, with its arguments if several have this "
-    "name. Default: adam if it has a result, else the first that has one. Only with one "
+    "name. Default: adam if it has a result, else the first optimizer with a result. Only with one "
     "folder.",
 )
 @click.option(
@@ -54,10 +54,10 @@ MOST_LINES = 100
 @click.option(
     "--max-regression",
     metavar="PERCENT",
-    help="Say by the exit code whether a metric got worse by more than this (such as 5%; for an "
-    "accuracy, 5% means 0.05). 0: the intervals exclude it; 1: it is shown, or a run failed "
-    "that did not fail before; 3: neither, and the output says how many seeds would decide; "
-    "2: bad input.",
+    help="Let the exit code say whether a metric got worse by more than this (such as 5%; for an "
+    "accuracy, 5% means 0.05). 0: the intervals exclude it. 1: a test shows it, or a run failed "
+    "and the baseline's run did not. 2: bad input. 3: undecided; the output says how many seeds "
+    "would decide.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print a JSON list with an object for each comparison."
@@ -202,7 +202,7 @@ def _objects(
 
 
 def _text(comparisons: Sequence["Comparison"]) -> str:
-    """Return the tables that fit into the output, and the meaning of their columns."""
+    """Return the tables, or counts of verdicts if there are too many, and what the columns mean."""
     from benchmarks.commands import terminal
     from benchmarks.reports import labels
     from benchmarks.reports.sections import comparing

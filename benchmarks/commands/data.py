@@ -35,7 +35,7 @@ def prepare(
     """Download a data set, or convert it from original files, once.
 
     Afterwards `train` reads it without a network. The prepared folder can be copied to another
-    machine. The jax backend needs further files beside the others; `train` adds them too.
+    machine. The backends jax and torch need further files beside the others; `train` adds them too.
     """
     from benchmarks import worker
 

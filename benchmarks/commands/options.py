@@ -157,7 +157,9 @@ SHARED = (
         help="Training steps in one call of the compiled function.",
     ),
     click.option(
-        "--augment", is_flag=True, help="Flip and shift the training images at random; colour only."
+        "--augment",
+        is_flag=True,
+        help="Flip and shift the training images at random; only for colour images.",
     ),
     click.option(
         "--image-size",

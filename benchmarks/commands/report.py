@@ -12,8 +12,8 @@ from benchmarks.errors import InputError
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the page. Default: FOLDER. With several FOLDERS it must be given, and also "
-    "gets the rows of all.",
+    help="Folder for the page. Default: FOLDER. With several FOLDERS the option is required; the "
+    "new folder also gets the rows of all of them.",
 )
 def report(folders: tuple[Path, ...], output: Path | None) -> None:
     """Write a page about the results in FOLDER, or in several FOLDERS as one report.

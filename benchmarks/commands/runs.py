@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def check_names(
     datasets: Sequence[str], models: Sequence[str], specs: Sequence[OptimizerSpec], backend: str
 ) -> None:
-    """Find what is wrong with the names, if this needs no TensorFlow."""
+    """Raise an `InputError` if a name is wrong, as far as this can be seen without TensorFlow."""
     for name in models:
         check_name(name)
     checks.given_once(dataset=datasets, model=models, optimizer=map(str, specs))
@@ -36,7 +36,7 @@ def check_names(
 def check_options(
     schedule: str, warmup_steps: int, target_accuracy: float | None, stop_at_target: bool
 ) -> None:
-    """Find options that do not go together."""
+    """Raise an `InputError` if options do not go together."""
     if warmup_steps and schedule == "reduce-on-plateau":
         raise InputError("not with reduce-on-plateau", warmup_steps=warmup_steps)
     if stop_at_target and target_accuracy is None:
@@ -46,7 +46,7 @@ def check_options(
 def request(
     where: Mapping[str, Any], backend: str, devices: int, processes: int, save_weights: bool = False
 ) -> SweepRequest:
-    """Return the request of a sweep; find options that do not go together.
+    """Return the request of a sweep.
 
     Args:
         where: the options of `options.WHERE`.
@@ -79,7 +79,8 @@ def process_group(
 ) -> ProcessGroup | None:
     """Return the processes that train together; None if there is only this one.
 
-    `elsewhere` are the options with which others do whole runs; they exclude this.
+    `elsewhere` holds the options that give whole runs to workers. A worker cannot train together
+    with other processes.
     """
     given = {
         "coordinator": coordinator,
@@ -147,7 +148,8 @@ class Sweep:
     def as_found(self, config: RunConfig) -> RunConfig:
         """Return the configuration with the device and the digests from the check.
 
-        If an older version without digests has written the result, the run has no digests.
+        If the folder has a result from an older version, which wrote no digests, then the
+        configuration has no digests either.
         """
         config = dataclasses.replace(config, device=self.checked.device).identified({})
         return config if config.run_id in self._done else config.identified(self.checked.digests)
@@ -195,7 +197,7 @@ def sweep(
 
     Args:
         request: the user's request.
-        configs: the known runs; their device is ignored.
+        configs: the runs that are known already; their device is ignored.
         folder: for the reports.
         console: to print on.
     """

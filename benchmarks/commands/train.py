@@ -60,7 +60,7 @@ from benchmarks.run import parse_optimizer
 @click.option(
     "--data-wait",
     is_flag=True,
-    help="Measure data_wait_fraction, which makes a step about 0.2 ms slower.",
+    help="Measure data_wait_fraction. The measurement makes a step about 0.2 ms slower.",
 )
 @click.option(
     "--from-tune",
@@ -101,11 +101,13 @@ def train(
         for name in ("datasets", "models", "optimizer_texts", "learning_rate", "backend"):
             if _is_given(context, name):
                 raise InputError(
-                    "the search has its own; leave this option out", from_tune=from_tune
+                    "the search has its own data sets, models, optimizers, learning rates and "
+                    "backend; leave these options out",
+                    from_tune=from_tune,
                 )
     specs = [parse_optimizer(text) for text in optimizer_texts]
     common.check_names(datasets, models, specs, backend)
-    if from_tune is None:  # else the winners have their options
+    if from_tune is None:  # else the options of the winners are checked below
         _check_options(save_weights, **fixed)
     rates = [optimizers.learning_rate(spec, learning_rate) for spec in specs]
     request = common.request(where, backend, fixed["devices"], fixed["processes"], save_weights)
@@ -159,5 +161,5 @@ def _check_options(save_weights: bool, **options: Any) -> None:
 
 
 def _is_given(context: click.Context, name: str) -> bool:
-    """Whether the user gave an option, so that it has not its default."""
+    """Whether the user gave an option on the command line."""
     return context.get_parameter_source(name) is ParameterSource.COMMANDLINE

@@ -90,7 +90,7 @@ def tune(
     common.check_names(datasets, models, specs, backend)
     shared_checks = ("schedule", "warmup_steps", "target_accuracy", "stop_at_target")
     common.check_options(**{name: fixed[name] for name in shared_checks})
-    for spec in specs:  # checks a learning rate that is not searched
+    for spec in specs:  # check the learning rate, unless it is searched
         given = {k: v for k, v in spec.arguments.items() if not isinstance(v, list)}
         optimizers.learning_rate(OptimizerSpec(spec.name, given), 1.0)
     request = common.request(where, backend, fixed["devices"], fixed["processes"])
@@ -130,7 +130,7 @@ def tune(
             """Do the runs that are left; return the rows of runs.csv and of trials.csv."""
             path = folder / "trials.csv"
             rows = pd.DataFrame(plan.rows(all_planned), columns=list(schema.TRIALS))
-            # The plan is written first, so that the runs of an interrupted search are known as
+            # The plan is written first. So if the search is interrupted, its runs are known to be
             # trials.
             csv_file.write(path, schema.TRIALS, plan.rows(all_planned))
             runs = sweep.train(list(dict.fromkeys(trial.config for trial in all_planned)))

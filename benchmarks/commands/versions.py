@@ -50,8 +50,8 @@ def versions(
     mlp`.
 
     Both train seed by seed: before, after; after, before; and so on. A machine may drift, because
-    it gets warm or other programs use it. In turn, this favours neither version. In two sessions it
-    would favour one.
+    it gets warm or other programs use it. If the versions take turns, a drift favours neither. In
+    two sessions, one after the other, it would favour one of them.
 
     Writes two folders, before and after, each as `train` does. The output and the exit code are
     those of `compare`.
