@@ -12,10 +12,10 @@ SHIFT = 8
 
 
 def augment(batches: "tf.data.Dataset", seed: int) -> "tf.data.Dataset":
-    """Flip each image or not, and shift it, differently in every epoch; black moves in.
+    """Flip and shift each image at random, differently in every epoch; the new pixels are black.
 
-    The random numbers come from their own data set in its order, so that they do not depend on the
-    order of the threads.
+    The random numbers come from a data set of their own, in a fixed order. So they do not depend on
+    the order of the threads.
     """
     import tensorflow as tf
 
@@ -41,13 +41,13 @@ def augment(batches: "tf.data.Dataset", seed: int) -> "tf.data.Dataset":
 
 
 def draw(random: np.random.Generator, count: int, size: tuple[int, int]) -> np.ndarray:
-    """Draw the moves of `count` images, for `move`: an array of shape (count, 3)."""
+    """Draw random moves for `move`: (rows, columns, flip) of each image, shape (count, 3)."""
     down, right = _padding(*size)
     return random.integers(0, (2 * down + 1, 2 * right + 1, 2), (count, 3))
 
 
 def move(images: np.ndarray, moves: np.ndarray) -> np.ndarray:
-    """Flip each image or not, and shift it, as `moves` says; black moves in."""
+    """Flip and shift each image as `moves` says; the new pixels are black."""
     count, height, width, _ = images.shape
     down, right = _padding(height, width)
     padded = np.pad(images, [(0, 0), (down, down), (right, right), (0, 0)])

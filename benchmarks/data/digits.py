@@ -39,8 +39,8 @@ class Digits(tfds.core.GeneratorBasedBuilder):
         # Ink counts from 0 to 16 become usual grey values.
         images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
         # The draw is stratified, because there are only 36 test images of each class, and the
-        # shares of the classes would change the accuracy. The seed is fixed, because it is one data
-        # set.
+        # shares of the classes would change the accuracy. The seed is fixed, so that the data set
+        # is the same everywhere.
         train_images, test_images, train_labels, test_labels = train_test_split(
             images, digits.target, test_size=TEST_IMAGES, stratify=digits.target, random_state=0
         )

@@ -1,4 +1,4 @@
-"""A digest of a data set that changes with the data, without reading all of it."""
+"""A digest of a data set, which changes with the data. Only a part of the data is read."""
 
 import concurrent.futures
 import hashlib
@@ -28,11 +28,11 @@ are many threads, because on a network disk each thread waits."""
 def fingerprint(source: Source) -> str:
     """Return the numbers of images and classes of a data set, and a digest of its content.
 
-    For a TFDS data set, the digest is of its version, the number of images in each split, and the
-    checksums of its original files, or of each record if it has none. For a folder, it is of the
-    names and sizes of the files, and of `BLOCK_BYTES` at both ends of each. For the user's own
-    code, it is of the code and of the arrays that it made. It is the same on every machine and
-    backend.
+    For a TFDS data set, the digest covers the version, the number of images in each split, and the
+    checksums of the original files. If there are no original files, it covers the checksums of the
+    records. For a folder, it covers the names and sizes of the files, and `BLOCK_BYTES` at both
+    ends of each file. For the user's own code, it covers the code and the arrays that the code
+    returned. The digest is the same on every machine and backend.
 
     At most 8,192 bytes of each file are read, which is 9.8 GB for 1.2 million files. For a record,
     16 bytes are read, and the disk reads one or two pages for them.
@@ -93,9 +93,10 @@ def _tfds(builder: Any) -> dict[str, Any]:
 
 
 def _records(folder: Path) -> str | dict[str, str]:
-    """Return digests of the records of a prepared data set, whatever the number of files.
+    """Return digests of the records of a prepared data set; for TFRecord files, one for each split.
 
-    The files of another format, for another backend, have the same records.
+    The digest of a split does not depend on the number of its files. Only the files of the first
+    format are read, because files of a second format, for another backend, hold the same records.
     """
     first, *others = on_disk.read(folder, folder.parent).shards
     shards = [first, *(one for one in others if one.file_format == first.file_format)]

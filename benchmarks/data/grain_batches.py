@@ -21,7 +21,7 @@ from benchmarks.data.plan import Data, Plan
 from benchmarks.data.splits import Part
 
 MOST_THREADS = 16
-"""The default number of threads, which is Grain's; more threads wait for each other in Python."""
+"""The largest number of threads by default, as in Grain; more would wait for Python's lock."""
 
 
 class Batches(keras.utils.PyDataset):
@@ -30,9 +30,9 @@ class Batches(keras.utils.PyDataset):
     def __init__(
         self, read: Callable[[int], Batch], steps: int, threads: int, end: int = sys.maxsize
     ) -> None:
-        """Take a function that reads a batch, given its number counted over all epochs.
+        """Take a function that reads the batch of a number; the number counts over all epochs.
 
-        There is no batch with the number `end`.
+        The last batch has the number `end - 1`.
         """
         super().__init__()
         self.epoch = 0
@@ -50,7 +50,7 @@ class Batches(keras.utils.PyDataset):
         return self._steps
 
     def __getitem__(self, step: int) -> Batch:
-        """Return a batch of the epoch. The next batch is ready first."""
+        """Return a batch of the epoch; batches that are asked for in order have been read ahead."""
         index = self.epoch * self._steps + step
         asked = time.perf_counter()
         if self._ahead is None or index != self._next:
@@ -62,13 +62,13 @@ class Batches(keras.utils.PyDataset):
         return batch
 
     def __iter__(self) -> Iterator[Batch]:
-        """Generate the epoch; at its end, begin the next one."""
+        """Generate the batches of the epoch; then go to the next epoch."""
         for step in range(self._steps):
             yield self[step]
         self.epoch += 1
 
     def begin_epoch(self, epoch: int) -> None:
-        """Go to an epoch. `fit` does not say which epoch it reads, and begins the first twice."""
+        """Go to an epoch. `fit` does not name the epoch, and begins to read the first one twice."""
         self.epoch = epoch
 
     def take(self, count: int) -> "Batches":

@@ -81,7 +81,7 @@ def decode(file: Path | bytes, channels: int, size: tuple[int, int] | None = Non
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize an image of shape (height, width, channels); uint8 or float32 does not change."""
+    """Resize an image of shape (height, width, channels); its dtype, uint8 or float32, stays."""
     if image.shape[:2] == size:
         return image
     channels = [_resize(Image.fromarray(channel), size) for channel in np.moveaxis(image, -1, 0)]

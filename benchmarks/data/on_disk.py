@@ -19,7 +19,7 @@ class Shard:
 
     path: Path
     file_format: str
-    """TFDS's name of the format: "tfrecord" or, for the jax backend, "array_record"."""
+    """TFDS's name of the format: "tfrecord" or, for the jax and torch backends, "array_record"."""
     split: str
     records: int
     """The number of records that the file should have."""
@@ -189,4 +189,4 @@ def _read_array_record(path: Path) -> Iterator[object]:
     reader = ArrayRecordReader(str(path))
     for _ in range(reader.num_records()):
         yield reader.read()
-    reader.close()  # raises if the number could not be read
+    reader.close()  # raises if the number of records could not be read

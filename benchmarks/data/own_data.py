@@ -35,7 +35,7 @@ class OwnData:
     splits: Mapping[str, tuple[np.ndarray, np.ndarray]]
     """Images (uint8, or float32 in [0, 1]; shape (count, height, width, channels)) and labels."""
     notes: tuple[str, ...]
-    """The interpretation of the arrays, in one sentence each."""
+    """Notes for the user on how the arrays are interpreted; each is one sentence."""
 
     def labels(self, split: str, backend: str) -> np.ndarray:
         """Return the labels of a split, for any backend."""
@@ -96,7 +96,7 @@ def call(name: str) -> Any:
             error.__cause__.name != "tensorflow"
         ):
             raise
-        tensorflow_module.load()  # a process for JAX hides TensorFlow
+        tensorflow_module.load()  # a process for another backend hides TensorFlow
         return _call(name)
 
 
@@ -256,9 +256,10 @@ def _shape(name: str, split: str, array: np.ndarray) -> np.ndarray:
 
 
 def _scale(name: str, found: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], str]:
-    """Return images from 0 to 255 as uint8, or from 0 to 1 as float32, and which of both.
+    """Return the images as uint8 from 0 to 255, or else as float32 from 0 to 1 and a note.
 
-    The range is decided for all splits together, because a single split may be dark.
+    The note says how the pixels are interpreted. The range is decided for all splits together,
+    because a single split may be dark.
     """
     for split, array in found.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -1,4 +1,4 @@
-"""Which images a run reads, and the data that it gets, the same for every reader."""
+"""The images that a run reads, and the data that it gets; both have one form for every reader."""
 
 import dataclasses
 from collections.abc import Callable
@@ -25,7 +25,7 @@ MOST_LEFT_OUT = 0.05
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Which images of a data set are read, and how, the same on every backend."""
+    """The images of a data set that a run reads, and how it reads them, on any backend."""
 
     config: RunConfig
     source: Source
@@ -58,7 +58,10 @@ class Plan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The numbers of images and classes, as columns of a report; no validation is None."""
+        """The numbers of images and classes, as columns of a report.
+
+        Without validation, the column `validation_images` is left out.
+        """
         parts = self.parts
         counts = {"train_images": parts.train.count, "test_images": parts.test.count}
         if parts.validation is not None:
@@ -122,7 +125,8 @@ class Data:
     waited: Callable[[], float] | None
     """Returns the seconds that the reader of `train` has waited for it so far, if measured."""
     begin_epoch: Callable[[int], None] = lambda epoch: None
-    """Must be called with the epoch that `fit` begins, counted from 0. tf.data counts itself."""
+    """Must be called when `fit` begins an epoch, with its number from 0. For tf.data it does
+    nothing, because tf.data counts the epochs itself."""
     failure: Callable[[], InputError | None] = lambda: None
     """Returns the error of an image, if TensorFlow's own error does not contain it."""
 

@@ -18,7 +18,7 @@ def prepare(
 ) -> Path | None:
     """Download or convert the data set `name`, unless it is prepared, and return its folder.
 
-    The user's own arrays have no folder, and nothing is done.
+    For arrays from the user's own function, nothing is done, and None is returned.
 
     TFDS checks the SHA-256 of every original file. A lock keeps two processes
     from preparing the same data set at once.

@@ -21,15 +21,15 @@ def needed(backend: str) -> bool:
 
 
 def has(builder: Any) -> bool:
-    """Say whether the data set of a `tfds.core.DatasetBuilder` has such files."""
+    """Say whether the data set of a `tfds.core.DatasetBuilder` has ArrayRecord files."""
     # `info` has a list of formats too, but it is not restored from the disk.
     return bool(dataset_info.supports_file_format(builder.info.as_proto, FORMAT))
 
 
 def add(builder: Any) -> None:
-    """Write these files beside those of a prepared data set, then into its description.
+    """Write ArrayRecord files beside the files of a prepared data set, then list them in its JSON.
 
-    If this is interrupted, the description does not have them, and they are written again.
+    If the writing is interrupted, the JSON does not list them, and the next call writes them again.
     """
     info = builder.info
     reader = file_adapters.ADAPTER_FOR_FORMAT[info.file_format]

@@ -31,7 +31,7 @@ class Source:
 
     name: str
     image_shape: tuple[int | None, int | None, int]
-    """The height, width and channels; None if the images differ."""
+    """The height, width and channels; height and width are None if the images differ in size."""
     dtype: np.dtype[Any]
     """The dtype of a colour of a pixel."""
     classes: int

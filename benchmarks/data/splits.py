@@ -99,7 +99,7 @@ def hold_out(labels: np.ndarray, share: float) -> np.ndarray:
     exact = sizes * share
     most = np.maximum(sizes - 1, 0)
     counts = np.minimum(exact.astype(int), most)
-    # The classes that have lost most by rounding get one more; equal classes at random.
+    # The classes that have lost most by rounding get one more image. Ties are broken at random.
     by_loss = np.lexsort((random.random(len(sizes)), counts - exact))
     by_loss = by_loss[counts[by_loss] < most[by_loss]]
     counts[by_loss[: int(len(labels) * share) - counts.sum()]] += 1

@@ -18,8 +18,8 @@ from benchmarks.data.waiting import Waiting
 from benchmarks.errors import InputError
 
 SHUFFLED_BYTES = 2**29
-"""The bytes of decoded images from which the next image is drawn at random. A small set is in this
-window as a whole, a large one in part. It is the same on every machine, so that the order is the
+"""The bytes of decoded images from which the next image is drawn at random. A small set fits into
+this window, a large one does not. The window is the same on every machine, so that the order is the
 same."""
 
 
@@ -30,8 +30,8 @@ def read(plan: Plan) -> Data:
     splits = _tfds(plan, place) if isinstance(place, Tfds) else _by_number(plan)
 
     def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        # This is after batching, with one operation for a batch, and after the cache, which has
-        # bytes.
+        # Images are normalised after batching, so that a batch takes one operation, and after the
+        # cache, so that the cache holds bytes.
         dataset = dataset.map(_normalise, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
         options = tf.data.Options()
         if config.data_workers is not None:
@@ -83,7 +83,7 @@ def _by_number(plan: Plan) -> _Splits:
         numbers = tf.data.Dataset.from_tensor_slices(part.each)
         if shuffle:
             numbers = numbers.shuffle(part.count, seed=config.seed)
-        # A smaller batch would compile again.
+        # A smaller last batch would make the training step compile again.
         return numbers.batch(config.batch_size, drop_remainder=shuffle).map(read, tf.data.AUTOTUNE)
 
     def failure() -> InputError | None:
@@ -99,7 +99,7 @@ def _by_number(plan: Plan) -> _Splits:
 
 
 def _tfds(plan: Plan, place: Tfds) -> _Splits:
-    # Only if the set has one size, every image is known to have it.
+    # If the images differ in size, the shape of the source has None, and every image is resized.
     resize = plan.size != plan.source.image_shape[:2]
     seed, batch_size = plan.config.seed, plan.config.batch_size
     kept: list[tf.data.Dataset] = []
@@ -136,7 +136,7 @@ def _tfds(plan: Plan, place: Tfds) -> _Splits:
     if parts.validation is not None:
         validation = images(parts.validation).batch(batch_size)
     return _Splits(
-        # A smaller batch would compile again.
+        # A smaller last batch would make the training step compile again.
         train=train.batch(batch_size, drop_remainder=True),
         validation=validation,
         test=test,
@@ -148,8 +148,8 @@ def _tfds(plan: Plan, place: Tfds) -> _Splits:
 def _records(place: Tfds, part: Part) -> tf.data.Dataset:
     """Return images and labels of a TFDS split, always in the same order."""
     if part.numbers is None:
-        # Files are not shuffled. TFDS has shuffled the records when it prepared the set, and images
-        # that are kept in memory would keep one order.
+        # The order of the files is not shuffled. TFDS shuffled the records when it prepared the
+        # set, and images that are kept in memory would repeat the order of the first epoch.
         return place.builder.as_dataset(
             split=part.split,
             as_supervised=True,
@@ -164,9 +164,9 @@ def _records(place: Tfds, part: Part) -> tf.data.Dataset:
         image.set_shape(feature.shape)
         return image, record["label"]
 
-    # Images of the other processes are not decoded.
+    # Images of the other parts are not decoded.
     records = place.numbered(part.split).filter(lambda number, _: tf.constant(wanted)[number])
-    # `fit` starts again at an end that it knows in advance.
+    # `filter` loses the number of records, from which `fit` knows where an epoch ends.
     records = records.apply(tf.data.experimental.assert_cardinality(part.count))
     return records.map(decode, tf.data.AUTOTUNE)
 

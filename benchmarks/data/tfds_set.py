@@ -104,11 +104,11 @@ class Tfds:
         return _Records(self, split)
 
     def numbered(self, split: str) -> "tf.data.Dataset":
-        """Return a number, and {"image": undecoded, "label": a number}, as tensors of TensorFlow.
+        """Return pairs of a number and {"image": undecoded, "label": a number}, as tensors.
 
-        The numbers are those of `reader`. The files are read one after the other, because only in
-        this order a count gives the number. TFDS's own ids are strings, and take longer than the
-        images.
+        The numbers are those of `reader`. The files are read one after the other, because only then
+        a running count gives these numbers. TFDS's own ids are strings, and reading them takes
+        longer than reading the images.
         """
         dataset: tf.data.Dataset = self.builder.as_dataset(
             split=split,

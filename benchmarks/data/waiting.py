@@ -8,7 +8,7 @@ import tensorflow as tf
 class Waiting:
     """Adds up the time that the reader of a data set waits for its batches.
 
-    This itself takes the reader about 0.2 ms a batch, so it is done only if asked for.
+    The measurement itself takes about 0.2 ms a batch, so it is done only if the user asks for it.
     """
 
     def __init__(self) -> None:
@@ -16,10 +16,10 @@ class Waiting:
             self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
 
     def measure(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Return `dataset`, watched.
+        """Return `dataset` with its waiting time measured.
 
         `zip` asks its parts one after the other. The first part reads the clock when a batch is
-        asked for. When `add` has its arguments, the batch is there.
+        asked for. When `add` is called, the batch has arrived.
         """
         asked = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
 
@@ -28,7 +28,7 @@ class Waiting:
             return batch
 
         options = tf.data.Options()
-        # Prefetching would ask before the reader does.
+        # Prefetching would ask for a batch before the reader does.
         options.experimental_optimization.inject_prefetch = False
         return tf.data.Dataset.zip(asked, dataset).map(add).with_options(options)
 
