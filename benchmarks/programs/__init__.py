@@ -1,1 +1,1 @@
-"""The programs that XLA makes of an update or a training step for a GPU."""
+"""The programs that XLA compiles from an update or a training step for a GPU."""

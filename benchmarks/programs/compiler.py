@@ -1,8 +1,8 @@
 """Compiles an update or a training step for a GPU, in a worker.
 
-The machine does not need the GPU, because XLA's compiler takes a description of it. Nothing is
-copied to it and nothing is run. Arguments are shapes and dtypes, and the model itself is in the
-memory of this machine.
+The machine does not need the GPU, because XLA's compiler takes a description of the GPU. Nothing is
+copied to a GPU, and nothing is run. The arguments of a program are shapes and dtypes; the model
+itself is in the memory of this machine.
 """
 
 import dataclasses
@@ -76,7 +76,7 @@ def compile_program(job: Job, send: Callable[[Any], None]) -> None:
         InputError: the optimizer refuses its arguments.
         jax.errors.JaxRuntimeError: XLA cannot compile the program for the target.
     """
-    # Otherwise the plugin does not start, because CUDA and a driver are missing.
+    # Without CUDA and a driver, JAX's CUDA plugin starts only with this setting.
     os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"
     mesh = _mesh(job)
     build = _update if job.scope == "update" else _step
@@ -175,7 +175,7 @@ def _update(job: Job, mesh: Any) -> tuple[Any, Any, int]:
 
 
 def _step(job: Job, mesh: Any) -> tuple[Any, Any, int]:
-    """Return the training step that Keras compiles in `fit`, and the rest as `_update` does."""
+    """Return the jitted training step of `fit`, its arguments, and the number of parameters."""
     import jax
     import keras
 
@@ -184,7 +184,7 @@ def _step(job: Job, mesh: Any) -> tuple[Any, Any, int]:
     classes = 10 if job.model in IMAGE_SHAPES else 1000
     model = models.build(job.model, image_shape, classes, seed=0)
     models.compile_for_training(model, _optimizer(job), jit_compile=True)
-    optimizer = model.optimizer  # in mixed_float16, wrapped for the loss scale
+    optimizer = model.optimizer  # in mixed_float16, Keras has wrapped it in a LossScaleOptimizer
     optimizer.build(model.trainable_variables)
     _mark_update(optimizer)
     images = keras.KerasTensor((job.batch_size, *image_shape), "float32")
