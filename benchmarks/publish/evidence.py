@@ -1,12 +1,12 @@
 """Writes the numbers in README and docs from the results: `python -m benchmarks.publish.evidence`.
 
-A document has two comments, and gets a table between them:
+A document has pairs of comments. The command writes a table between the two comments of a pair:
 
     <!-- evidence: updates update -->
     <!-- end of evidence -->
 
-The first word is a table of `evidence_tables`, the second a folder under results/. A test compares
-every document with the CSV files, so that no number is written by hand.
+The first word, `updates`, is a table of `evidence_tables`. The second, `update`, is a folder under
+results/. A test compares every document with the CSV files, so that no number is written by hand.
 """
 
 import re

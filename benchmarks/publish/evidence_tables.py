@@ -1,6 +1,6 @@
-"""Tables of published results, as Markdown: one function each kind of folder.
+"""Tables of published results, as Markdown: one function for each table.
 
-No word says which is faster: the numbers do, and may change with the next measurement.
+The words do not say which optimizer is faster, because the next measurement may change it.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from benchmarks.publish import wire as costs
 from benchmarks.store import csv_file, schema
 
 IMAGES_A_DEVICE = 64
-"""In the costs of the wire."""
+"""The number of images on each device in a step, for the table `wire`."""
 
 NAMES = {
     "keras_adam": "keras_adam",
@@ -45,31 +45,31 @@ MODES = {
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Spell a table in Markdown."""
+    """Return a table as Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def name(optimizer: str) -> str:
-    """Return what readers call an optimizer."""
+    """Return the name of an optimizer for readers."""
     return NAMES.get(optimizer, f"`{optimizer}`")
 
 
 def digits(value: float) -> str:
-    """Spell a measurement with three significant digits; one of more has no fraction."""
+    """Return a measurement with three significant digits; from 100 on, as a whole number."""
     if value >= 99.95:
         return f"{value:,.0f}"
     return f"{value:#.3g}".rstrip(".")
 
 
 def spread(values: Sequence[float], spell: Callable[[float], str] = digits) -> str:
-    """Spell a median with its quartiles."""
+    """Return a median with its quartiles, as text."""
     low, middle, high = np.quantile(np.asarray(values, float), (0.25, 0.5, 0.75))
     return f"{spell(middle)} ({spell(low)} to {spell(high)})"
 
 
 def rounds(folder: Path) -> pd.DataFrame:
-    """Return the median milliseconds of each round, a row each; the columns are what was timed."""
+    """Return median milliseconds: a row for each round, a column for each timed update."""
     raw = csv_file.read(folder / "updates_raw.csv", schema.UPDATES_RAW)
     timed = ["shapes", "mode", "optimizer"]
     by_round = observations.medians_of_rounds(raw).set_index(["pair", *timed])["ms"]
@@ -77,13 +77,13 @@ def rounds(folder: Path) -> pd.DataFrame:
 
 
 def ratios(by_round: pd.DataFrame, shapes: str, mode: str, baseline: str, subject: str) -> str:
-    """Spell how many times as long `baseline` took, with quartiles over the rounds."""
+    """Return the time of `baseline` over that of `subject`, with quartiles over the rounds."""
     one = by_round[shapes, mode]
     return spread((one[baseline] / one[subject]).dropna())
 
 
 def _times(folder: Path, file: str, its_schema: schema.Schema, what: str) -> str:
-    """Tabulate optimizers over models: the median with the least time."""
+    """Tabulate the median and the least time of each optimizer for each model."""
     models = "model" if what == "step" else "shapes"
     found = csv_file.read(folder / file, its_schema)
     columns = list(found[models].unique())
@@ -116,26 +116,26 @@ def _times(folder: Path, file: str, its_schema: schema.Schema, what: str) -> str
 
 
 def _when(found: pd.DataFrame) -> str:
-    """Say of which day and commit measurements are."""
+    """Return the day and the commit of the first measurement."""
     first = found.sort_values("started_at").iloc[0]
     commit = "" if pd.isna(first["commit"]) else f", commit `{first['commit'][:7]}`"
     return f"{first['started_at'][:10]}{commit}"
 
 
 def _where(found: pd.DataFrame) -> str:
-    """Say on what they were made, too: times depend on it, what is counted does not."""
+    """Return `_when` and the processor, for times; counts do not depend on the processor."""
     first = found.iloc[0]
     processor = first["cpu"].replace("(R)", "").removesuffix(" Processor")
     return f"{_when(found)}, {first['cores']} cores of {processor}"
 
 
 def updates(folder: Path) -> str:
-    """Tabulate what one update takes."""
+    """Tabulate the time of one update."""
     return _times(folder, "updates.csv", schema.UPDATES, "update")
 
 
 def steps(folder: Path) -> str:
-    """Tabulate what one training step takes."""
+    """Tabulate the time of one training step."""
     return _times(folder, "steps.csv", schema.STEPS, "step")
 
 
@@ -247,7 +247,7 @@ def accuracies(folder: Path) -> str:
 
 
 def overhead(folder: Path) -> str:
-    """Say how fast training is that is watched, beside training that is not."""
+    """Compare the speed of training that the harness measures with that of a bare `fit`."""
     found = csv_file.read(folder / "overhead.csv", schema.OVERHEAD)
     speed = found.pivot(index="round", columns="way", values="images_per_second")
     return (
@@ -257,7 +257,7 @@ def overhead(folder: Path) -> str:
 
 
 def programs(folder: Path) -> str:
-    """Tabulate what XLA makes of an update or a step for a GPU."""
+    """Tabulate the programs that XLA compiles from an update or a step for a GPU."""
     found = csv_file.read(folder / "programs.csv", schema.PROGRAMS)
     lines = []
     for _, row in found.iterrows():
@@ -302,7 +302,7 @@ def devices(folder: Path) -> str:
 
 
 def wire(_: Path) -> str:
-    """Tabulate what data parallel training sends, and how long that takes on paper."""
+    """Tabulate the bytes that data parallel training sends, and the computed time for them."""
     lines = []
     for name, model in costs.MODELS.items():
         for count in (2, 8, 64, 1000):
@@ -336,7 +336,7 @@ def wire(_: Path) -> str:
 
 
 def gains(folder: Path) -> str:
-    """Tabulate what a user gains where; `folder` is that of the race of updates."""
+    """Tabulate what keras_adam saves on each backend; `folder` has the updates on TensorFlow."""
     results = folder.parent
     lines: list[list[str]] = []
     when: dict[str, str] = {}

@@ -1,7 +1,7 @@
 """Measures everything of interest on a GPU with one command: `make bench-gpu`.
 
 It runs the harness's own commands one after the other, and packs their results into one archive. If
-a command fails or takes too long, only its own part is lost.
+a command fails or takes too long, only the results of this command are lost.
 """
 
 import dataclasses
@@ -88,10 +88,13 @@ def _each(option: str, *values: str) -> list[str]:
     type=click.Choice(["gpu", "cpu"]),
     default="gpu",
     show_default=True,
-    help="Device to compute on; cpu is for a try of this command.",
+    help="Device to compute on; cpu is for trying out this command.",
 )
 @click.option(
-    "--minutes", type=click.FloatRange(min=0), default=18.0, help="Most minutes for everything."
+    "--minutes",
+    type=click.FloatRange(min=0),
+    default=18.0,
+    help="Largest number of minutes for all measurements together.",
 )
 @click.option(
     "--output",

@@ -1,4 +1,4 @@
-"""The picture of the README: the time of one update, of its peers, and the limit."""
+"""The picture of the README: the time of one update with each optimizer, and the limit."""
 
 import io
 from pathlib import Path

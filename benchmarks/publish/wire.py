@@ -1,4 +1,4 @@
-"""Computes what data parallel training sends between its devices, and the time for it.
+"""Computes how many bytes data parallel training sends between devices, and the time for them.
 
 A ring all-reduce (Patarasuk and Yuan 2009, https://doi.org/10.1016/j.jpdc.2008.09.002) of S bytes
 over N devices takes 2 (N - 1) messages of S / N bytes each, one after the other:
