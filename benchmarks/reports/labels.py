@@ -1,4 +1,4 @@
-"""Short names for optimizers that stay different."""
+"""Short names for optimizers; no two optimizers get the same name."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +13,8 @@ Labels = Mapping[str, str]
 def shorten(subjects: Iterable[str]) -> dict[str, str]:
     """Return a label for each name; no two are equal.
 
-    Arguments that are equal in all names are left out. So is the learning rate if the rest of the
-    names is different, because tables have a column for it.
+    Arguments that are equal in all names are left out. The learning rate is also left out if the
+    names differ without it, because tables have a column for it.
     """
     names = list(dict.fromkeys(subjects))
     specs = {name: spec for name in names if (spec := _spec(name)) is not None}

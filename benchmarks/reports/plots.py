@@ -1,4 +1,4 @@
-"""The plots of a report, as SVG from data frames; text stays text, in the page's size."""
+"""The plots of a report, as SVG from data frames; text stays text, in the page's letter size."""
 
 import io
 import re
@@ -16,14 +16,14 @@ from matplotlib.figure import Figure
 from benchmarks.reports.styles import COLOURS, Style
 
 MOST_SERIES = len(COLOURS)
-"""The largest number of series in a plot; more cannot be told apart."""
+"""The largest number of series in a plot; a reader could not tell more of them apart."""
 WIDTH, HEIGHT = 4.0, 2.9
 """The size of a plot without its legend, in inches. On a desk screen three plots fit side by side,
 on a phone one."""
 LINE = 0.21
 """The height of a line of text, in inches."""
 POINTS = 10
-"""The size of the letters, which is that of the page's tables."""
+"""The size of the letters, the same as in the page's tables."""
 LETTER = 0.085
 """The width of a letter, in inches."""
 MOST_LETTERS = 40
@@ -47,7 +47,8 @@ def curves(
     Args:
         series: a row for each run and epoch, with the columns `epoch`, `x` and those in `ys`.
         x: column of the horizontal axis.
-        ys: column and name of each line; the first line is solid, with the band, the second dashed.
+        ys: column and name of one or two lines. The first is solid and has the band; the second is
+            dashed.
         x_label: name of `x`, with its unit.
         y_label: name of the columns, with their unit.
         target: value to mark.
@@ -149,7 +150,7 @@ def times(series: Series, column: str, label: str, limit: float | None = None) -
         series: a row for each mode, with the columns `mode` and `column`.
         column: column with a time.
         label: name of the time, with its unit.
-        limit: time to mark, which the memory needs.
+        limit: time to mark, the least that the memory bandwidth allows.
     """
     modes = list(dict.fromkeys(mode for _, _, frame in series for mode in frame["mode"]))
     lines = len(modes) + sum(len(frame) for _, _, frame in series)

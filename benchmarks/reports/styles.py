@@ -25,7 +25,7 @@ STYLES = tuple(
 """All styles; no two are equal, and the first ones share no colour and no marker."""
 
 FIXED = ("keras_adam", "adam", "rmsprop", "nesterov", "sgd", "momentum", "adamw")
-"""Optimizers that have the first styles in every folder that has them once."""
+"""The labels that always have the first styles, in this order."""
 
 
 def assign(labels: Iterable[str]) -> dict[str, Style]:
@@ -34,7 +34,8 @@ def assign(labels: Iterable[str]) -> dict[str, Style]:
     places = {name: FIXED.index(name) for name in names if name in FIXED}
     for name in sorted(set(names) - set(places)):
         used = set(places.values())
-        # An unknown name gets the style of its hash, or the next one, the same in most folders.
+        # Another label gets the style of its hash, or the next free style. So it has the same style
+        # in most folders.
         first = zlib.crc32(name.encode()) % len(COLOURS)
         order = [(first + n) % len(COLOURS) for n in range(len(COLOURS))]
         order += range(len(COLOURS), len(STYLES))

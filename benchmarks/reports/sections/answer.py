@@ -1,4 +1,4 @@
-"""The answer of the verdicts in a few sentences and a small table: what is decided, what is not."""
+"""Sums up the verdicts in a few sentences and a small table: which are decided, which are open."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -94,7 +94,7 @@ def of_search(
 
 
 def _not_ok(found: pd.DataFrame, labels: Labels) -> Iterator[str]:
-    """Say which optimizers have runs that did not end as they should, and how many."""
+    """Yield, for each optimizer, how many of its runs do not have status ok, and their statuses."""
     for name, group in found.groupby("subject", sort=False):
         bad = group.loc[group["status"] != "ok", "status"]
         if len(bad):

@@ -1,4 +1,4 @@
-"""Updates of equal variables, of many numbers and sizes: a picture for each mode and optimizer."""
+"""Updates of equal variables, over their count and size: a plot for each mode and optimizer."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -49,7 +49,7 @@ def sections(report: Report) -> Iterator[Block]:
 
 
 def _answer(tables: Mapping[Key, pd.DataFrame]) -> Iterator[Block]:
-    """Say in how many cells each optimizer is faster, mode by mode, and that nothing is tested."""
+    """Say in how many cells each optimizer is faster, mode by mode, and that there is no test."""
     groups: dict[tuple[str, str, str], list[NDArray[np.float64]]] = {}
     for (mode, ours, theirs), table in tables.items():
         key = mode, _class(ours), _class(theirs)

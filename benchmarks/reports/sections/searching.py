@@ -1,4 +1,4 @@
-"""The results of a search, and what its number of trials gives."""
+"""The results of a search, and the accuracy that each number of trials reaches."""
 
 import json
 from collections.abc import Iterator
