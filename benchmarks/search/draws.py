@@ -10,8 +10,8 @@ from benchmarks.errors import InputError
 from benchmarks.run import OptimizerSpec
 
 DIMENSIONS = 16
-"""The number of dimensions of the sequence in every search. So its first numbers, which are for the
-learning rate, are the same for every optimizer."""
+"""The number of dimensions of the sequence, the same in every search. The first dimension is for
+the learning rate, so all optimizers with the same range get the same rates."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Range:
     is_whole: bool = False
 
     def at(self, part: float) -> float:
-        """Return the number at a part of the range, in [0, 1); it has four digits."""
+        """Return the number at a position in the range, in [0, 1), rounded to four digits."""
         low, high = self.low, self.high + self.is_whole  # so that both ends are equally likely
         if is_logarithmic(self.low, self.high):
             value = low * (high / low) ** part
@@ -39,7 +39,7 @@ class Choice:
     values: Sequence[Any]
 
     def at(self, part: float) -> Any:
-        """Return the value at a part of the list, in [0, 1)."""
+        """Return the value at a position in the list, in [0, 1)."""
         return self.values[math.floor(part * len(self.values))]
 
 
@@ -61,10 +61,10 @@ def space(spec: OptimizerSpec) -> Space:
 
 
 def draw(searched: Space, trials: int, seed: int) -> list[dict[str, Any]]:
-    """Draw the parameters of each trial; more `trials` begin with the same ones.
+    """Draw the parameters of each trial; with a larger `trials`, the first draws are the same.
 
-    They are from a scrambled Sobol sequence of quasi-random numbers. Each of 2^m equal parts of a
-    range contains exactly one of the first 2^m draws, so the draws cannot cluster.
+    The draws are from a scrambled Sobol sequence of quasi-random numbers. Each of 2^m equal parts
+    of a range contains exactly one of the first 2^m draws, so the draws cannot cluster.
 
     References:
         - [Sobol, 1967](https://doi.org/10.1016/0041-5553(67)90144-9), scrambled as in

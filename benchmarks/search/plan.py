@@ -1,7 +1,7 @@
-"""The trials of a search, each of which is a usual run.
+"""The trials of a search; each trial is a run like any other.
 
-They are drawn in advance, not by a method that learns from earlier trials. So all trials are known
-at the start, and an interrupted search can continue where it was.
+The trials are drawn in advance, not by a method that learns from earlier trials. So all trials are
+known at the start, and an interrupted search can continue.
 """
 
 import dataclasses
@@ -41,12 +41,12 @@ def plan_trials(
 ) -> list[Trial]:
     """Return every trial of every optimizer on every problem.
 
-    All optimizers have trial 0 before any has trial 1, so an interrupted search is a smaller
-    search.
+    All optimizers have trial 0 before any has trial 1. So an interrupted search is a fair search
+    with fewer trials.
 
     Args:
         specs: the optimizers; arguments that are lists are searched.
-        learning_rates: ends of the range for an optimizer that names none.
+        learning_rates: ends of the range for an optimizer without a range of its own.
         count: number of trials of each optimizer.
         problems: configurations in which the optimizer and its learning rate are replaced; their
             seed is also the seed of the draws.
@@ -77,14 +77,14 @@ def plan_trials(
 
 
 def finalists(planned: Sequence[Trial], found: pd.DataFrame, count: int, seeds: int) -> list[Trial]:
-    """Return the further runs of the best trials of each search, which then name the winner.
+    """Return the further runs of the best trials of each search; these runs decide the winner.
 
     Args:
         planned: the trials.
         found: their rows, with results.
         count: number of finalists of each search.
-        seeds: number of seeds of each finalist. They follow the seed of the search, which is not
-        used, because it has chosen the finalists and so favours them.
+        seeds: number of seeds of each finalist. These seeds follow the seed of the search. The seed
+        of the search is not used, because it has chosen the finalists and so favours them.
     """
     chosen = []
     for (dataset, model, optimizer), group in found.groupby(trials.SEARCH, sort=False):

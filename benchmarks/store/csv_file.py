@@ -35,7 +35,7 @@ def append(path: Path, schema: Schema, rows: Iterable[Row]) -> None:
     schema.
 
     Raises:
-        ValueError: a row has a column that the schema has not.
+        ValueError: a row has a column that is not in the schema.
         InputError: the file cannot be written, or the disk is full.
     """
     frame = _frame(path, schema, rows)
@@ -58,7 +58,7 @@ def append(path: Path, schema: Schema, rows: Iterable[Row]) -> None:
 def remove(path: Path, run_ids: Collection[str]) -> None:
     """Remove the rows of these runs from the CSV file at `path`, if there are any.
 
-    The file is replaced as a whole, so at every moment it is the old or the new one.
+    The file is replaced as a whole, so a reader sees either the old file or the new one.
 
     Raises:
         InputError: the file cannot be read or written, or the disk is full.
@@ -77,7 +77,7 @@ def write(path: Path, schema: Schema, rows: Iterable[Row]) -> None:
     """Make `rows` the content of the CSV file at `path`, which is replaced as a whole.
 
     Raises:
-        ValueError: a row has a column that the schema has not.
+        ValueError: a row has a column that is not in the schema.
         InputError: the file cannot be written, or the disk is full.
     """
     frame = _frame(path, schema, rows)

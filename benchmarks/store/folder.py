@@ -40,7 +40,7 @@ def open_folder(folder: Path, command: str, environment: Row) -> None:
 def hold(folder: Path) -> Iterator[None]:
     """Lock `folder` against other commands, and create it if needed.
 
-    The lock ends with the process, in every case.
+    The lock ends with the process, even if the process is killed.
 
     Raises:
         InputError: another command holds the folder, or it cannot be written.

@@ -1,4 +1,4 @@
-"""A folder of results whose files are each read once."""
+"""The files of a folder of results; each file is read only once."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ class Report:
         return (self.folder / name).exists()
 
     def rows(self, name: str) -> pd.DataFrame:
-        """Return the rows of a CSV file; none if it does not exist. They must not be changed.
+        """Return the rows of a CSV file, or no rows if it does not exist. Do not change them.
 
         Raises:
             InputError: the file does not have its schema.

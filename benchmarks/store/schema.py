@@ -37,7 +37,7 @@ ENVIRONMENT: Schema = {
 
 
 def _option_columns() -> Schema:
-    """Make a column of each field of `RunConfig`, so that none is forgotten."""
+    """Make a column from each field of `RunConfig`, so that no field is forgotten."""
     types = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
     hints = typing.get_type_hints(RunConfig)
     return {
