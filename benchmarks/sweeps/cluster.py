@@ -34,7 +34,7 @@ GONE = "the scheduler is gone"
 
 
 class LostError(Exception):
-    """The result of a task is lost without its own fault; it must be done again."""
+    """A task was lost with its worker or the connection; the task must be done again."""
 
 
 @contextlib.contextmanager
@@ -95,9 +95,9 @@ class Cluster:
         return found
 
     def submit(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Let this worker call a function; return Dask's future.
+        """Let the worker at `address` call a function; return Dask's future.
 
-        Only bytes pass through the scheduler, so it does not need this project.
+        Only bytes pass through the scheduler, so the scheduler does not need this project.
         """
         return self.client.submit(
             pickle.loads,
@@ -109,10 +109,10 @@ class Cluster:
         )
 
     def submit_check(self, address: str) -> Any:
-        """Let a worker do the check of `check`.
+        """Let a worker do the check of `check`; return Dask's future.
 
         Raises:
-            InputError: the worker does not find this project; a task would end it.
+            InputError: the worker does not find this project; a task would end the worker.
             LostError: the connection is lost.
         """
         try:
@@ -147,7 +147,7 @@ class Cluster:
         """
         try:
             result, error = pickle.loads(future.result(timeout=TAKE_SECONDS))
-        except distributed.KilledWorker as died:  # and started again at the same address
+        except distributed.KilledWorker as died:  # the worker has started again at this address
             raise LostError from died
         except Exception as lost:
             if future.status == "error":

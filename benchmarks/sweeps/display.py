@@ -147,7 +147,7 @@ class Display:
             return (now - self._begun) * (1 - share) / share
         if left is None:
             return None
-        # As many runs at once as now, each as long as this one.
+        # Assume that as many runs as now are at work at once, and that each takes as long as this.
         whole = now - run.begun + left
         return max(left, whole * self._runs / len(self._at_work) - (now - self._begun))
 

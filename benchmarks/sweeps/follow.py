@@ -1,4 +1,4 @@
-"""A process that trains with process 0, on another machine, and writes no report."""
+"""A process that trains together with process 0, on another machine; it writes no report."""
 
 import os
 from pathlib import Path

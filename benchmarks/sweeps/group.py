@@ -19,7 +19,7 @@ from benchmarks.training.processes import ProcessGroup
 
 
 class Group:
-    """The `Place` of process 0; the other processes do the same as it does."""
+    """The `Place` of process 0; the other processes do the same work."""
 
     def __init__(self, request: SweepRequest, group: ProcessGroup) -> None:
         """Take the user's request, and the processes."""

@@ -21,7 +21,7 @@ from benchmarks.sweeps.request import SweepRequest
 from benchmarks.training.messages import Epoch
 
 MOST_LOSSES = 3
-"""If this many workers died during a run, the run has failed, because it may kill them."""
+"""If this many workers died during a run, the run has failed: it may have killed them."""
 
 
 class OnCluster:

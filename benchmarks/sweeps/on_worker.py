@@ -29,14 +29,15 @@ from benchmarks.training.messages import Epoch
 from benchmarks.worker import start
 
 _ONE_RUN = threading.Lock()
-"""Held by a run; if its sweep was interrupted, the next run waits for its end."""
+"""The lock that a run holds. After an interrupted sweep, the next run waits until that run ends."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """A function call that unpickling makes, with the result (result, None) or (None, exception).
+    """A function call; unpickling this object makes the call, instead of a copy of the object.
 
-    The result is pickled, too, so that only bytes pass between the sweep and the worker.
+    Unpickling returns bytes, the pickle of (result, None) or of (None, exception). So only bytes
+    pass between the sweep and the worker.
     """
 
     function: Callable[..., Any]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from benchmarks.run import RunConfig
 
 Group = tuple[str, str, int]
-"""The data set, the model and the seed, which runs that are compared share."""
+"""The data set, the model and the seed. Runs that are compared agree in all three."""
 
 
 def group_of(config: RunConfig) -> Group:

@@ -29,7 +29,7 @@ class RunResult:
     environment: Row = dataclasses.field(default_factory=dict)
     """The environment columns."""
     runs_on_host: int = 1
-    """The largest number of runs that its machine did at the same time."""
+    """The largest number of runs at the same time on the machine of this run."""
     files: Mapping[str, bytes] | None = None
     """The files of a run on another machine, by name; None if they are in the folder."""
 
@@ -39,7 +39,7 @@ class RunResult:
         return str(self.measured["status"])
 
     def row(self) -> Row:
-        """Return its row of runs.csv."""
+        """Return the row of runs.csv."""
         return {
             "run_id": self.config.run_id,
             **dataclasses.asdict(self.config),
@@ -98,7 +98,7 @@ class Place(Protocol):
     """A place where the runs of a sweep are done."""
 
     def check(self, configs: Sequence[RunConfig]) -> Checked:
-        """Find errors of every run in seconds, and prepare the data sets.
+        """Find in seconds the errors that every run would have, and prepare the data sets.
 
         Raises:
             InputError: every run would fail.
