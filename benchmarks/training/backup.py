@@ -18,11 +18,11 @@ STATE = "state.json"
 
 
 class Backup(keras.callbacks.BackupAndRestore):
-    """Keras's backup of weights, optimizer and epoch, and of what was measured until then.
+    """Keras's backup of weights, optimizer and epoch, with the measurements until then.
 
-    It is the last callback, so that the clock of the epoch has stopped when it writes. A backup is
-    made in a new folder, which then replaces the old one. So the files of a backup belong together,
-    even if the process is killed.
+    This must be the last callback, so that the clock of the epoch has stopped when it writes. A
+    backup is made in a new folder, which then replaces the old one. So the files of a backup belong
+    together, even if the process is killed.
     """
 
     def __init__(

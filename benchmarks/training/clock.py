@@ -42,9 +42,9 @@ class TrainingClock:
     def __init__(
         self, synchronize: Callable[[], None], waited: Callable[[], float] | None = None
     ) -> None:
-        """Take a function that waits for the device, and one that returns the wait for data.
+        """Take a function that waits for the device, and one that returns the seconds of waiting.
 
-        Without the second, waiting is not measured.
+        Without the second function, the waiting for data is not measured.
         """
         self._synchronize = synchronize
         self._measures_waiting = waited is not None
@@ -71,7 +71,7 @@ class TrainingClock:
         epoch = self._epochs[-1]
         epoch.end = time.perf_counter()
         epoch.waited = self._waited() - epoch.waited
-        # Threads may have called this out of order.
+        # Threads may have called `end_step` out of order.
         ends = sorted(end for end, _ in epoch.step_ends)
         epoch.step_ends = list(zip(ends, sorted(n for _, n in epoch.step_ends), strict=True))
         return epoch.steps, epoch.end - epoch.begin

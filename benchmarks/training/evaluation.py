@@ -20,8 +20,8 @@ def evaluate(model: Any, images: Any, config: RunConfig) -> dict[str, float]:
     """
     if config.backend != "jax" or config.devices * config.processes == 1:
         return dict(model.evaluate(images, verbose=0, return_dict=True))
-    # `keras.distribution` needs batches that all devices can share. If the last batch is not, every
-    # device gets all of it, and its mean does not change.
+    # `keras.distribution` needs batches that divide among all devices. If the last batch is
+    # smaller, every device gets the whole batch, which does not change the mean.
     first = replicas.process_id(config)
     x, y = images[len(images) - 1]
     whole = len(images) - (len(y) < config.batch_size)

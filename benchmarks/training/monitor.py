@@ -28,7 +28,7 @@ class Monitor(keras.callbacks.Callback):
     """Watches a `fit`: clock, progress, divergence, and evaluation after each epoch."""
 
     # Keras may call `on_train_batch_end` from another thread while the next step runs. Without this
-    # declaration it would wait for every step, which would slow the measured training.
+    # declaration Keras would wait for every step, which would slow the measured training.
     async_safe = True
 
     def __init__(

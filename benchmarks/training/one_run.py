@@ -178,8 +178,9 @@ def _train(
     backup: Path | None,
     send: Send,
 ) -> None:
-    # On JAX, the first evaluation makes Keras compile the training step again. Before `fit` there
-    # is no compiled step yet. After the first epoch the compilation would be timed.
+    # On JAX, the first evaluation makes Keras compile the training step again. So one batch is
+    # evaluated now, because there is no compiled step yet. After the first epoch, the second
+    # compilation would be timed.
     evaluate(model, images.test.take(1), config)
     monitor = Monitor(config, images, best_weights, send)
     callbacks = [monitor]
@@ -213,7 +214,8 @@ def _train(
         "params": model.count_params(),
         "peak_memory_mb": devices.peak_memory_mb(config.backend, config.device),
         "optimizer_state_mb": devices.megabytes_on_one(model.optimizer.variables),
-        "wall_seconds": keeper.earlier_seconds if keeper else 0.0,  # the caller adds this process's
+        # The caller adds the seconds of this process.
+        "wall_seconds": keeper.earlier_seconds if keeper else 0.0,
         "best_test_accuracy": max(
             (row["test_accuracy"] for row in monitor.rows if "test_accuracy" in row), default=None
         ),
@@ -229,7 +231,7 @@ def _train(
         row["test_accuracy"] = monitor.rows[-1]["test_accuracy"]
         problems = [monitor.problem, keeper.problem if keeper else "", *_unmeasured(row, config)]
         row["error"] = "; ".join(filter(None, problems)) or None
-        if config.processes == 1:  # it is for one; together they would have to do it as often
+        if config.processes == 1:  # several would all have to make the same number of predictions
             row["inference_ms_p50"] = _inference_ms(model, images)
     send(Finished(row))
 

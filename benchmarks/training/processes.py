@@ -17,7 +17,8 @@ CONNECT_SECONDS = 60
 """The seconds that a process waits for the others, which may start at different times."""
 
 DEATH_SECONDS = 30
-"""The seconds after which the others know that a process has died, unless a connection says it."""
+"""The seconds after which the others know that a process has died; a broken connection may tell
+them earlier."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,7 @@ def join(group: ProcessGroup) -> Iterator[None]:
     """Connect with the other processes. Call this before any device is used.
 
     Raises:
-        InputError: other processes are missing, or have other numbers of devices.
+        InputError: processes are missing, or have different numbers of devices.
     """
     import jax
 

@@ -86,7 +86,7 @@ def replicate(config: RunConfig) -> contextlib.AbstractContextManager[Any]:
         logical = [tf.config.LogicalDeviceConfiguration()] * config.devices
         tf.config.set_logical_device_configuration(cpu, logical)
     names = [f"{config.device.upper()}:{i}" for i in range(config.devices)]
-    # TensorFlow's default fails for several tensors on CPUs, which it packs for each device.
+    # TensorFlow's default packs several tensors together for each device, which fails on CPUs.
     reduction = tf.distribute.ReductionToOneDevice() if config.device == "cpu" else None
     return tf.distribute.MirroredStrategy(names, cross_device_ops=reduction).scope()
 
@@ -94,8 +94,8 @@ def replicate(config: RunConfig) -> contextlib.AbstractContextManager[Any]:
 def divide(train: Any, steps: int, config: RunConfig) -> Any:
     """Return `steps` training batches an epoch, each of which `fit` divides among the devices.
 
-    On JAX, `keras.distribution` divides them. On TensorFlow, `fit` would make its own data set of
-    ours and shuffle it again, so the batches would differ from those of one device.
+    On JAX, `keras.distribution` divides them. On TensorFlow, `fit` would make a data set of its own
+    from `train` and shuffle again. Then the batches would differ from those of one device.
     """
     if config.devices == 1 or config.backend == "jax":
         return train
@@ -110,17 +110,18 @@ def divide(train: Any, steps: int, config: RunConfig) -> Any:
         )
 
     shape = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), train.element_spec)
-    # Keras takes a batch to see its shape, and then starts again. One batch would be missing, and
-    # the order would be that of the second epoch.
+    # Keras takes one batch to see its shape, and then starts again. That batch would be missing,
+    # and the first epoch would have the order of the second. So Keras first gets a batch of zeros.
     to_come = [distribute(tf.data.Dataset.from_tensors(shape))]
     epoch = distribute(train)
 
     class Divided(type(epoch)):  # type: ignore[misc] # Keras knows the class by its name
-        """Our batches; each device gets a part of each batch."""
+        """The batches of `train`; each device gets a part of each batch."""
 
         element_spec = train.element_spec
-        # Keras would use the number of shares instead. It starts again after this number. The data
-        # must end there, because the last execution of several steps takes all that is left.
+        # Keras would count the shares of the devices, not the batches. Keras ends an epoch after
+        # this number. The data must end there too, because the last execution of several steps
+        # takes all batches that are left.
         cardinality = steps
 
         def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """Trains one model in several processes, each on its own machine; process 0 leads.
 
-Process 0 checks, then does one run after the other, then says that all is done. For each of these,
-every machine has a new worker process, and all connect again, so that a run does not affect the
-next one. Process 0 first tells the others what it does, and they do the same. Each process reads
+Process 0 checks, then does one run after the other, then says that all is done. For each of these
+tasks, every machine has a new worker process, and all connect again, so that a run does not affect
+the next one. Process 0 first tells the others its task, and they do the same. Each process reads
 the data on its own disk.
 """
 
@@ -20,7 +20,7 @@ from benchmarks.training.monitor import Send
 from benchmarks.training.processes import ProcessGroup
 
 ALIKE = ("python", "keras", "keras_adam", "backend_version", "commit")
-"""The columns of the environment in which all processes must agree, as they train one model."""
+"""The columns of the environment in which all processes must agree to train one model."""
 
 
 def check_together(
@@ -96,7 +96,7 @@ def _check(
     manual_dir: Path | None,
     send: Send,
 ) -> None:
-    """Check in each process, and raise an error of one of them in all."""
+    """Check in each process; an error in one process is raised in all."""
     checked: list[Checked] = []
     problem = ""
     try:
