@@ -1,9 +1,9 @@
 """The bandwidth of the memory, which limits every update.
 
-No single program reaches the limit exactly. So several kernels are timed, which do almost nothing
-but move memory, on all cores, and the best rate of all counts. Each works in place, as an update
-does. If a kernel wrote to another array, the processor would read the old lines of that array too,
-and the counted bytes would be too few.
+No single program reaches the limit exactly. So several kernels are timed on all cores, and the best
+rate counts. A kernel does almost nothing but move memory. It works in place, as an update does. If
+a kernel wrote to another array, the processor would read the old lines of that array too, and the
+counted bytes would be too few.
 """
 
 import concurrent.futures
@@ -20,7 +20,7 @@ WORKING_SET_BYTES = 2**29
 """The bytes of all arrays of a kernel together, too many for a cache."""
 
 CHUNK_VALUES = 2**15
-"""The numbers in a piece of the kernel `adam`; its gradient stays in the cache meanwhile."""
+"""The numbers in a piece of the kernel `adam`; the gradient of a piece stays in the cache."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ KERNELS: Mapping[str, Kernel] = {
 
 
 def build(name: str, its_shapes: Shapes, device: str) -> Update:
-    """Make the arrays of a kernel, of `Kernel.shapes`; the last has ones, the others zeros."""
+    """Make the arrays of a kernel, with `Kernel.shapes`; the last has ones, the others zeros."""
     import numpy as np
 
     kernel = KERNELS[name]
@@ -102,7 +102,7 @@ def build(name: str, its_shapes: Shapes, device: str) -> Update:
 
 
 def _build_on_gpu(name: str, its_shapes: Shapes) -> Update:
-    """Do the same with a library's kernels; its Adam reads four arrays and writes three."""
+    """Do the same with the kernels of a library, whose Adam reads four arrays and writes three."""
     if os.environ.get("KERAS_BACKEND") == "torch":
         return _build_on_gpu_with_torch(name, its_shapes)
     import tensorflow as tf

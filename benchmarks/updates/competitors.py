@@ -48,7 +48,7 @@ class Competitor:
 
 
 def limits(backend: str) -> tuple[Competitor, ...]:
-    """Return the competitors that measure the memory; on a GPU, with a backend.
+    """Return the competitors that measure the memory; on a GPU, the backend's library moves it.
 
     They take turns like optimizers, and each kernel has its own process.
     """
@@ -58,10 +58,10 @@ def limits(backend: str) -> tuple[Competitor, ...]:
 def combine(
     texts: Sequence[str], modes: Sequence[str], backend: str
 ) -> tuple[list[Competitor], list[str]]:
-    """Combine optimizers and modes; return the existing ones, and a line for each other one.
+    """Combine optimizers and modes; return the competitors, and a line for each one left out.
 
     Raises:
-        InputError: an optimizer is not known or not installed, or none is left.
+        InputError: an optimizer is not known or not installed, or no competitor is left.
     """
     found, left_out = [], []
     for text in texts:
@@ -98,10 +98,10 @@ def _find(text: str, backend: str) -> tuple[OptimizerSpec, str, Sequence[str]]:
 
 
 def check_memory(shapes: dict[str, Shapes], competitors: int, device: str) -> None:
-    """Refuse shapes if all competitors together do not fit into the memory.
+    """Check that all competitors together fit into the memory, for each set of shapes.
 
     Raises:
-        InputError: there are such shapes.
+        InputError: they do not fit.
     """
     if device == "gpu":
         return

@@ -1,10 +1,10 @@
-"""Measures updates of equal variables, of many numbers and sizes, beside Keras's.
+"""Measures updates of equal variables, over their count and size, against Keras's optimizers.
 
-`python -m benchmarks.updates.grid FOLDER` writes FOLDER/grid.csv, and `report` makes pictures of
-it. It has Adam and AdamW, which take different routes in keras_adam. With the word `options` after
-FOLDER, it has Adam with one option after the other. All are compared with Keras's optimizers. The
-optimizers of a cell share one library, so they are in one process. They take turns, in both
-directions.
+`python -m benchmarks.updates.grid FOLDER` writes FOLDER/grid.csv, and `report` draws plots of the
+file. The grid has Adam and AdamW, which take different routes in keras_adam. With the word
+`options` after FOLDER, the grid has Adam with one option after the other. The optimizers of a cell
+share one library, so they are in one process. They take turns, and the order is reversed each
+round.
 """
 
 import dataclasses
@@ -29,10 +29,10 @@ from benchmarks.updates import peers
 COUNTS = (4, 8, 20, 60, 200, 800)
 SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
 MOST_PARAMETERS = 60_000_000
-"""The largest number of parameters in a cell; all competitors have their own at once."""
+"""The largest number of parameters in a cell; each competitor has variables of its own."""
 
 Pairs = Mapping[str, str]
-"""Our optimizers, and Keras's counterpart of each."""
+"""A mapping from each optimizer of keras_adam to Keras's counterpart."""
 
 PAIRS: Pairs = {"keras_adam": "adam", "keras_adamw": "adamw"}
 MODES = ("graph", "eager")
@@ -67,7 +67,7 @@ class Cell:
 
 
 def cells_of_sizes() -> Iterator[Cell]:
-    """Return the cells of Adam and AdamW, over all numbers and sizes, in both modes."""
+    """Return the cells of Adam and AdamW, over all counts and sizes, in both modes."""
     for mode, count, size in itertools.product(MODES, COUNTS, SIZES):
         yield Cell(PAIRS, mode, count, size)
 
@@ -85,7 +85,7 @@ GRIDS = {"sizes": cells_of_sizes, "options": cells_of_options}
 def build(text: str, mode: str, count: int, size: int) -> Callable[[], None]:
     """Make `count` variables of `size` numbers, an optimizer and gradients; return its update.
 
-    With accumulation, an update consists of all calls that make one.
+    With gradient accumulation, the update is all the calls until the variables change.
     """
     optimizer = optimizers.build(parse_optimizer(text), peers.LEARNING_RATE)
     generator = np.random.default_rng(0)

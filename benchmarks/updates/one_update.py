@@ -1,8 +1,8 @@
 """Prepares one optimizer update for timing, in a worker process.
 
-Every optimizer starts from the same random weights and has the same random gradients. It has its
-own process, which computes only on request, because the thread pools of two libraries would take
-the cores from each other.
+Every optimizer starts from the same random weights and has the same random gradients. Every
+optimizer has its own process. The process computes only on request, because the thread pools of two
+libraries would take the cores from each other.
 """
 
 import dataclasses
@@ -75,7 +75,7 @@ def serve(
     receive: Callable[[], int],
     send: Callable[[Any], None],
 ) -> None:
-    """Send `Ready` after the first update; then, for each number n received, the `Turn` of n."""
+    """Send `Ready` after the first update; then, for each n received, a `Turn` of n updates."""
     if mode in training_step.MODES:
         update = training_step.build(parse_optimizer(text), mode, name)
     else:

@@ -1,7 +1,7 @@
 """Other implementations of Adam.
 
 Each makes an `Update` of given weights by given gradients. The libraries are imported when an
-update is made, not with this file, so that the command line has the names at once.
+update is made, not with this file. So the command line can list the names without waiting for them.
 """
 
 import dataclasses

@@ -34,7 +34,7 @@ competitor."""
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a race does with the shapes of every model."""
+    """The settings of the races, the same for the shapes of every model."""
 
     competitors: Sequence[Competitor]
     rounds: int
@@ -241,7 +241,7 @@ class Race:
 
 
 def _step(row: Row) -> Row:
-    """Make the row of `steps.csv`, because a training step was timed, not an update."""
+    """Turn a row of `updates.csv` into a row of `steps.csv`, because a training step was timed."""
     times = {column.replace("update", "step"): row[column] for column in row}
     its = {"model": row["shapes"], "batch_size": training_step.BATCH_SIZE}
     return {column: {**times, **its}.get(column) for column in schema.STEPS}
