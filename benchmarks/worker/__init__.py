@@ -121,7 +121,7 @@ def _messages(
         else:
             answer = yield message
             if isinstance(message, Failure):
-                return  # of a process that is past help: JAX's takes 20 seconds to abort
+                return  # without waiting for the end, because JAX takes 20 seconds to abort
             if answer is not None:
                 _send(process, answer)
     if exit_code or not has_returned:
@@ -129,7 +129,8 @@ def _messages(
 
 
 def _send(process: start.Process, value: Any) -> None:
-    with contextlib.suppress(OSError):  # why it died, its last message or its end says
+    # If the process has died, its last message or its exit code says why.
+    with contextlib.suppress(OSError):
         process.connection.send(value)
 
 

@@ -70,7 +70,7 @@ def _settle(setting: Setting) -> None:
     sys.path[:] = setting.path
     sys.argv[:] = setting.arguments
     compilation.folder = setting.programs
-    # What a process that was forked has from its server, each of its kind would have alike.
+    # Otherwise all workers that one server forks would have the same random numbers.
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
     if "jax" in sys.modules:  # it read the variable at its import

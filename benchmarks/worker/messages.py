@@ -23,7 +23,8 @@ class Setting:
     programs: Path | None
     """The folder of the cache of compiled programs, if there is one."""
     call: bytes
-    """The function, its arguments and whether it listens, pickled, as they need `sys.path`."""
+    """The function, its arguments and whether it listens, as a pickle, because reading them needs
+    `sys.path`."""
 
 
 @dataclasses.dataclass(frozen=True)

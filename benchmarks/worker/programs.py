@@ -16,7 +16,8 @@ _folders: dict[int, Path] = {}
 def folder(backend: str) -> Path | None:
     """Return the folder, which exists as long as this process.
 
-    None if the backend is not JAX, which alone needs it, or if it cannot be made.
+    None if the backend is not JAX, because only JAX needs the folder. None also if the folder
+    cannot be made.
     """
     if backend != "jax":
         return None

@@ -1,7 +1,7 @@
 """The server: a process that imports the libraries of the runs, and forks workers on request.
 
-It computes nothing. So each worker has its own state of a library (threads, devices, random
-numbers), which is made at the first use, as if it had imported the library itself.
+The server computes nothing. So each worker makes its own state of a library (threads, devices,
+random numbers) at the first use, as if the worker had imported the library itself.
 """
 
 import contextlib
@@ -34,8 +34,8 @@ def serve(handle: int, programs: str) -> Connection:
     signals.leave_to_parent()
     parent = socket.socket(fileno=handle)
     _import()
-    # A worker would look through all objects of the libraries when it ends, for more than a second,
-    # and sometimes in the middle of its work.
+    # Otherwise Python's garbage collector would look through all objects of the libraries when a
+    # worker ends, for more than a second, and sometimes in the middle of the worker's work.
     gc.freeze()
     resident = pages.resident()
     woken, wake = os.pipe()

@@ -125,7 +125,7 @@ class _Server:
             )
 
     def is_fit(self) -> bool:
-        """Return whether it runs, is ours, and has imported what it would import now."""
+        """Whether the server runs, belongs to this process, and would import the same again."""
         return (
             self._parent == os.getpid()
             and self._process.poll() is None
