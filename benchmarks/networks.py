@@ -220,9 +220,9 @@ def application(
 ) -> Any:
     """Build a network of `keras.applications` with random weights and logits.
 
-    The model takes images in [0, 1]. The network's own preprocessing is switched off if it has the
-    argument `include_preprocessing`. If it begins with a division by 255 nevertheless, the images
-    are multiplied by 255 first.
+    The model takes images in [0, 1]. The argument `include_preprocessing` switches the network's
+    own preprocessing off, if the network has this argument. If the network still begins with a
+    division by 255, the images are multiplied by 255 first.
 
     The moving averages of its batch normalization forget over 10 steps. Keras's own momentum of
     0.99 or 0.999 means 100 or 1000 steps. The runs here are too short for these values: the test

@@ -206,7 +206,7 @@ def _check_environments(found: pd.DataFrame, columns: Sequence[str]) -> list[str
 
 
 def _apart(found: pd.DataFrame) -> str:
-    """Say why there is nothing to compare, by the options in which the runs differ."""
+    """Say why there is nothing to compare: name the options in which the runs differ."""
     found = found[found["status"] == "ok"]
     differing = observations.differing(found, ["learning_rate", *observations.PROBLEM])
     if not differing:

@@ -21,9 +21,9 @@ MOST_PAIRS = 10_000
 
 @dataclasses.dataclass(frozen=True)
 class Effect:
-    """The effect of what is compared, such as the optimizer, from pairs of runs.
+    """An effect, from pairs of runs.
 
-    The two runs of a pair agree in all else.
+    The two runs of a pair differ in one thing, such as the optimizer, and agree in all others.
     """
 
     mean: float
@@ -168,7 +168,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 def sign_test(lost: int, gained: int) -> float:
-    """Return the two-sided probability of such uneven counts if both sides were equally likely."""
+    """Return the two-sided probability of counts so uneven, if both sides were equally likely."""
     tail = special.bdtr(min(lost, gained), lost + gained, 0.5)
     return min(1.0, 2 * float(tail))
 

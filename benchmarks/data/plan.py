@@ -125,7 +125,7 @@ class Data:
     waited: Callable[[], float] | None
     """Returns the seconds that the reader of `train` has waited for it so far, if measured."""
     begin_epoch: Callable[[int], None] = lambda epoch: None
-    """Must be called when `fit` begins an epoch, with its number from 0. For tf.data it does
+    """Must be called when `fit` begins an epoch, with its number from 0. With tf.data the call does
     nothing, because tf.data counts the epochs itself."""
     failure: Callable[[], InputError | None] = lambda: None
     """Returns the error of an image, if TensorFlow's own error does not contain it."""

@@ -82,7 +82,7 @@ class Program:
         return sum(self._bytes[computation, name] for name in set(instruction.operands))
 
     def inside(self, instruction: Instruction) -> Iterator[Instruction]:
-        """Yield the instructions of which a fusion, or another one with computations, consists."""
+        """Yield the instructions of the computations that a fusion or similar instruction calls."""
         for name in instruction.called:
             for part in self.computations[name]:
                 yield part

@@ -336,7 +336,7 @@ def wire(_: Path) -> str:
 
 
 def gains(folder: Path) -> str:
-    """Tabulate what keras_adam saves on each backend; `folder` has the updates on TensorFlow."""
+    """Tabulate time and memory against Keras's Adam; `folder` has the updates on TensorFlow."""
     results = folder.parent
     lines: list[list[str]] = []
     when: dict[str, str] = {}

@@ -22,7 +22,7 @@ class Pairing:
 
         Args:
             configs: the runs, in their order.
-            hosts: hosts of groups of which some runs were done earlier.
+            hosts: host of each group that has results from an earlier sweep.
         """
         self._waiting: dict[Group, deque[RunConfig]] = {}
         self._hosts = dict(hosts)

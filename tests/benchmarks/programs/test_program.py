@@ -52,7 +52,10 @@ def test_the_columns_are_the_promised_ones_and_explained():
             ["--model", "mlp", "--devices", "8", "--batch-size", "12"],
             "--batch-size 12: cannot be shared among 8 devices; a multiple of 8 can",
         ),
-        (["--shard-optimizer-state"], "--shard-optimizer-state: needs several devices; see --devices"),
+        (
+            ["--shard-optimizer-state"],
+            "--shard-optimizer-state: needs several devices; see --devices",
+        ),
     ],
 )
 def test_bad_input_is_one_line(command, arguments, message):
