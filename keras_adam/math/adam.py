@@ -38,8 +38,9 @@ class Numbers(NamedTuple):
 
     All of them are inputs of the compiled programs, so that a new value compiles
     nothing. A number close to one is given as its distance from one, because float32 holds the
-    distance more exactly: 1 - 0.999 has seven correct digits, but the distance computed from 0.999
-    has only four. A number whose option is off is not used.
+    distance more exactly. If 1 - 0.999 is computed in float64 and then rounded to float32, it has
+    seven correct digits. If it is computed in float32, it has only four. A number whose option is
+    off is not used.
     """
 
     learning_rate: Scalar
@@ -98,8 +99,8 @@ def scalars(numbers: Numbers, updates: Scalar, functions: Functions = ops) -> Sc
     """Compute the scalars of the step that follows `updates` earlier ones.
 
     All `numbers` and `updates` are scalar arrays of one floating dtype, and so are the results.
-    They may also be other objects, if `functions` calculates with these. The bias corrections are
-    included in the step size,
+    They may also be objects of another type, for example Python numbers, if `functions` accepts
+    this type. The bias corrections are included in the step size,
 
         step_size = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t),  t = updates + 1
 
@@ -189,9 +190,12 @@ def move(slots: Slots, decays: bool, scalars: Scalars) -> Slots:
 
 
 def average(slots: Slots, overwrites: bool, scalars: Scalars) -> Slots:
-    """Move the average towards the variable; if `overwrites`, assign it back when due.
+    """Move the average towards the variable.
 
     average <- ema_momentum * average + (1 - ema_momentum) * variable
+
+    If `overwrites` is true, the variable is set to the average in the steps in which
+    `scalars.overwrite_with_average` is 1.
     """
     if slots.average is None:
         return slots

@@ -1,7 +1,8 @@
-"""The bits of arrays, which not all releases of Keras have an operation for.
+"""Operations on the bits of arrays. Not all releases of Keras have these operations.
 
 PyTorch cannot calculate with unsigned numbers of more than eight bits, so signed numbers are used
-there. Their sums, products and comparisons for equality give the same bits.
+there. Sums and products of signed numbers have the same bits as those of unsigned numbers.
+Comparisons for equality also have the same result.
 """
 
 import keras

@@ -13,11 +13,11 @@ BLOCK_SIZE = 256
 """The number of codes that share a scale."""
 
 LEAST_QUANTIZED = 4096
-"""The least size of a variable with codes; smaller ones need little memory in float32."""
+"""The least size of a variable with codes; smaller variables need little memory in float32."""
 
 
 class Quantized(NamedTuple):
-    """Eight-bit codes, and the value of the largest code of each block.
+    """Eight-bit codes, and a scale for each block: the value that the largest code stands for.
 
     `codes` has the shape of the variable. Its numbers in row-major order form blocks of
     `BLOCK_SIZE`; the last block may be shorter. `scale` has shape `(number of blocks,)` and is
@@ -58,14 +58,15 @@ def dequantize(quantized: Quantized) -> Array:
 def quantize(values: Array, scale: Array, dtype: str, chance: Array | float = 0.5) -> Quantized:
     """Return values as codes of `dtype`, int8 for a momentum or uint8 for a velocity.
 
-    `chance`, in [0, 1), decides between the two next codes: random numbers choose at random, 0.5
-    chooses the nearer code. A value beyond the scale, or NaN, gets the largest code.
+    A value between two codes is rounded up or down. `chance`, in [0, 1), decides: with 0.5 a value
+    is rounded to the nearer code, with random numbers it is rounded at random. A value beyond the
+    scale, or NaN, gets the largest code.
     """
     is_signed = _is_signed(dtype)
     blocks = _to_blocks(ops.cast(values, "float32"))
     if not isinstance(chance, float):
         chance = _to_blocks(chance)
-    # If the inverse of a scale overflows, all values of the block are zero.
+    # The inverse of a very small scale would overflow. With the inverse 0, the values count as 0.
     inverse = ops.where(scale > 1e-37, 1 / ops.maximum(scale, 1e-37), 0.0)[:, None]
     if is_signed:
         size = 127 * ops.sqrt(ops.abs(blocks) * inverse)
@@ -83,12 +84,15 @@ def _is_signed(dtype: Dtype) -> bool:
 
 
 def _at_most(values: Array, bound: int) -> Array:
-    # A comparison with NaN is false.
+    # A comparison with NaN is false, so NaN becomes `bound`.
     return ops.where(values < bound, values, float(bound))
 
 
 def _to_integers(codes: Array, is_signed: bool) -> Array:
-    """Convert whole float32 numbers, without XLA's own conversion, which checks for overflow."""
+    """Convert whole float32 numbers to integers.
+
+    XLA's own conversion is not used, because it checks for overflow.
+    """
     integers = ops.cast(bitcast(codes + 1.5 * 2.0**23, "uint32"), "uint8")
     return bitcast(integers, "int8") if is_signed else integers
 

@@ -26,7 +26,7 @@ class Options:
 
     @property
     def is_plain(self) -> bool:
-        """Whether a step is only Adam, with or without decay."""
+        """Whether clipping, loss scale, accumulation and rounding at random are all off."""
         return not (
             self.clip
             or self.loss_scale
@@ -39,8 +39,8 @@ class Options:
     def moves_by_stored(self) -> bool:
         """Whether the variable moves by the stored (rounded) momentum and velocity.
 
-        In bfloat16 the stored values are as good, and XLA on a CPU then reads fewer bytes.
-        Otherwise the values before the rounding are used, because codes are coarse, and a velocity
-        in float16 may be zero.
+        In bfloat16 the stored values are good enough, and XLA on a CPU then reads fewer bytes. In
+        other cases the values before the rounding are used: eight-bit codes are coarse, and a
+        velocity in float16 may be rounded to zero.
         """
         return self.state_dtype == "bfloat16"

@@ -11,9 +11,9 @@ def random_bits(source: Array, scalars: Scalars, salt: int) -> Array:
     """Return 32 random bits for each number of `source`, the same in every computation.
 
     The bits of the source are multiplied by an odd number, and a hash of the step and of `salt` is
-    added. Over the steps the sum is equally distributed for any source. A hash of the position
-    would cost XLA on a CPU time; this does not, and gives the same bits on every device and for
-    every mention of a row. Equal numbers of the source are rounded in the same way.
+    added. Over the steps the sum is uniformly distributed for any source. The sum has the same bits
+    on every device and for every mention of a row. On a CPU, XLA would need more time for a hash of
+    each number's position. Equal numbers of the source get equal bits.
     """
     key = bits.cast(scalars.step, "uint32") + bits.uint32(salt * 0x51ED270B % 2**32)
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
@@ -35,7 +35,7 @@ def round_at_random(values: Array, random: Array) -> Array:
     the upper half with the right probability.
     """
     values = ops.cast(values, "float32")
-    # An addition to the bits of NaN could turn it into a number.
+    # An addition to the bits of NaN could turn NaN into a number.
     lower = ops.where(ops.isfinite(values), bits.right_shift(random, 16), bits.uint32(0))
     upper = bits.right_shift(bits.bitcast(values, "uint32") + lower, 16)
     return bits.bitcast(bits.cast(upper, "uint16"), "bfloat16")

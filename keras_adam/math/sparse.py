@@ -24,8 +24,8 @@ class Rows(NamedTuple):
 def densify_or_sum(rows: Rows, row_count: int, lazy: bool, dtype: str) -> Array | Rows:
     """Convert a sparse gradient for a step, in `dtype`: dense, or if `lazy` with summed rows.
 
-    Values are cast before they are summed, because bfloat16 cannot count beyond 256. Rows that a
-    table of `row_count` rows does not have are left out, see `within`.
+    Values are cast before they are summed, because bfloat16 cannot count beyond 256. The variable
+    has `row_count` rows. Indices of other rows are left out, see `within`.
     """
     rows = within(rows._replace(values=ops.cast(rows.values, dtype)), row_count)
     return sum_repeated(rows) if lazy else to_dense(rows, row_count)
@@ -34,13 +34,13 @@ def densify_or_sum(rows: Rows, row_count: int, lazy: bool, dtype: str) -> Array 
 def within(rows: Rows, row_count: int) -> Rows:
     """Return only the rows with indices from 0 to `row_count - 1`.
 
-    A compiled program has static shapes, so a mention of another row is not removed. It is replaced
-    by a mention, with gradient zero, of a row that is named anyway. Without this, one operation of
-    a backend raises an error for such indices, another ignores them, and a third counts them from
-    the end.
+    A compiled program has static shapes, so a mention of another row cannot be removed. Its index
+    is replaced by that of a row that is named anyway, and its gradient by zero. Without this, the
+    result would depend on the backend's operation: one raises an error for such indices, another
+    ignores them, and a third counts them from the end.
     """
     indices, values, _ = rows
-    if ops.dtype(indices) != "int64":  # a dtype with -1 and all row numbers
+    if ops.dtype(indices) != "int64":  # int32 holds -1 and all row numbers
         indices = ops.cast(indices, "int32")
     is_row = ops.logical_and(indices >= 0, indices < row_count)
     named = ops.max(ops.where(is_row, indices, -1), initial=-1)
@@ -53,7 +53,7 @@ def within(rows: Rows, row_count: int) -> Rows:
 
 
 def changes(rows: Rows, finite: Flag | None) -> Flag | None:
-    """Say in a boolean scalar whether a step changes the rows; `None` means that it does."""
+    """Say in a boolean scalar whether a step changes the rows; `None` means yes."""
     if rows.is_any is None or finite is None:
         return finite if rows.is_any is None else rows.is_any
     return ops.logical_and(rows.is_any, finite)

@@ -54,12 +54,12 @@ def global_clip_scale(square_sum: Scalar, bound: Scalar) -> Scalar:
 
     `square_sum` is the sum of squares of all gradients; `bound` has its dtype.
 
-    If the global norm is not finite, the whole step is NaN, as in Keras, because it has no
-    direction.
+    If the global norm is not finite, the factor is NaN, and so is the whole step, as in Keras. Such
+    gradients have no direction.
     """
-    # Everything is computed from the root, because XLA does not compute a root twice. From
-    # `square_sum` itself, XLA would compute all square sums again for each variable, and compile
-    # for half a minute.
+    # The factor is computed only from the root, because XLA does not compute a root twice. If the
+    # factor used `square_sum` itself, XLA would compute all square sums again for each variable,
+    # and compile for half a minute.
     norm = ops.sqrt(square_sum)
     return bound / ops.maximum(norm, bound) + (norm - norm)
 
@@ -87,7 +87,7 @@ def take_step(
     clip_scale: Scalar | None,
     finite: Flag | None,
 ) -> Slots:
-    """Return the slots after the step with a mean gradient; for `Rows`, only those rows."""
+    """Return the slots after the step with a mean gradient; for `Rows`, only the named rows."""
     if gradient is not None:
         gradient = clip(gradient, scalars, options, clip_scale)
     if isinstance(gradient, Rows):
@@ -148,7 +148,10 @@ def next_weights(
 def _moments(
     values: Slots, slots: Slots, gradient: Array, scalars: Scalars, options: Options
 ) -> tuple[Slots, Slots]:
-    """Return momentum and velocity after the step, once for the variable and once as stored."""
+    """Return the slots with the new momentum and velocity in two forms.
+
+    The first has the values by which the variable moves, the second has the stored values.
+    """
     values = adam.moments(values, gradient, scalars)
     stored = storage.encode_moments(values, slots, gradient, scalars, options)
     if options.moves_by_stored:

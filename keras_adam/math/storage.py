@@ -33,9 +33,9 @@ def slot_dtype(
 
 
 def map_arrays(function: Callable[..., Slot], slots: Slots, *others: Slots) -> Slots:
-    """Apply `function` to each array of the slots, with those of others stored in the same way.
+    """Apply `function` to each array of `slots`, together with the same array of each of `others`.
 
-    A slot that is `None` stays `None`.
+    All of them must be stored in the same way. A slot that is `None` stays `None`.
     """
 
     def each(slot: Slot, *its_others: Slot) -> Slot:
@@ -121,7 +121,7 @@ def encode_weights(
     """Return `old` with the variable, its average and its accumulator set to `values`."""
     variable = cast_like(values.variable, old.variable, options)
     if options.rounds_weights_at_random and moves and ops.dtype(old.variable) == "bfloat16":
-        # At least one of the two has many different bits, with any storage of the state.
+        # With any storage of the state, the variable or its momentum has many different bits.
         bits = random_bits(values.variable, scalars, 3) + scramble(values.momentum, 4)
         variable = round_at_random(values.variable, bits)
 
@@ -149,8 +149,9 @@ def cast_like(values: Array, old: Array, options: Options) -> Array:
 def _encode_blocks(values: Slots, old: Slots, gradient: Array, scalars: Scalars) -> Slots:
     """Encode in blocks.
 
-    The scale of a block is updated like its numbers, with the largest gradient of the block. So it
-    bounds the numbers, and no pass over the new values is needed to find the largest.
+    The scale of a block is updated by the same formula as the numbers of the block, with the
+    largest gradient of the block. So no number is larger than the scale, and the new values need
+    not be read again to find the largest one.
     """
     scales = {name: getattr(old, name).scale for name in MOMENTS if getattr(old, name) is not None}
     was = Slots(None, **{name: ops.cast(scale, gradient.dtype) for name, scale in scales.items()})
