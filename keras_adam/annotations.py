@@ -1,7 +1,7 @@
 """The names that annotations use for arrays, variables and numbers.
 
 The arrays of TensorFlow, JAX and PyTorch share no type, and Keras has no type for them. So most
-of these names are `Any` to the type checker, and tell the reader what is meant.
+of these names are `Any` to the type checker. They only tell the reader what is meant.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """What an optimizer knows about the variables that it updates.
 
-To look a variable up through Keras, and to ask it for its shape, takes longer than the update of a
-small variable. Here both are remembered.
+To look a variable and its shape up through Keras takes longer than to update a small variable. So
+`BuiltVariables` remembers the positions and the shapes.
 """
 
 import collections
@@ -23,7 +23,7 @@ def variables_of(
     `own` is `None` before the optimizer is built.
 
     Raises:
-        ValueError: there are no variables, or another number of them than of gradients.
+        ValueError: there are no variables, or their number is not the number of gradients.
 
     """
     given = own if given is None else given
@@ -57,19 +57,19 @@ class BuiltVariables:
         self._floating: set[Dtype] = set()
 
     def positions(self, variables: Sequence[Variable | BackendVariable]) -> list[int] | None:
-        """Return the position of each variable, or `None` if one is not the same object."""
+        """Return the position of each variable, or `None` if one is not a remembered object."""
         positions = [self._positions.get(id(variable), -1) for variable in variables]
         return None if -1 in positions else positions
 
     def check(self, positions: Sequence[int], gradients: Sequence[Gradient]) -> None:
-        """Raise unless each position is given once, with a gradient that fits its variable.
+        """Check that each position is given once, with a gradient that fits its variable.
 
-        A gradient must have the variable's shape and a floating dtype. If a graph does not know a
-        shape, the check passes here, and the graph may fail when it runs.
+        A gradient must have the variable's shape and a floating dtype. A shape that is unknown in a
+        graph passes this check, and the graph may fail when it runs.
 
         Raises:
             ValueError: a variable is given twice, or a gradient has another shape.
-            TypeError: a gradient has another dtype.
+            TypeError: a gradient does not have a floating dtype.
 
         """
         if len(set(positions)) < len(positions):
@@ -104,7 +104,10 @@ class BuiltVariables:
 
 
 def _may_be(found: Shape, shape: tuple[int, ...], skipped: int) -> bool:
-    """Say whether the known part of a gradient's shape is `shape` without `skipped` dimensions."""
+    """Say whether a gradient of shape `found` may fit a variable of `shape`.
+
+    The first `skipped` dimensions are not compared. A dimension of `None` is unknown and may fit.
+    """
     if isinstance(found, tuple) and found == shape:
         return True
     if getattr(found, "rank", 0) is None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def describe(optimizer: "Adam", learning_rate: object) -> str:
-    """Return the call that makes such an optimizer.
+    """Return a call that would make this optimizer.
 
     The call has the learning rate, and the other arguments that differ from their defaults.
     """
@@ -32,8 +32,8 @@ def _spell(value: object) -> str:
         return type(value).__name__
     if isinstance(value, keras.Variable) or ops.is_tensor(value):
         try:
-            # With the digits of its own dtype: 0.001, not 0.0010000000474974513.
+            # NumPy prints the digits of the value's own dtype: 0.001, not 0.0010000000474974513.
             return str(np.asarray(ops.convert_to_numpy(value))[()])
-        except Exception:  # In a trace it has no value, and each backend raises another error.
+        except Exception:  # A tracer has no value, and each backend raises another error.
             return f"<{type(value).__name__}>"
     return repr(value)

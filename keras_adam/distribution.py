@@ -12,9 +12,9 @@ class DataParallel(keras.distribution.DataParallel):
 
     With `shard_optimizer_state=True` each of N devices keeps one N-th of the state of a
     `keras_adam` optimizer: of momentum, velocity, master weights and so on. The first dimension
-    that N divides is split. State without such a dimension is whole on every device, and so are the
-    scales of `state_dtype="int8"`. XLA then gives each device its part of the summed gradients, and
-    gathers the variables. This is stage 1 of ZeRO (Rajbhandari et al. 2020,
+    that N divides is split. A slot without such a dimension is whole on every device. The scales of
+    `state_dtype="int8"` are whole, too. XLA then gives each device its part of the summed
+    gradients, and gathers the variables. This is stage 1 of ZeRO (Rajbhandari et al. 2020,
     https://arxiv.org/abs/1910.02054, section 5).
 
     The weights are the same as without splitting, except for rounding. A file holds the whole
@@ -33,7 +33,7 @@ class DataParallel(keras.distribution.DataParallel):
     Examples:
         >>> distribution = keras_adam.distribution.DataParallel(shard_optimizer_state=True)
         >>> keras.distribution.set_distribution(distribution)
-        >>> model = make_model()  # all that is created from here on is distributed
+        >>> model = make_model()  # Keras distributes everything that is created from here on
         >>> model.compile(optimizer=keras_adam.Adam(1e-3), loss="mse")
 
     """
@@ -57,7 +57,10 @@ class DataParallel(keras.distribution.DataParallel):
         self.shard_optimizer_state = shard_optimizer_state
 
     def slot_layout(self, shape: Sequence[int]) -> keras.distribution.TensorLayout | None:
-        """Return a slot's `keras.distribution.TensorLayout`, or `None` for that of its variable."""
+        """Return the `keras.distribution.TensorLayout` of a slot.
+
+        `None` means that the slot has the layout of its variable.
+        """
         dimension = split_dimension(shape, self.device_mesh.devices.size)
         if not self.shard_optimizer_state or dimension is None:
             return None

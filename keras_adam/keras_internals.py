@@ -1,6 +1,6 @@
-"""The private parts of Keras that are used, and its methods that a subclass may override.
+"""The private parts of Keras that keras_adam uses, and the methods that a subclass may override.
 
-A test looks up each name, and so says which release of Keras has moved it.
+A test looks up each name. If a release of Keras has moved one, the test fails and says which.
 """
 
 import inspect
@@ -49,9 +49,9 @@ KERAS_HOOKS = (
 
 
 def overridden_hooks(optimizer: keras.optimizers.Optimizer, base: type) -> list[str]:
-    """Return the hooks that the optimizer, or its class, does not have from `base`."""
+    """Return the hooks that the optimizer, or its class, does not inherit from `base`."""
     # `vars` does not work here. Wrappers make a class by `type(name, bases, dict(Other.__dict__))`,
-    # and it then has Other's `__dict__`.
+    # and the `__dict__` of this class then has everything that Other's has.
     return [
         hook
         for hook in KERAS_HOOKS
@@ -70,7 +70,8 @@ def _function_of(method: Any) -> Callable[..., object] | None:
 def skips_mismatch() -> bool:
     """Say whether Keras is loading with `load_weights(..., skip_mismatch=True)`.
 
-    Keras does not pass this to `load_own_variables`, so it is read from the arguments of a caller.
+    Keras does not pass `skip_mismatch` to `load_own_variables`. So this function reads it from the
+    local variables of Keras's function `_load_state`, which is one of the callers.
     """
     frame = inspect.currentframe()
     while frame is not None:
@@ -81,15 +82,15 @@ def skips_mismatch() -> bool:
 
 
 def file_name(store: Store) -> str | None:
-    """Return the name of the file that Keras reads state from, if it reads from a named one."""
-    if hasattr(store, "sharding_config"):  # of several files, this one has the others' names
+    """Return the name of the file from which Keras reads state, or `None` if it has no name."""
+    if hasattr(store, "sharding_config"):  # the state is in several files, and this one names them
         return str(store.path)
     name = getattr(getattr(store, "h5_file", None), "filename", None)
     return name if isinstance(name, str) else None
 
 
 def optimizer_name(store: Store) -> str | None:
-    """Return the name of the optimizer that saved the state, if Keras wrote it to the store."""
+    """Return the name of the optimizer that saved the state, or `None` if the store has no name."""
     group = getattr(store, "_h5_entry_group", None)
     return getattr(group, "attrs", {}).get("name")
 

@@ -1,4 +1,4 @@
-"""`Adam` and `AdamW`: what Keras sees."""
+"""The optimizers `Adam` and `AdamW`, with the methods that Keras calls."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -38,17 +38,17 @@ class Adam(keras.optimizers.Adam):
         variable <- variable - step_size * momentum / (sqrt(velocity) + epsilon)
 
     in float32 (float64 for float64 variables), for variables of any dtype. State, options and
-    defaults are those of `keras.optimizers.Adam`, so that each can continue from the other's
-    checkpoint.
+    defaults are those of `keras.optimizers.Adam`, so that each of the two optimizers can continue
+    from the other's checkpoint.
 
     A float below may also be a scalar tensor or variable, a callable without arguments
-    that returns one of these, or a `keras.optimizers.schedules.LearningRateSchedule`. They are
-    read, called or evaluated at each step, so they may change, and a new value compiles nothing.
+    that returns one of these, or a `keras.optimizers.schedules.LearningRateSchedule`. Each step
+    reads, calls or evaluates them, so their values may change. A new value compiles nothing.
     There are two exceptions: Keras itself accepts no tensor as `learning_rate`, and `ema_momentum`
     must be a number.
 
-    A subclass that overrides a method of Keras's update (`update_step`, `_clip_gradients`, ...)
-    gets Keras's own update, which calls this method and is not compiled.
+    If a subclass overrides a method of Keras's update (`update_step`, `_clip_gradients`, ...), it
+    gets Keras's own update. Keras's update calls this method and is not compiled.
 
     Args:
         learning_rate: Float. Defaults to `0.001`.
@@ -63,10 +63,10 @@ class Adam(keras.optimizers.Adam):
         global_clipnorm: Float or `None`. Largest norm of all gradients together.
         use_ema: Boolean. Keep an exponential moving average of the variables.
         ema_momentum: Float in [0, 1], the average's decay rate. Defaults to `0.99`.
-        ema_overwrite_frequency: Integer >= 1 or `None`. After each such number of updates, the
+        ema_overwrite_frequency: Integer >= 1 or `None`. Each time after this number of updates, the
             variables are set to their averages.
-        loss_scale_factor: Float or `None`. The loss is multiplied by it, and the update divides the
-            gradients by it.
+        loss_scale_factor: Float or `None`. `fit` multiplies the loss by this factor, and the update
+            divides the gradients by it.
         gradient_accumulation_steps: Integer >= 2 or `None`. The variables are updated once in this
             number of calls, from the mean of their gradients.
         name: String or `None`.
@@ -83,8 +83,9 @@ class Adam(keras.optimizers.Adam):
             variables of fewer than 4,096 numbers keep float32, and `lazy=True` is an error.
         master_weights: `False`, `True` or `"stochastic"`. It is for bfloat16 and float16 variables,
             in which rounding loses small steps. `True` keeps a float32 copy of each variable, in
-            which small steps add up; its average and accumulator are float32 too. `"stochastic"`
-            keeps no copy and rounds bfloat16 variables at random. Other variables are not affected.
+            which small steps add up. The variable's average and accumulator are float32 too.
+            `"stochastic"` keeps no copy and rounds bfloat16 variables at random. Other variables
+            are not affected.
 
     References:
 
@@ -189,16 +190,16 @@ class Adam(keras.optimizers.Adam):
     def _take_loaded(self) -> None:
         """Take the state that was loaded before the optimizer was built.
 
-        The user may turn the warning that the state does not fit into an error. Then the state is
-        kept, and the next call raises the error again.
+        `saving.take` warns if the state does not fit. The user may turn this warning into an error.
+        Then the loaded state is kept, and the next call raises the error again.
         """
         if self._loaded is not None:
             with self._updater_class.outside_of_graphs():
                 saving.take(self._own(), self._loaded, takes_learning_rate=False)
             self._loaded = None
 
-    # The changes that `add_variable` makes to a slot of `add_variable_from_reference`. Keras takes
-    # the dtype and the layout from the variable.
+    # `add_variable_from_reference` sets these arguments during its call, and `add_variable` uses
+    # them in place of Keras's, which are the dtype and the layout of the reference variable.
     _slot_arguments: Mapping[str, object] = MappingProxyType({})
 
     def add_variable_from_reference(
@@ -277,9 +278,9 @@ class Adam(keras.optimizers.Adam):
     def fused_variables(self) -> int | None:
         """The number of variables that torch's fused kernel updated in the last step, on PyTorch.
 
-        The pure functions updated the other variables. `None` on other backends, and before the
-        first step. Steps in `torch.compile` and `stateless_apply` do not count, because they do not
-        use the kernel.
+        The pure functions updated the other variables. The value is `None` on other backends, and
+        before the first step. Steps in `torch.compile` and `stateless_apply` do not count, because
+        they do not use the kernel.
         """
         return getattr(self._updater, "fused_variables", None)
 
@@ -313,13 +314,13 @@ class Adam(keras.optimizers.Adam):
         variables = all_variables = variables_of(grads, trainable_variables, own)
         with keras.name_scope(self.name, caller=self):
             known = self._variables_built if self.built else self._remember(variables)
-            self._positions_in(known, variables)  # even if the gradient is `None`
+            self._positions_in(known, variables)  # also checks those whose gradient is `None`
             grads, variables = self._filter_empty_gradients(grads, variables)
             grads = [g if ops.is_tensor(g) else ops.convert_to_tensor(g) for g in grads]
             known.check(self._positions_in(known, variables), grads)
             if not self.built:
                 self.build(all_variables)
-            self._take_loaded()  # a second time, if the first raised
+            self._take_loaded()  # once more, because the call in `build` may have raised
             grads, variables = self._overwrite_variables_directly_with_gradients(grads, variables)
             finite = self._update(grads, variables) if grads else None
             self._constrain(variables, finite)
@@ -342,7 +343,10 @@ class Adam(keras.optimizers.Adam):
                 variable.assign(ops.cast(average, variable.dtype))
 
     def _update(self, grads: Sequence[Gradient], variables: Sequence[Variable]) -> Flag | None:
-        """Take the compiled step; return whether it was finite, or `None` if that is not needed."""
+        """Take the compiled step.
+
+        Return whether all gradients were finite, or `None` without `skip_nonfinite`.
+        """
         slots_in_use = self.amsgrad, self.use_ema, bool(self.gradient_accumulation_steps)
         if self._updater is None or self._slots_in_use != slots_in_use:
             self._updater = self._updater_class(self._state.tracked(self), self.assign)
@@ -412,8 +416,8 @@ class Adam(keras.optimizers.Adam):
     def set_weights(self, weights: Sequence[Array]) -> None:
         """Set all state of a built optimizer, in the order of `variables`.
 
-        Two weights, the number of iterations and the learning rate, are the state before the first
-        step.
+        If `weights` has only the number of iterations, 0, and the learning rate, all other state is
+        set to 0, as before the first step.
 
         Raises:
             ValueError: the optimizer is not built, or the number or the shapes do not fit.
@@ -425,8 +429,9 @@ class Adam(keras.optimizers.Adam):
             super().set_weights(weights)  # raises an error that says what to do
 
     def save_own_variables(self, store: Store) -> None:
-        """Write the state to `store` so that `keras.optimizers.Adam` can read it.
+        """Write the state to `store`.
 
+        `keras.optimizers.Adam` can read the store if it has no 8-bit codes and no master weights.
         The count of skipped steps is not written, because Keras does not have it.
         """
         if self._loaded is not None and not self.built:
@@ -456,7 +461,11 @@ class Adam(keras.optimizers.Adam):
             self._loaded = None
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments; a varying one as its present value, or itself."""
+        """Return the constructor's arguments.
+
+        A variable or a tensor is returned as its present value, and a schedule as its own
+        configuration. A callable is returned as it is.
+        """
         config = {
             **super().get_config(),
             "jit_compile": self.jit_compile,

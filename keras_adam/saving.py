@@ -1,12 +1,12 @@
-"""The state of an optimizer in a file, the rule for loading it, arguments in a configuration.
+"""Saves and loads the state of an optimizer, and converts arguments for a configuration.
 
-The rule is Keras's: loading never fails because the file has the state of another optimizer.
+The rule for loading is Keras's: it never fails because the file has another optimizer's state.
 
 - If the file has no state, or the state before the first step, the optimizer starts afresh.
 - If the shapes are the same, the state is taken.
 - Other state is not taken, and a `StateNotLoadedWarning` says so.
 
-Only damaged state is an error, and then nothing has changed.
+Only damaged state raises an error, and this happens before anything has changed.
 """
 
 import itertools
@@ -28,7 +28,8 @@ class StateNotLoadedWarning(UserWarning):
     """The state in a file does not fit the optimizer, and the optimizer keeps its own state.
 
     Examples:
-        >>> warnings.simplefilter("error", keras_adam.StateNotLoadedWarning)  # to stop at it
+        >>> # Raise an error instead of the warning.
+        >>> warnings.simplefilter("error", keras_adam.StateNotLoadedWarning)
 
     """
 
@@ -47,7 +48,7 @@ class Saved(NamedTuple, Generic[Held]):
 
 
 class Loaded(NamedTuple):
-    """State that was read, which is taken when the optimizer has variables for it."""
+    """State that was read. The optimizer takes it when it has the variables."""
 
     values: Saved[Array]
     source: str
@@ -59,9 +60,10 @@ class Loaded(NamedTuple):
 
     @property
     def is_fresh(self) -> bool:
-        """Whether this is the state before the first step: two numbers, or one, or none.
+        """Whether this is the state before the first step: at most two numbers, and no arrays.
 
-        The numbers are the number of iterations, and the learning rate if it is not a schedule.
+        The first is the number of iterations, 0. The second is the learning rate, unless that is a
+        schedule.
         """
         numbers = self.values.keras
         return len(numbers) <= 2 and all(
@@ -79,9 +81,10 @@ class Own(NamedTuple):
 
 
 def write(store: Store, values: Saved[Array]) -> None:
-    """Write arrays to a store under their numbers, those of `keras.optimizers.Adam` first.
+    """Write arrays to a store.
 
-    If there are no scales and no master weights, Keras can read the store.
+    The state of `keras.optimizers.Adam` has the names `0`, `1` and so on, as in Keras. The others
+    have names such as `scale_0` and `master_0`. If there are no others, Keras can read the store.
     """
     for i, value in enumerate(values.keras):
         store[str(i)] = value
@@ -150,7 +153,10 @@ def read(store: Store) -> Loaded:
 
 
 def take(own: Own, loaded: Loaded, *, takes_learning_rate: bool) -> None:
-    """Set all variables of a built optimizer to the state that was read, or none."""
+    """Set all variables of a built optimizer to the state that was read.
+
+    If the state does not fit, warn and set none of them.
+    """
     if loaded.is_fresh:
         _start_afresh(own, loaded, takes_learning_rate)
         return
@@ -165,14 +171,14 @@ def take(own: Own, loaded: Loaded, *, takes_learning_rate: bool) -> None:
 
 
 def set_weights(own: Own, variables: Sequence[Variable], weights: Sequence[Array]) -> None:
-    """Set all variables of a built optimizer to arrays, or none.
+    """Set all variables of a built optimizer to arrays.
 
     Raises:
-        ValueError: the number or the shapes do not fit.
+        ValueError: the number or the shapes do not fit; no variable has changed.
 
     """
     arrays = [ops.convert_to_numpy(weight) for weight in weights]
-    loaded = Loaded(Saved(arrays), "what `weights` holds")
+    loaded = Loaded(Saved(arrays), "the list `weights`")
     if loaded.is_fresh and len(arrays) < len(variables):
         _start_afresh(own, loaded, takes_learning_rate=True)
         return
@@ -192,7 +198,7 @@ def set_weights(own: Own, variables: Sequence[Variable], weights: Sequence[Array
 
 
 def with_learning_rate(values: Saved[Array], own: Own) -> Saved[Array]:
-    """Return values that wait to be taken, with the optimizer's present learning rate."""
+    """Return loaded values that are not taken yet, with the optimizer's present learning rate."""
     is_rate = [variable is own.learning_rate for variable in own.variables.keras]
     arrays = list(values.keras)
     if any(is_rate) and np.shape(arrays[is_rate.index(True)]) == ():
@@ -201,7 +207,7 @@ def with_learning_rate(values: Saved[Array], own: Own) -> Saved[Array]:
 
 
 def give_up(waiting: Loaded, loaded: Loaded, optimizer_name: str) -> None:
-    """Warn that the waiting state is discarded, if the last file has no state at all."""
+    """Warn that the state `waiting` is discarded, if `loaded` is from a file without any state."""
     if not loaded.values.keras:
         _warn(
             loaded,
@@ -268,9 +274,9 @@ def _first_difference(variables: Sequence[Variable], values: Sequence[Array]) ->
 def _assignments(variables: Saved[Variable], values: Saved[Array]) -> list[tuple[Variable, Array]]:
     """Return variables with their new values, of the same shapes.
 
-    If state was saved in codes and is kept in codes, the bits do not change. Otherwise codes are
-    decoded, or values are rounded to the nearest code. Master weights that were not saved start
-    from the variables.
+    If the file and the optimizer both have codes, the bits do not change. If only the file has
+    codes, they are decoded. If only the optimizer has codes, values are rounded to the nearest
+    code. Master weights that were not saved start from the variables.
     """
     scales, own_scales = iter(values.scale), iter(variables.scale)
     assignments: list[tuple[Variable, Array]] = []

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class State:
-    """The scales of codes, the master weights, and the count of skipped steps."""
+    """The additional variables: scales of codes, master weights, and the count of skipped steps."""
 
     def __init__(self, optimizer: "Adam") -> None:
         """Add these variables to an optimizer that has Keras's variables."""
@@ -31,7 +31,7 @@ class State:
             for variable in self._keras_variables
             if variable.dtype in ("int8", "uint8") and optimizer.state_dtype == "int8"
         }
-        # A master of zeros has not been set yet, and the first step uses the variable.
+        # The master weights are zeros at first. `storage.decode` then uses the variable.
         self._masters = {
             id(variable): optimizer.add_variable_from_reference(variable, "master")
             for variable in optimizer._trainable_variables
@@ -53,7 +53,7 @@ class State:
         return Own(optimizer.name, saved, optimizer._learning_rate)
 
     def tracked(self, optimizer: "Adam") -> list[TrackedVariable]:
-        """Gather the slots of each variable; a variable that its gradient overwrites has no state.
+        """Gather the slots of each variable; a variable has no state if its gradient overwrites it.
 
         Raises:
             ValueError: an option needs slots that were not created when the optimizer was built.

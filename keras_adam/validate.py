@@ -44,8 +44,8 @@ def constructor(**arguments: Any) -> None:
     Keras checks some other arguments, and the optimizer's properties check the rest.
 
     Raises:
-        TypeError: if a number or a boolean is of another kind.
-        ValueError: if a number is out of range, or an argument is not one of its choices.
+        TypeError: an argument that must be a number or a boolean has another type.
+        ValueError: a number is out of range, or an argument is not one of its choices.
 
     """
     numbers(**{name: arguments[name] for name in _NUMBERS})
@@ -61,7 +61,7 @@ def numbers(**arguments: Number) -> None:
     variables and tensors pass too; `scalar` checks the results of callables later.
 
     Raises:
-        TypeError: an argument is of another kind.
+        TypeError: an argument has another type.
         ValueError: a number is out of range, or an array is not a scalar.
 
     """
@@ -90,8 +90,8 @@ def scalar(name: str, value: object) -> None:
     """Check an array or a variable that is used as a number.
 
     Raises:
-        TypeError: the value is anything else, or its dtype is not numeric.
-        ValueError: its shape is not ().
+        TypeError: the value is not an array or a variable, or its dtype is not numeric.
+        ValueError: the shape of the value is not ().
 
     """
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
@@ -133,7 +133,7 @@ def lazy_alone(lazy: bool, **others: object) -> None:
 
 
 def not_lazy_in_blocks(lazy: bool, state_dtype: str | None) -> None:
-    """Raise ValueError if single rows would be updated in a state with blocks."""
+    """Raise ValueError if `lazy` would update single rows of a state that is stored in blocks."""
     if lazy and state_dtype == "int8":
         raise ValueError(
             "`lazy=True` updates single rows, but with `state_dtype='int8'` rows share the scale "
