@@ -21,8 +21,8 @@ BACKENDS = ("tensorflow", "jax", "torch")
 class TrackedVariable(NamedTuple):
     """A trainable variable with its optimizer variables, and whether weight decay applies to it.
 
-    A variable without state (`slots.momentum` is `None`) is never updated, because its gradient
-    overwrites it.
+    If `slots.momentum` is `None`, the variable has no state. The updater never updates such a
+    variable, because its gradient overwrites it.
     """
 
     slots: Slots
@@ -32,7 +32,7 @@ class TrackedVariable(NamedTuple):
 class Updater(Protocol):
     """Applies steps to the variables that an optimizer was built with, on one backend.
 
-    The module `keras_adam.backends.NAME` has its class under the name `Updater`.
+    Each module `keras_adam.backends.NAME` has a class `Updater` that implements this.
     """
 
     sparse_gradient: type[Gradient] | tuple[()]
@@ -59,13 +59,14 @@ class Updater(Protocol):
                 `None`. For a variable without a gradient, only the average moves, and the
                 accumulator is emptied when an update is due.
             numbers: Python numbers or scalar arrays; the learning rate may also be a variable. They
-                may change at each call, and no new value is compiled.
+                may change at each call, and a new value compiles nothing.
             iterations: The number of earlier calls, an integer scalar variable.
-            options: What a step does. They seldom change, and a program may be compiled for each.
+            options: The parts of a step that are on. Options seldom change, and other options may
+                compile another program.
 
         Returns:
-            A boolean scalar array that says whether all gradients were finite, so that the step was
-            taken; `None` without `options.skip_nonfinite`.
+            A boolean scalar array, `None` without `options.skip_nonfinite`. It says whether all
+            gradients were finite. If they were not, the step changed nothing.
 
         """
 
@@ -73,10 +74,9 @@ class Updater(Protocol):
 class SharedPatterns:
     """The patterns of gradients for which variables share programs.
 
-    A pattern says what a program depends on: which gradients are missing, for example. A program
-    over many variables is compiled for one pattern only. With the other patterns, each variable has
-    a program of its own, and there are as many of these as shapes. So the number of programs is
-    bounded.
+    A pattern is what a program depends on, for example which gradients are missing. A program over
+    many variables is compiled for one pattern only. For a pattern that is not in this object, each
+    variable is updated by a program for its shape. So the number of programs is bounded.
     """
 
     MOST, MOST_SEEN = 8, 4
@@ -90,8 +90,8 @@ class SharedPatterns:
         """Say whether the variables may share programs for a pattern, and remember the pattern.
 
         In a trace they may, because a traced function is called again. In a call from Python they
-        may for the first pattern, and for a pattern that comes again, but not for random patterns.
-        The number of patterns is bounded.
+        may if the pattern is the first one, or was seen recently. So random patterns share no
+        programs. The number of patterns is bounded.
         """
         if pattern in self._known:
             return True
@@ -119,7 +119,8 @@ Function = TypeVar("Function", bound=Callable[..., object])
 def without_autograph(function: Function) -> Function:
     """Keep TensorFlow's AutoGraph from rewriting `function` and all that it calls.
 
-    AutoGraph leaves Keras alone but not other packages, and would take seconds at the first trace.
+    AutoGraph does not rewrite Keras's functions, but it does rewrite those of other packages. At
+    the first trace this would take seconds.
     """
     if keras.backend.backend() != "tensorflow":
         return function
@@ -131,7 +132,7 @@ def without_autograph(function: Function) -> Function:
 def observes_operations() -> bool:
     """Say whether TensorFlow looks at the result of each operation, which XLA does not allow.
 
-    It does so after `tf.debugging.enable_check_numerics()`.
+    TensorFlow does so after `tf.debugging.enable_check_numerics()`.
     """
     if keras.backend.backend() != "tensorflow":
         return False
@@ -144,7 +145,7 @@ def updater_class() -> type[Updater]:
     """Return the `Updater` of the backend that Keras runs on.
 
     Raises:
-        RuntimeError: the backend has none.
+        RuntimeError: there is no `Updater` for the backend.
 
     """
     backend = keras.backend.backend()

@@ -17,8 +17,8 @@ from keras_adam.math.adam import Numbers, Scalars, Slots
 from keras_adam.math.options import Options
 from keras_adam.math.sparse import Rows
 
-# The compiled function takes the trainable variables as one argument, and this as another: the
-# slots of each without the variable itself.
+# The compiled function takes the trainable variables as one argument and their state as another.
+# The state of a variable is its slots without the variable itself.
 State = list[tuple[Slot, ...]]
 # The square sum of all gradients, and whether they are finite.
 Totals = tuple[Scalar, Flag]
@@ -29,14 +29,14 @@ Common = tuple[Numbers, Array]
 class Updater(interface.Updater):
     """Applies steps to the variables that an optimizer was built with.
 
-    A call reads the variables, computes in one jitted function and assigns the results. This works
-    in a call from Python, in which Keras's variables hold arrays. It also works in the stateless
-    scope of Keras's `fit` or of `stateless_apply`, in which they hold tracers.
+    A call reads the variables, computes in jitted functions and assigns the results. This works in
+    a call from Python, in which Keras's variables hold arrays. It also works in the stateless scope
+    of Keras's `fit` or of `stateless_apply`, in which the variables hold tracers.
     """
 
     # JAX traces functions of values, so variables are set outside of a trace.
     outside_of_graphs = staticmethod(contextlib.nullcontext)
-    # There is no such type, because a sparse gradient has the variable's shape, too.
+    # No type is needed here, because JAX's sparse gradients have the shape of their variable, too.
     sparse_gradient = ()
 
     def __init__(self, entries: Sequence[TrackedVariable], assign: Assign) -> None:
@@ -45,7 +45,7 @@ class Updater(interface.Updater):
         self._assign = assign
         self._patterns = SharedPatterns()
         # No argument is donated, because users may hold arrays of the state, or have one array in
-        # two variables (as Keras has at the end of a fit with averages).
+        # two variables. Keras itself does so at the end of a fit with averages.
         self._take_step = jax.jit(_take_step, static_argnames=("options", "decays"))
         self._total = jax.jit(_total, static_argnames="options")
 
@@ -118,7 +118,7 @@ class Updater(interface.Updater):
             ),
             strict=True,
         )
-        # The host adds them up, because the parts may be on several devices.
+        # The host adds the sums up, because the parts may be on several devices.
         square_sums, finite = jax.device_get((square_sums, finite))
         return sum(square_sums), np.all(finite)
 
@@ -130,7 +130,7 @@ class Updater(interface.Updater):
         common: Common,
         options: Options,
     ) -> Flag | None:
-        """Take the step of the variables at `positions`; return whether it was finite."""
+        """Take the step of the variables at `positions`; return the flag of `__call__`."""
         run = self._take_step if options.jit_compile else _take_step
         decays = tuple(self.entries[i].decays and options.weight_decay for i in positions)
         weights, rests = self._values(positions)
@@ -156,7 +156,7 @@ def _pad(gradient: jax_sparse.BCOO) -> jax_sparse.BCOO:
     """Pad a sparse gradient to a power of two of rows, so that few programs serve all counts.
 
     The added rows have numbers after the last row of the variable, and such rows are left out. In a
-    trace the number of rows is static, so it needs no padding.
+    trace the number of rows is static, so the gradient is not padded.
     """
     if isinstance(gradient.data, jax.core.Tracer):
         return gradient
@@ -165,7 +165,8 @@ def _pad(gradient: jax_sparse.BCOO) -> jax_sparse.BCOO:
     # NumPy, because JAX would compile the padding for each count.
     data, indices = np.asarray(gradient.data), np.asarray(gradient.indices)
     data = np.concatenate([data, np.zeros((more, *data.shape[1:]), data.dtype)])
-    added = np.full((more, indices.shape[1]), gradient.shape[0], np.int32)  # may not fit otherwise
+    # The number of rows may be too large for the dtype of the indices.
+    added = np.full((more, indices.shape[1]), gradient.shape[0], np.int32)
     indices = np.concatenate([indices, added])
     return jax_sparse.BCOO((jnp.asarray(data), jnp.asarray(indices)), shape=gradient.shape)
 
@@ -250,7 +251,7 @@ def _take_step(
         is_due = (iterations + 1) % steps == 0
         if isinstance(is_due, jax.core.Tracer):
             new = jax.lax.cond(is_due, update, accumulate)
-        else:  # a condition takes longer to compile
+        else:  # outside of a trace, `cond` would first compile both branches
             new = update() if is_due else accumulate()
     else:
         new = update()
@@ -261,8 +262,9 @@ def _in_row_major_order(gradients: list[Gradient]) -> list[Gradient]:
     """Return the gradients in row-major order, so that the update on a GPU has this layout.
 
     The gradient of a convolution has the layout that is best for the convolution. XLA would use
-    this layout in the update, and would write compact states with two transposing kernels for each
-    variable. With row-major gradients XLA transposes only the gradient.
+    this layout in the update, too. To write states in bfloat16 or int8, XLA would then need two
+    kernels that transpose for each variable. With row-major gradients XLA transposes only the
+    gradient.
     """
 
     def settle(*flat: Array) -> Sequence[Array]:

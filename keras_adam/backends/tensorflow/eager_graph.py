@@ -18,8 +18,8 @@ class EagerGraphs:
     """Traces a step once for each plan and kind of gradients, and then calls the graph.
 
     A call of a `tf.function` from Python would spend a third of its time on looking at each
-    argument. Here the shapes are those of the variables, and a graph is found by the dtypes of its
-    gradients. A sparse gradient may have any number of rows.
+    argument. This class knows the shapes, which are those of the variables, and finds a graph by
+    the dtypes of its gradients. A sparse gradient may have any number of rows.
     """
 
     def __init__(self, run: Run, shapes: Sequence[tf.TensorShape]) -> None:
@@ -37,7 +37,7 @@ class EagerGraphs:
         numbers: Numbers,
         iterations: Array,
     ) -> Flag | None:
-        """Run the step; return what it returns. `dtypes` are those of the gradients."""
+        """Run the step, and return its result. `dtypes` are those of the gradients."""
         arguments: list[Array] = []
         for gradient, dtype in zip(gradients, dtypes, strict=True):
             if isinstance(dtype, tuple):

@@ -22,12 +22,16 @@ from keras_adam.math.sparse import Rows
 LEAST_BETA = 0.5
 
 # The kernel computes 1 - beta from beta in the variable's dtype, and digits cancel near 1. In
-# float32, 1 - 0.999 has a relative error of 1.3e-5, 1 - 0.9999 one of 1.7e-4, and 0.99999999 is 1.
+# float32, 1 - 0.999 has a relative error of 1.3e-5, and 1 - 0.9999 one of 1.7e-4. 1 - 0.99999999 is
+# zero, because 0.99999999 is rounded to 1.
 LARGEST_ERROR = 2e-5
 
 
 def betas_fit(numbers: Numbers) -> bool:
-    """Say whether these operations are accurate with these betas; for tensors this is unknown."""
+    """Say whether these operations are accurate with these betas.
+
+    If a beta is a tensor, its value is not known here, and the result is false.
+    """
     return all(map(_beta_fits, (numbers.one_minus_beta_1, numbers.one_minus_beta_2)))
 
 
@@ -153,8 +157,8 @@ def in_rows(
 ) -> None:
     """Update only the rows of a clipped gradient; each mention of a row has the row's whole sum.
 
-    This is not compiled, because XLA would compile a program for each number of rows, and that may
-    change at every step.
+    This is not compiled, because XLA would compile a program for each number of rows. This number
+    may change at every step.
     """
     indices, values, _ = gradient
     finite = sparse.changes(gradient, finite)

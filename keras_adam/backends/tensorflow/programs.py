@@ -82,7 +82,10 @@ class Programs:
             return self._run(_sum_squares, *self._arguments(group, gradients, packed))
 
     def all_finite(self, group: Group, gradients: Gradients) -> Flag:
-        """Say in a boolean scalar whether all gradients are finite; at least one must be there."""
+        """Say in a boolean scalar whether all gradients of the group are finite.
+
+        The group must have at least one gradient.
+        """
         with self._device(group):
             return self._run(_all_finite, [gradients[i] for i in group if gradients[i] is not None])
 
@@ -98,7 +101,8 @@ class Programs:
 
 
 # All optimizers share the programs. TensorFlow never frees what XLA has compiled for a function,
-# even if the function is gone. So another optimizer with such variables uses the same program.
+# even if the function is gone. So another optimizer with variables of the same shapes uses the same
+# program.
 @functools.lru_cache(maxsize=1024)
 def _compiled(
     function: Callable[..., Result], options: Options, kinds: tuple[Hashable, ...]

@@ -23,7 +23,7 @@ def sum_over_replicas(gradients: Sequence[Gradient]) -> list[Gradient]:
 def local_replicas(variable: Variable) -> Sequence[int]:
     """Return which of this process's copies of `variable` a call updates.
 
-    In the context of a replica it is the replica's own copy; outside, all copies.
+    In the context of a replica this is the replica's own copy. Outside it is all copies.
 
     Raises:
         ValueError: the present strategy has several replicas, and did not make the variable, or
@@ -32,7 +32,8 @@ def local_replicas(variable: Variable) -> Sequence[int]:
     """
     strategy = tf.distribute.get_strategy()
     value = _native(variable)
-    if strategy.num_replicas_in_sync == 1:  # even outside of the scope that made it
+    # Outside of every scope, the strategy has one replica, but the variable may have copies.
+    if strategy.num_replicas_in_sync == 1:
         is_distributed = isinstance(value, tf.distribute.DistributedValues)
         return range(len(value.values)) if is_distributed else (0,)
     if not isinstance(value, tf.distribute.DistributedValues):

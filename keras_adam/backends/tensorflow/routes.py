@@ -25,8 +25,9 @@ MOST_NUMBERS_AT_ONCE = 32
 LEAST_NUMBERS_TO_SPLIT = 16384
 
 # A single program over all variables would start only after the last gradient, and the time to
-# launch it grows faster than linearly with its arguments. One program for each variable would have
-# to be launched for each. So neighbouring variables share a program, up to these bounds.
+# launch it grows faster than linearly with its arguments. With one program for each variable, there
+# would be a launch for each variable. So neighbouring variables share a program, up to these
+# bounds.
 MAX_GROUP_VARIABLES = 32
 MAX_GROUP_BYTES = 4 << 20
 
@@ -48,7 +49,7 @@ class StepPlan:
     programs: tuple[tuple[int, ...], ...]
     """Groups of positions; an XLA program updates each group."""
     rows: tuple[int, ...]
-    """Positions of which only the rows that the gradient names are updated."""
+    """Positions of variables of which only the rows that the gradient names are updated."""
     shares_programs: bool
     """Whether variables share programs, and a graph is made, for this pattern of gradients."""
 
@@ -119,7 +120,7 @@ def _route(
         and dtype == adam.compute_dtype(dtype)
         and not isinstance(slots.momentum, Quantized)
         and slots.momentum.dtype == slots.variable.dtype
-        # On a GPU each operation is launched, and a group has fewer launches.
+        # On a GPU each operation has to be launched, and a group's program has fewer launches.
         and "GPU" not in slots.variable.device
     )
     if not fits_operations:

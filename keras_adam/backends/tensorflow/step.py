@@ -68,14 +68,15 @@ class Step:
         steps = tf.cast(numbers.accumulation_steps, iterations.dtype)
         tf.cond(
             tf.equal((iterations + 1) % steps, 0),
-            # Python numbers are constants in the branches, so nothing has to be computed from them.
+            # The scalars are computed inside the branches, because Python numbers are constants
+            # there.
             lambda: self._update(plan, known, numbers, iterations // steps, finite),
             lambda: self._accumulate(plan, known, numbers, finite),
         )
         return finite
 
     def _known(self, i: int, gradient: Gradient) -> Array | Rows | None:
-        """Return a gradient as the pure functions know it: dense, or `Rows` if lazy."""
+        """Convert a gradient for the pure functions: to `Rows` if lazy, else to a dense one."""
         variable = self._tracked[i].slots.variable
         if gradient is None:
             return None

@@ -1,4 +1,4 @@
-"""Passes gradients to the right step: sums over replicas, and calls from Python or in a trace."""
+"""Sums gradients over the replicas, and passes them to the step, from Python or in a trace."""
 
 import functools
 from collections.abc import Sequence
@@ -30,8 +30,8 @@ class Updater(interface.Updater):
         """Prepare for the variables `tracked`; trace and compile nothing yet."""
         self._tracked = list(tracked)
         self._assign = assign
-        # A user who changes options in turn more often than this makes a mistake, and only loses
-        # time.
+        # If a user alternates between more sets of options than this, steps are made again. This is
+        # probably a mistake of the user, and costs only time.
         self._step = functools.lru_cache(maxsize=8)(self._make_step)
 
     def __call__(
@@ -71,7 +71,7 @@ class Updater(interface.Updater):
 
 
 def _without_shape(gradient: Gradient) -> Gradient:
-    """Drop the shape of a sparse gradient, its variable's, and make tensors of the rest."""
+    """Drop the dense shape of a sparse gradient; convert its values and indices to tensors."""
     if isinstance(gradient, tf.IndexedSlices):
         values = tf.convert_to_tensor(gradient.values)
         return tf.IndexedSlices(values, tf.convert_to_tensor(gradient.indices))

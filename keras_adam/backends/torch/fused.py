@@ -36,13 +36,13 @@ TORCH_PRIVATE = (
 )
 
 # Gradients that have to be clipped or unscaled are copied, because the user's gradients must not
-# change. They are copied in parts of so many numbers, and the kernel uses a part while it is in the
-# cache of the CPU.
+# change. They are copied in parts of at most this many numbers. So a part is still in the cache of
+# the CPU when the kernel uses it.
 PART_NUMBERS = {"cpu": 1 << 20}
 PART_NUMBERS_ON_A_GPU = 1 << 25
 
-# The kernel's own bias corrections are 1 at this step. `math.adam` includes them in the step size,
-# as Keras does, because Keras adds epsilon in another place.
+# The kernel's own bias corrections are 1 at this step. `math.adam` includes the bias corrections in
+# the step size, as Keras does, because Keras adds epsilon in another place than the kernel.
 NO_CORRECTION = 1e38
 
 
@@ -65,7 +65,7 @@ def is_available(device_type: str, dtype: torch.dtype) -> bool:
         return [torch.full((1,), value, dtype=dtype, device=device_type)]
 
     variable, gradient = number(0.0), number(1.0)
-    # As in a step, where only numbers in the memory of the host are Python numbers.
+    # As in a step: a Python number on a CPU, a tensor on other devices.
     step_size = 0.5 if device_type == "cpu" else torch.ones((), device=device_type)
     scalars = Scalars(step_size, 0.5, 0.5, 1.0, *[0.0] * 7)
     try:
@@ -101,7 +101,7 @@ def all_finite(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return a boolean scalar tensor: whether all numbers of all gradients are finite."""
     if gradients[0].device.type != "cpu":
         return torch.isfinite(torch.stack(torch._foreach_norm(list(gradients), torch.inf))).all()
-    # On a CPU, every norm of torch that is fast can overflow.
+    # On a CPU, all fast norms of torch can overflow, so the extremes are checked.
     extremes = [extreme for g in gradients if g.numel() for extreme in torch.aminmax(g)]
     if not extremes:
         return torch.ones((), dtype=torch.bool)
@@ -241,7 +241,7 @@ def _decay(variables: Sequence[torch.Tensor], decay: Scalar, hold: torch.Tensor 
 def average(
     slots: Sequence[Slots], scalars: Scalars, overwrites: bool, hold: torch.Tensor | None
 ) -> None:
-    """Move averages towards their variables; if `overwrites`, assign them back when due."""
+    """Move averages towards their variables, as `math.adam.average` does."""
     weight, due = scalars.one_minus_ema_momentum, scalars.overwrite_with_average
     variables, averages = [e.variable for e in slots], [e.average for e in slots]
     if not isinstance(weight, torch.Tensor):

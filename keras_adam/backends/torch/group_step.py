@@ -16,7 +16,8 @@ class GroupStep:
     """One step of a group.
 
     The scalars are Python numbers or tensors. If they are tensors, `is_update` and `finite` may be
-    tensors too. If one of these is false, the kernel is called and changes nothing.
+    tensors too. The kernel is then called in any case. If one of the two is false, it changes
+    nothing.
     """
 
     def __init__(

@@ -19,10 +19,10 @@ HALF = (torch.bfloat16, torch.float16)
 
 
 class Places:
-    """The tensors of the variables and their state, in groups; found again if Keras moves a tensor.
+    """The tensors of the variables and their state, in groups.
 
-    To ask hundreds of Keras's variables for their values takes as long as the update, so the
-    tensors are remembered.
+    To read the values of hundreds of Keras's variables takes as long as the update. So this class
+    remembers the tensors, and finds them again if one of them has moved.
     """
 
     def __init__(self, tracked: Sequence[TrackedVariable]) -> None:
@@ -89,16 +89,17 @@ class Places:
 
 
 def _serves(group: Group, scalars: Scalars, options: Options) -> bool:
-    """Say whether the kernel, with other calls, can do the whole step of a group."""
+    """Say whether the kernel and the separate calls can do the whole step of a group."""
     if not options.jit_compile:
         return False
     betas_and_epsilon = scalars.one_minus_beta_1, scalars.one_minus_beta_2, scalars.epsilon
     if any(isinstance(number, torch.Tensor) for number in betas_and_epsilon):
         return False  # the kernel takes the betas as numbers on the host
     if group.dtype in HALF:
-        # Otherwise numbers are rounded after each call; the pure functions round them once.
+        # With separate calls, numbers would be rounded after each call. The pure functions round
+        # once.
         is_plain = options.is_plain and group.slots[0].average is None
         return is_plain and not (options.skip_nonfinite and group.dtype == torch.float16)
-    # Only the device knows whether this call is an update.
+    # If the scalars are on the device, the host does not know whether this call is an update.
     is_on_host = not isinstance(scalars.step, torch.Tensor)
     return is_on_host or not (options.accumulation and options.skip_nonfinite)

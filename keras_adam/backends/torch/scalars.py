@@ -1,6 +1,6 @@
 """The scalars of a step: numbers if the host has them, else tensors on the device.
 
-To read a tensor of a GPU, for example the learning rate, the host would wait until the GPU has
+If the host reads a tensor of a GPU, for example the learning rate, the host waits until the GPU has
 finished all its work. So a scalar that depends on such a tensor stays a tensor.
 """
 

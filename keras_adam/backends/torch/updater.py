@@ -25,15 +25,17 @@ class Updater(interface.Updater):
     """Applies steps to the variables that an optimizer was built with.
 
     Torch's fused kernel updates the variables whose state has their own dtype, in one call for each
-    device. Clipping, loss scale, averages and accumulation are separate calls. The pure functions
-    update the other variables, one after another. They update all variables if values may not
-    change in place, as in a stateless scope of Keras, and if torch traces the step. `torch.compile`
-    then makes one kernel for each variable.
+    device and dtype. Clipping, loss scale, averages and accumulation are separate calls. The pure
+    functions update the other variables, one after another.
+
+    In two cases the pure functions update all variables: in a stateless scope of Keras, in which
+    values may not change in place, and if torch traces the step. `torch.compile` then makes one
+    kernel for each variable.
     """
 
-    # Torch has no graph out of which an assignment would have to be moved.
+    # Torch needs no such context, because it always assigns a variable at once.
     outside_of_graphs = staticmethod(contextlib.nullcontext)
-    # There is no such type, because a sparse gradient has the variable's shape, too.
+    # No type is needed here, because torch's sparse gradients have the shape of their variable.
     sparse_gradient = ()
 
     def __init__(self, tracked: Sequence[TrackedVariable], assign: Assign) -> None:
