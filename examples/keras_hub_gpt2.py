@@ -1,8 +1,8 @@
 """Train KerasHub's GPT-2 with random weights, with Keras's Adam and with keras_adam's.
 
-In float32, with LoRA and in mixed precision both give the same losses. If all weights are
-bfloat16, Keras's Adam does not change them. keras_adam's Adam trains this model, best with master
-weights. The example needs `pip install -e '.[examples]'`.
+In float32, with LoRA and in mixed precision both optimizers give the same losses. If all weights
+are bfloat16, Keras's Adam does not change them, but keras_adam's Adam trains them. The loss is
+lowest with master weights. The example needs `pip install -e '.[examples]'`.
 """
 
 import keras

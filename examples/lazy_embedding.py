@@ -12,7 +12,7 @@ ROWS, WIDTH, BATCH = 200_000, 32, 256
 
 
 def train(optimizer, steps=20):
-    """Return the median milliseconds of a step, and how many rows the last step moved."""
+    """Return the median milliseconds of a step, and the number of rows that the last step moved."""
     table = keras.Variable(np.ones((ROWS, WIDTH), "float32"))
     optimizer.build([table])
 

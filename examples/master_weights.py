@@ -1,4 +1,4 @@
-"""Train bfloat16 weights: Keras's Adam leaves them as they are, a float32 copy lets them train."""
+"""Train bfloat16 weights. Keras's Adam does not change them; with a float32 copy they train."""
 
 import keras
 import numpy as np

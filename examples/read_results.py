@@ -1,6 +1,6 @@
 """Read a folder of results with pandas: `python examples/read_results.py [FOLDER]`.
 
-Without an argument it reads a published folder: Fashion-MNIST, five optimizers, three seeds.
+Without an argument, it reads a published folder: five optimizers on Fashion-MNIST, three seeds.
 """
 
 import sys
@@ -13,7 +13,7 @@ folder = Path(sys.argv[1]) if len(sys.argv) > 1 else published
 
 # One row is one run: its options, its measurements and its machine.
 runs = pd.read_csv(folder / "runs.csv")
-runs["optimizer"] = runs["optimizer"].str.partition("(")[0]  # without its arguments
+runs["optimizer"] = runs["optimizer"].str.partition("(")[0]  # the name without the arguments
 print(runs[["optimizer", "seed", "status", "test_accuracy", "step_ms_p50"]].to_string())
 
 # The median over the seeds, and the range.
@@ -24,6 +24,6 @@ epochs = pd.read_csv(folder / "epochs.csv").merge(runs[["run_id", "optimizer"]])
 print(epochs.pivot_table(index="epoch", columns="optimizer", values="train_loss"))
 
 # With the same seed, all optimizers start from the same weights and see the same images in the
-# same order. So subtract seed by seed, which removes the effect of the seed.
+# same order. So subtract seed by seed: this removes the effect of the seed.
 by_seed = runs.pivot(index="seed", columns="optimizer", values="test_accuracy")
 print(by_seed.sub(by_seed["adam"], axis="index"))

@@ -1,4 +1,4 @@
-"""Split the state over four devices on JAX. Here XLA makes four devices of the CPU."""
+"""Split the state over four devices on JAX. In this example XLA makes four devices of one CPU."""
 
 import os
 

@@ -1,6 +1,6 @@
-"""Your own optimizer, for the harness.
+"""An optimizer of your own that the harness can train with.
 
-Run it from the folder of the clone:
+Run this command in the folder of the clone:
 
     PYTHONPATH=examples python -m benchmarks train \
         --optimizer 'sign_sgd:SignSGD(learning_rate=0.0003)' --optimizer keras_adam

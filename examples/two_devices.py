@@ -1,4 +1,4 @@
-"""Train one model on two devices with `MirroredStrategy`. Here these are two logical CPUs."""
+"""Train one model on two devices with `MirroredStrategy`. The devices are two logical CPUs."""
 
 import keras
 import numpy as np
