@@ -32,7 +32,7 @@ class TrackedVariable(NamedTuple):
 class Updater(Protocol):
     """Applies steps to the variables that an optimizer was built with, on one backend.
 
-    Each module `keras_adam.backends.NAME` has a class `Updater` that implements this.
+    Each module `keras_adam.backends.NAME` has a class `Updater` with these methods.
     """
 
     sparse_gradient: type[Gradient] | tuple[()]
