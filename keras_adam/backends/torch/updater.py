@@ -25,8 +25,8 @@ class Updater(interface.Updater):
     """Applies steps to the variables that an optimizer was built with.
 
     Torch's fused kernel updates the variables whose state has their own dtype, in one call for each
-    device and dtype. Clipping, loss scale, averages and accumulation are separate calls. The pure
-    functions update the other variables, one after another.
+    `Group`. Clipping, loss scale, averages and accumulation are separate calls. The pure functions
+    update the other variables, one after another.
 
     In two cases the pure functions update all variables: in a stateless scope of Keras, in which
     values may not change in place, and if torch traces the step. `torch.compile` then makes one
