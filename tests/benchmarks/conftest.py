@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
+import filelock
 import pytest
 
 from benchmarks import worker
@@ -53,15 +54,21 @@ def command() -> Command:
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the digits, prepared for both backends like `data prepare` does."""
-    folder = tmp_path_factory.mktemp("tfds")
-    # The command line is not used, because it would start its own server.
-    prepared = worker.run(
-        *("benchmarks.data.preparation:prepare_all", ["digits"], folder, None, "jax"),
-        backend="tensorflow",
-        device="cpu",
-    )
-    assert [name for name, _ in prepared] == ["digits"]
+    """Return a folder with the digits, prepared for both backends like `data prepare` does.
+
+    All processes of a session have one folder.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tfds"
+    with filelock.FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            # The command line is not used, because it would start its own server.
+            prepared = worker.run(
+                *("benchmarks.data.preparation:prepare_all", ["digits"], folder, None, "jax"),
+                backend="tensorflow",
+                device="cpu",
+            )
+            assert [name for name, _ in prepared] == ["digits"]
     return folder
 
 
