@@ -47,24 +47,16 @@ def assert_same(one, another):
     assert abs(another[1]["test_accuracy"] - one[1]["test_accuracy"]) < 1.5 / 360
 
 
-@pytest.fixture(scope="module")
-def one_on_tensorflow(train):
-    return train()
-
-
-@pytest.mark.parametrize("steps", [1, 8])
-def test_two_devices_train_as_one_on_tensorflow(one_on_tensorflow, train, steps):
+def test_two_devices_train_as_one_on_tensorflow(train):
     """With several steps in one call, the last one takes what is left: 44 are five of 8, and 4."""
-    assert_same(one_on_tensorflow, train(devices=2, steps_per_execution=steps))
+    assert_same(train(), train(devices=2, steps_per_execution=8))
 
 
 def test_two_devices_train_as_one_on_jax_and_each_keeps_its_share(train):
     one = train(backend="jax")
-    two = train(backend="jax", devices=2)
     split = train(backend="jax", devices=2, shard_optimizer_state=True)
-    assert_same(one, two)
     assert_same(one, split)
-    assert split[0]["optimizer_state_mb"] < 0.6 * two[0]["optimizer_state_mb"]
+    assert split[0]["optimizer_state_mb"] < 0.6 * one[0]["optimizer_state_mb"]
 
 
 def test_a_batch_that_does_not_divide(tmp_path):
