@@ -17,8 +17,9 @@ from benchmarks.worker import child, programs
 CAN_FORK = sys.platform == "linux"
 """Whether workers are forked; macOS has `fork`, too, but not all of its libraries support it."""
 
-READ_LATE = ("PYTEST_", "CUDA_VISIBLE_DEVICES")
-"""Prefixes of environment variables that no library reads at its import."""
+READ_LATE = ("PYTEST_", "CUDA_VISIBLE_DEVICES", "__DASK_", "PYTHONHASHSEED")
+"""Prefixes of environment variables that no library reads at its import. Dask sets the last two in
+the process that starts its workers."""
 
 
 class Process(Protocol):
