@@ -3,6 +3,8 @@ import contextlib
 import errno
 import os
 import signal
+import sys
+import threading
 import time
 
 import psutil
@@ -29,6 +31,16 @@ def raise_and_abort(send):
     raise ValueError("the reason")
 
 
+def leave_to_the_end(folder, send):
+    def touch_later():
+        time.sleep(0.1)
+        (folder / "thread").touch()
+
+    atexit.register((folder / "atexit").touch)
+    threading.Thread(target=touch_later).start()
+    sys.stdout.write("no end of line")
+
+
 def die(signal_number, send):
     send("last words")
     os.kill(os.getpid(), signal_number)
@@ -47,6 +59,12 @@ def run(function, *arguments, **options):
 def test_what_a_worker_sends_arrives_and_what_it_prints_is_logged(tmp_path):
     assert run(count, 3, log=tmp_path / "log") == [0, 1, 2]
     assert "counted" in (tmp_path / "log").read_text()
+
+
+def test_what_is_left_to_the_end_of_a_worker_is_done(tmp_path):
+    assert run(leave_to_the_end, tmp_path, log=tmp_path / "log") == []
+    assert (tmp_path / "log").read_text() == "no end of line"
+    assert {path.name for path in tmp_path.iterdir()} == {"log", "thread", "atexit"}
 
 
 def test_bad_input_arrives_in_its_own_words(tmp_path):
