@@ -104,17 +104,18 @@ def build(text: str, mode: str, its_shapes: Shapes, device: str) -> peers.Update
 
     if text == BANDWIDTH:
         return bandwidth.build(mode, its_shapes, device)
-    generator = np.random.default_rng(0)
-    weights = [generator.standard_normal(shape, np.float32) for shape in its_shapes]
-    gradients = [_gradient(shape, generator) for shape in its_shapes]
     spec = parse_optimizer(text)
     sparse = any(isinstance(shape, EmbeddingTable) for shape in its_shapes)
-    if sparse and (spec.name in peers.PEERS or os.environ.get("KERAS_BACKEND") == "jax"):
+    on_tensorflow = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
+    if sparse and (spec.name in peers.PEERS or not on_tensorflow):
         raise InputError(
             "the gradient of an embedding is sparse, which only Keras's optimizers on TensorFlow "
             "take here",
             optimizer=text,
         )
+    generator = np.random.default_rng(0)
+    weights = [generator.standard_normal(shape, np.float32) for shape in its_shapes]
+    gradients = [_gradient(shape, generator) for shape in its_shapes]
     if spec.name in peers.PEERS:
         return peers.PEERS[spec.name].build(mode, device, weights, gradients)
     return _keras(spec, mode, weights, gradients)

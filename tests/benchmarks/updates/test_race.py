@@ -248,6 +248,15 @@ def test_a_peer_that_is_not_installed_is_named(monkeypatch):
         competitors.combine(["torch_fused"], ["eager"], "tensorflow")
 
 
+@pytest.mark.parametrize(
+    ("backend", "optimizer"), [("jax", "adam"), ("torch", "adam"), ("tensorflow", "torch_fused")]
+)
+def test_a_sparse_gradient_is_refused_where_none_can_be_made(monkeypatch, backend, optimizer):
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    with pytest.raises(InputError, match=rf"'{optimizer}': the gradient of an embedding is sparse"):
+        one_update.build(optimizer, "eager", shapes.of("embedding"), "cpu")
+
+
 def test_more_than_fits_into_the_memory_is_refused(monkeypatch):
     monkeypatch.setattr(competitors.machine, "free_memory_bytes", lambda: 8e9)
     monkeypatch.setattr(bandwidth, "WORKING_SET_BYTES", 2**29)
