@@ -34,8 +34,8 @@ def serve(handle: int, programs: str) -> Connection:
     signals.leave_to_parent()
     parent = socket.socket(fileno=handle)
     _import()
-    # Otherwise Python's garbage collector would look through all objects of the libraries when a
-    # worker ends, for more than a second, and sometimes in the middle of the worker's work.
+    # Otherwise Python's garbage collector would look through all objects of the libraries in the
+    # middle of a worker's work, and so copy the memory of the server.
     gc.freeze()
     resident = pages.resident()
     woken, wake = os.pipe()
