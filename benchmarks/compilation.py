@@ -1,7 +1,8 @@
-"""JAX's compilation cache on disk, used while a model is built, never while it is trained.
+"""JAX's compilation cache on disk, used until the training begins, never while it lasts.
 
-Each run is a process of its own. Without the cache, each would compile Keras's initializers again,
-which takes seconds. The training step is always compiled anew, because a run measures this time.
+Each run is a process of its own. Without the cache, each would compile the initializers and the
+evaluation again, which takes seconds. The training step is always compiled anew, because a run
+measures this time.
 """
 
 import contextlib

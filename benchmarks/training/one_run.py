@@ -128,6 +128,10 @@ def train_model(
             cache = compilation.from_disk(config.backend) if alone else contextlib.nullcontext()
             with scope, cache:
                 model, train = _build(config, images)
+                # On JAX, the first evaluation makes Keras compile the training step again. So one
+                # batch is evaluated now, because there is no compiled step yet. After the first
+                # epoch, the second compilation would be timed.
+                evaluate(model, images.test.take(1), config)
             with compilation.anew(config.backend):
                 _train(config, images, model, train, best_weights, backup, send)
     except Exception:
@@ -178,10 +182,6 @@ def _train(
     backup: Path | None,
     send: Send,
 ) -> None:
-    # On JAX, the first evaluation makes Keras compile the training step again. So one batch is
-    # evaluated now, because there is no compiled step yet. After the first epoch, the second
-    # compilation would be timed.
-    evaluate(model, images.test.take(1), config)
     monitor = Monitor(config, images, best_weights, send)
     callbacks = [monitor]
     plateau = None

@@ -1,4 +1,4 @@
-"""The folder of programs that JAX workers of this process compile to build their models."""
+"""The folder of programs that JAX workers of this process compile before they train."""
 
 import atexit
 import os
