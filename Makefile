@@ -79,4 +79,4 @@ lint: .venv/.installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-with .venv-docs .venv-torch site
+	rm -rf .venv .venv-with .venv-docs .venv-torch .jax_cache site

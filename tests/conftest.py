@@ -1,28 +1,32 @@
 """The header of the tests' output, and settings that all processes of a session share."""
 
-import atexit
 import gc
 import os
 import shutil
-import tempfile
+from pathlib import Path
 
 import hypothesis
+
+PROGRAMS = Path(__file__).parents[1] / ".jax_cache"
+"""The folder of the programs that the tests compile on JAX."""
+
+MOST_BYTES = 200e6
+"""The size at which the folder is emptied; a session writes a tenth of it."""
 
 # The same examples in each run. A failure is then that of a change, not of chance.
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.load_profile("same")
 
-# Every process on JAX needs Keras's initializers. One process compiles a program, and the others
-# read it. The folder is set before any import of JAX, also for processes that the session starts.
+# A program of JAX is compiled once: other processes read it, and so do later sessions, which saves
+# a minute. The folder is set before any import of JAX, also for processes that the session starts.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    own_cache = tempfile.mkdtemp(prefix="jax-programs-")
-    atexit.register(shutil.rmtree, own_cache, ignore_errors=True)
     os.environ |= {
-        "JAX_COMPILATION_CACHE_DIR": own_cache,
+        "JAX_COMPILATION_CACHE_DIR": str(PROGRAMS),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
-
+    if sum(file.stat().st_size for file in PROGRAMS.glob("*")) > MOST_BYTES:
+        shutil.rmtree(PROGRAMS, ignore_errors=True)
 
 # Nothing is garbage yet. Without this, Python would look for it for a fifth of the time of imports.
 gc.disable()
