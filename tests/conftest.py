@@ -13,6 +13,9 @@ PROGRAMS = Path(__file__).parents[1] / ".jax_cache"
 MOST_BYTES = 200e6
 """The size at which the folder is emptied; a session writes a tenth of it."""
 
+LONG = ["test_jax.py", "test_keras_suite.py", "test_examples.py", "test_walk_of_files.py"]
+"""Files of tests that come late in the order of names, and that take longer than most."""
+
 # The same examples in each run. A failure is then that of a change, not of chance.
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.load_profile("same")
@@ -30,6 +33,11 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 
 # Nothing is garbage yet. Without this, Python would look for it for a fifth of the time of imports.
 gc.disable()
+
+
+def pytest_collection_modifyitems(items):
+    # Files that take long come first, so that no process works on one while the others have ended.
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 def pytest_collection_finish():

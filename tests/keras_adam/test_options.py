@@ -165,20 +165,20 @@ def test_average_moves_once_an_update_under_accumulation():
     "options", [{}, {"gradient_accumulation_steps": 2}], ids=["", "accumulate"]
 )
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_step_with_a_gradient_that_is_not_finite_changes_nothing(bad, mode, options):
+def test_a_step_with_a_gradient_that_is_not_finite_changes_nothing(mode, options):
+    bad = {2: np.nan, 3: np.inf, 6: -np.inf}
     ours = variables()
     theirs = reference(ours, learning_rate=0.01, skip_nonfinite=True, **options)
     optimizer = keras_adam.Adam(0.01, skip_nonfinite=True, **options)
     step = make_step(optimizer, ours, mode)
     for i in range(8):
         batch = [np.array(g) for g in gradients(i)]
-        if i in (2, 3, 6):
-            batch[1][4] = bad
+        if i in bad:
+            batch[1][4] = bad[i]
         before = [v.numpy() for v in ours + optimizer.variables]
         step([keras.ops.convert_to_tensor(g) for g in batch])
         theirs.apply(batch)
-        if i in (2, 3, 6):
+        if i in bad:
             after = [v.numpy() for v in ours + optimizer.variables]
             changed = [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
             assert sum(changed) == 1  # the counter
