@@ -66,18 +66,19 @@ def decode(file: Path | bytes, channels: int, size: tuple[int, int] | None = Non
     Raises:
         OSError: it is not an image, or it is incomplete.
     """
-    with open_image(file) as opened:
-        image = ImageOps.exif_transpose(opened)
+    with open_image(file) as image:
+        ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith("I"):  # 16-bit grey, which `convert` would clip at 255
             image = Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
         if image.mode == "F":
             raise OSError("its pixels are fractions, and their range is not known")
         if "transparency" in image.info:  # for example of a palette
             image = image.convert("RGBA")
-        image = image.convert(MODES[channels])
-    if size is not None and size != (image.height, image.width):
-        image = _resize(image, size)
-    return np.asarray(image).reshape(image.height, image.width, channels)
+        if image.mode != MODES[channels]:  # `convert` would copy it
+            image = image.convert(MODES[channels])
+        if size is not None and size != (image.height, image.width):
+            image = _resize(image, size)
+        return np.asarray(image).reshape(image.height, image.width, channels)
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

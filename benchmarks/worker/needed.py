@@ -3,6 +3,7 @@
 import importlib
 
 import keras
+import PIL.Image
 import tensorflow_datasets as tfds
 
 from benchmarks.data import batches
@@ -14,3 +15,4 @@ backend = keras.backend.backend()
 batches.reader(backend)
 importlib.import_module(f"keras_adam.backends.{backend}")
 tfds.list_builders(with_community_datasets=False)  # imports every data set
+PIL.Image.init()  # imports every format
