@@ -5,8 +5,9 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import filelock
@@ -15,6 +16,7 @@ import pytest
 from benchmarks import worker
 from benchmarks.__main__ import main
 from benchmarks.run import RunConfig
+from tests.processes import FAST_COMPILATION
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -45,6 +47,20 @@ def run_command(*arguments: object, **environment: str) -> "subprocess.Completed
     ):
         code = main()
     return subprocess.CompletedProcess(words, code, output.getvalue(), errors.getvalue())
+
+
+@pytest.fixture(scope="package", autouse=True)
+def workers_compile_fast() -> Iterator[None]:
+    """Let the workers compile fast. The environment of the tests stays, and so do the servers."""
+    variables = worker._variables
+
+    def with_fast_compilation(*arguments: Any) -> dict[str, str]:
+        found = variables(*arguments)
+        flags = found.get("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
+        return found | {"XLA_FLAGS": f"{flags} {FAST_COMPILATION}"}
+
+    with mock.patch.object(worker, "_variables", with_fast_compilation):
+        yield
 
 
 @pytest.fixture(scope="session")
