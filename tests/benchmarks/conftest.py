@@ -1,6 +1,7 @@
 """The command line as a user calls it."""
 
 import contextlib
+import dataclasses
 import io
 import os
 import subprocess
@@ -88,18 +89,29 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+RUN = RunConfig(
+    dataset="digits",
+    model="mlp",
+    optimizer="adam",
+    learning_rate=0.001,
+    seed=0,
+    epochs=1,
+    batch_size=32,
+    device="cpu",
+    backend="tensorflow",
+    jit_compile="auto",
+)
+
+
 @pytest.fixture(scope="session")
 def config() -> RunConfig:
     """Return a run that takes a second."""
-    return RunConfig(
-        dataset="digits",
-        model="mlp",
-        optimizer="adam",
-        learning_rate=0.001,
-        seed=0,
-        epochs=1,
-        batch_size=32,
-        device="cpu",
-        backend="tensorflow",
-        jit_compile="auto",
+    return RUN
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> RunConfig:
+    """Return a run that takes less, because its images need not be decoded."""
+    return dataclasses.replace(
+        RUN, dataset="tests.benchmarks.tiny:images", model="tests.benchmarks.tiny:dense"
     )

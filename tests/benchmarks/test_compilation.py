@@ -41,9 +41,8 @@ def train(config, data_dir, caches, send):
     send(compilation.folder)
 
 
-def test_only_the_training_step_is_compiled_anew_in_a_second_run(config, data_dir, tmp_path):
-    config = dataclasses.replace(config, model="tests.benchmarks.tiny:dense", backend="jax")
-    config = dataclasses.replace(config, max_steps=2)
+def test_only_the_training_step_is_compiled_anew_in_a_second_run(tiny_config, data_dir, tmp_path):
+    config = dataclasses.replace(tiny_config, backend="jax", max_steps=2)
     arguments = config, data_dir, (None, None, str(tmp_path))
     *runs, folder = worker.run(f"{__name__}:train", *arguments, backend="jax", device="cpu")
     assert folder == programs.folder("jax")

@@ -13,13 +13,13 @@ from tests.benchmarks.conftest import run_command
 
 
 @pytest.fixture(scope="module")
-def train(config, data_dir, tmp_path_factory):
+def train(tiny_config, data_dir, tmp_path_factory):
     """A function that does a run in a process; it returns the rows of its end and last epoch."""
 
     def run(**options):
-        of_all = {"model": "tests.benchmarks.tiny:dense", "epochs": 2, "max_steps": 88}
+        of_all = {"epochs": 2, "max_steps": 88}
         clipped = "keras_adam(global_clipnorm=0.5)"
-        run_config = dataclasses.replace(config, optimizer=clipped, **of_all, **options)
+        run_config = dataclasses.replace(tiny_config, optimizer=clipped, **of_all, **options)
         log = tmp_path_factory.mktemp("train") / "log"
         messages = list(
             worker.run(

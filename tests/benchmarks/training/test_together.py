@@ -32,11 +32,11 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def one_run(config):
+def one_run(tiny_config):
     return dataclasses.replace(
-        config,
-        **{"model": "tests.benchmarks.tiny:dense", "optimizer": "keras_adam(global_clipnorm=0.5)"},
-        **{"backend": "jax", "epochs": 2, "max_steps": 40, "batch_size": 50},
+        tiny_config,
+        **{"optimizer": "keras_adam(global_clipnorm=0.5)", "backend": "jax"},
+        **{"epochs": 2, "max_steps": 40, "batch_size": 50},
     )
 
 

@@ -80,11 +80,11 @@ TINY = "tests.benchmarks.tiny:dense"
 
 
 @pytest.fixture(scope="module")
-def jax_config(config):
+def jax_config(tiny_config):
     """Return a run with 35 steps an epoch; its batches fit its 144 and 360 other images."""
     return dataclasses.replace(
-        config,
-        **{"model": TINY, "backend": "jax", "epochs": 4, "schedule": "reduce-on-plateau"},
+        tiny_config,
+        **{"backend": "jax", "epochs": 4, "schedule": "reduce-on-plateau"},
         **{"batch_size": 36, "validation": 0.1003},
     )
 
