@@ -16,7 +16,7 @@ TINY = "tests.benchmarks.tiny:dense"
 def report(command, data_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "small"
     done = command(
-        *("train", "--model", TINY, "--epochs", 2, "--seeds", 2, "--jit-compile", "true"),
+        *("train", "--model", TINY, "--epochs", 2, "--seeds", 1, "--jit-compile", "true"),
         *("--optimizer", "adam", "--learning-rate", 0.01, "--optimizer", "sgd(learning_rate=1e38)"),
         *("--device", "cpu", "--data-dir", data_dir, "--output", folder),
     )
@@ -30,11 +30,8 @@ def test_the_reports_of_a_sweep(report):
     assert list(runs.columns) == list(schema.RUNS)
     assert list(epochs.columns) == list(schema.EPOCHS)
 
-    optimizers = ["adam", "sgd(learning_rate=1e+38)"]
-    assert list(zip(runs["seed"], runs["optimizer"], strict=True)) == [
-        *((0, optimizer) for optimizer in optimizers),  # interleaved, there and back
-        *((1, optimizer) for optimizer in reversed(optimizers)),
-    ]
+    assert list(runs["optimizer"]) == ["adam", "sgd(learning_rate=1e+38)"]
+    assert list(runs["seed"]) == [0, 0]
     assert runs["run_id"].is_unique
     assert set(epochs["run_id"]) == set(runs["run_id"])
     assert runs["jit_compile"].all()
@@ -69,7 +66,7 @@ def test_the_folder_says_how_it_was_made(report):
 def test_without_a_terminal_the_output_is_plain_lines(report):
     folder, done = report
     assert "\x1b" not in done.stdout + done.stderr
-    assert f"[1/4] digits {TINY} adam at 0.01 seed 0\n  epoch 1/2, loss" in done.stdout
+    assert f"[1/2] digits {TINY} adam at 0.01 seed 0\n  epoch 1/2, loss" in done.stdout
     assert done.stdout.splitlines()[-2:] == [str(folder / "runs.csv"), str(folder / "epochs.csv")]
     assert done.stderr == ""
 
