@@ -24,7 +24,8 @@ def test_example_runs(name):
 def test_an_optimizer_of_ones_own_runs_in_the_harness(tmp_path):
     optimizer = "examples.sign_sgd:SignSGD(learning_rate=0.0003)"
     done = run_command(
-        *("train", "--optimizer", optimizer, "--model", "mlp"),
+        *("train", "--optimizer", optimizer, "--model", "tests.benchmarks.tiny:dense"),
+        *("--dataset", "tests.benchmarks.tiny:images"),
         *("--seeds", "1", "--epochs", "1", "--output", tmp_path / "new"),
     )
     assert done.returncode == 0, done.stdout + done.stderr

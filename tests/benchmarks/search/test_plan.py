@@ -75,7 +75,7 @@ def test_what_is_no_search_is_refused(config, text, message):
         plan(config, text)
 
 
-def test_a_search_from_the_command_line_to_its_report(command, data_dir, monkeypatch, tmp_path):
+def test_a_search_from_the_command_line_to_its_report(command, monkeypatch, tmp_path):
     real, said = worker.run, {}
 
     def run_once(function, *arguments, **options):
@@ -88,8 +88,8 @@ def test_a_search_from_the_command_line_to_its_report(command, data_dir, monkeyp
     folder = tmp_path / "search"
     arguments = (
         *("tune", "--model", "tests.benchmarks.tiny:dense", "--epochs", 1, "--device", "cpu"),
-        *("--optimizer", "adam"),
-        *("--data-dir", data_dir, "--output", folder, "--resume", "--trials"),
+        *("--optimizer", "adam", "--dataset", "tests.benchmarks.tiny:images"),
+        *("--output", folder, "--resume", "--trials"),
     )
     done = command(*arguments, 1)
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,7 @@ from benchmarks.store import schema
 from benchmarks.training import overhead
 
 
-def test_each_round_has_a_turn_of_each_way(data_dir, tmp_path, capsys, monkeypatch):
+def test_each_round_has_a_turn_of_each_way(tmp_path, capsys, monkeypatch):
     watched = []
 
     class Watched(overhead.Monitor):
@@ -18,9 +18,10 @@ def test_each_round_has_a_turn_of_each_way(data_dir, tmp_path, capsys, monkeypat
 
     monkeypatch.setattr(overhead, "Monitor", Watched)
     monkeypatch.setattr(overhead, "EPOCHS", 2)
-    tiny = dataclasses.replace(overhead.CONFIG, model="tests.benchmarks.tiny:dense")
+    names = {"model": "tests.benchmarks.tiny:dense", "dataset": "tests.benchmarks.tiny:images"}
+    tiny = dataclasses.replace(overhead.CONFIG, **names)
     monkeypatch.setattr(overhead, "CONFIG", tiny)
-    overhead.main(tmp_path / "report", data_dir, rounds=2)
+    overhead.main(tmp_path / "report", None, rounds=2)
     rows = pd.read_csv(tmp_path / "report" / "overhead.csv")
     assert list(rows.columns) == list(schema.OVERHEAD)
     assert sorted(zip(rows["round"], rows["way"], strict=True)) == [
