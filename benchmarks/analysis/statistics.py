@@ -9,8 +9,8 @@ import dataclasses
 import math
 
 import numpy as np
+import scipy  # imports `scipy.special` at its first use; `scipy.stats` would take a second
 from numpy.typing import ArrayLike, NDArray
-from scipy import special  # scipy.stats would take a second to import
 
 CONFIDENCE = 0.95
 POWER = 0.8
@@ -73,7 +73,7 @@ class Effect:
             return math.nan
         if self.deviation == 0:
             return 1.0 if distance == 0 else math.nan  # the spread is not known
-        return float(2 * special.stdtr(self.n - 1, -distance / self._error()))
+        return float(2 * scipy.special.stdtr(self.n - 1, -distance / self._error()))
 
     def signs(self, value: float) -> tuple[int, int]:
         """Return the number of pairs with an effect above `value`, and below it."""
@@ -93,7 +93,7 @@ class Effect:
         confidence = (1 + CONFIDENCE) / 2
 
         def is_enough(n: int) -> bool:
-            t = special.stdtrit(n - 1, confidence) + special.stdtrit(n - 1, POWER)
+            t = scipy.special.stdtrit(n - 1, confidence) + scipy.special.stdtrit(n - 1, POWER)
             return bool(t * self.deviation <= distance * math.sqrt(n))
 
         pairs = range(2, MOST_PAIRS + 1)
@@ -106,7 +106,7 @@ class Effect:
     def _half_width(self) -> float:
         if self.n < 2:
             return math.nan
-        return float(special.stdtrit(self.n - 1, (1 + CONFIDENCE) / 2)) * self._error()
+        return float(scipy.special.stdtrit(self.n - 1, (1 + CONFIDENCE) / 2)) * self._error()
 
     def _outside(self, value: float) -> float:
         # The end of an interval of two pairs may be too large for a float.
@@ -169,7 +169,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 def sign_test(lost: int, gained: int) -> float:
     """Return the two-sided probability of counts so uneven, if both sides were equally likely."""
-    tail = special.bdtr(min(lost, gained), lost + gained, 0.5)
+    tail = scipy.special.bdtr(min(lost, gained), lost + gained, 0.5)
     return min(1.0, 2 * float(tail))
 
 
