@@ -19,6 +19,7 @@ from benchmarks.sweeps import cluster, local, on_worker, results
 from benchmarks.sweeps.cluster import TICK_SECONDS, LostError, at
 from tests.benchmarks.conftest import ROOT, run_command
 from tests.benchmarks.sweeps import instant
+from tests.processes import FAST_COMPILATION
 
 TINY = "tests.benchmarks.tiny:dense"
 
@@ -158,7 +159,8 @@ def test_what_a_task_raises_is_its_own_and_what_is_lost_has_not_failed(dask):
             workers.workers()
 
 
-def test_a_worker_of_this_machine_trains(command, tmp_path):
+def test_a_worker_of_this_machine_trains(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("XLA_FLAGS", FAST_COMPILATION)  # for the server of the Dask worker
     folder = tmp_path / "report"
     done = command(
         *(*TRAIN, "--dataset", "tests.benchmarks.tiny:images", "--optimizer", "adam"),
