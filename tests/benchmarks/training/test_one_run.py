@@ -11,15 +11,16 @@ from benchmarks.data import batches
 from benchmarks.environment import Checked
 from benchmarks.errors import InputError
 from benchmarks.store import schema
-from benchmarks.training import backup, one_run
+from benchmarks.training import backup, monitor, one_run
 from benchmarks.training.messages import Epoch, Finished, Progress
 from tests.benchmarks import tiny
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_inference():
+def one_inference_and_all_progress():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(one_run, "INFERENCES", 1)
+        patch.setattr(monitor, "PROGRESS_SECONDS", 0)  # else a fast epoch sends none
         yield
 
 
