@@ -64,7 +64,7 @@ for options, dtype in [
     variables = [keras.Variable(np.ones(shape, "float32")) for shape in shapes]
     optimizer = keras_adam.Adam(0.01, **options)
     before, counts = compilations(), []
-    for i in range(40):
+    for i in range(24):
         gradients = [draw_gradient(generator, shape, dtype)[0] for shape in shapes]
         present = generator.random(len(shapes)) > 0.3
         present[0] = True
@@ -74,7 +74,7 @@ for options, dtype in [
             optimizer.weight_decay = generator.uniform(0.01, 0.2)
         pairs = zip(gradients, present, strict=True)
         optimizer.apply([g if there else None for g, there in pairs], variables)
-        if i in (19, 39):
+        if i in (11, 23):
             counts.append(compilations() - before)
     print("random", *counts)
 """

@@ -40,7 +40,7 @@ BY_NAME = {
     "layers.core.embedding_test": ["enable_lora"],
     "saving.saving_lib_test": [
         "test_compile_arg",
-        "test_compile_preserved_subclassed",
+        "test_compile_preserved_subclassed_functional",
         "test_save_to_fileobj",
         "test_saving_custom_assets_and_variables",
     ],
@@ -48,7 +48,6 @@ BY_NAME = {
     "models.model_test": ["test_get_state_tree", "test_set_state_tree", "pickling_single_output_1"],
     "callbacks.backup_and_restore_test": ["test_best_case_epoch"],
     "callbacks.learning_rate_scheduler_test": ["test_updates_learning_rate"],
-    "callbacks.model_checkpoint_test": ["test_model_checkpoint_loading"],
     "callbacks.reduce_lr_on_plateau_test": ["test_honors_min_lr"],
     "callbacks.swap_ema_weights_test": ["test_swap_ema_weights_with_loss_scale_optimizer"],
     "callbacks.terminate_on_nan_test": ["test_raise_error_terminate_preserves_backup"],
@@ -80,7 +79,7 @@ def test_keras_own_tests_pass_with_our_adam_behind_the_names(tmp_path):
     takes ten minutes. With Keras 3.15.1 the same tests fail as with `ADAM_BEHIND_NAMES=keras`:
     those that need Orbax or TensorBoard, and `test_legacy_load_skips_missing_nested_containers`.
     """
-    output = run("tensorflow", "keras_names_plugin", BY_NAME, 25, tmp_path)
+    output = run("tensorflow", "keras_names_plugin", BY_NAME, 23, tmp_path)
     assert "keras_adam.optimizer is behind the names of optimizers" in output
 
 
