@@ -23,13 +23,13 @@ this window, a large one does not. The window is the same on every machine, so t
 same."""
 
 
+# AutoGraph takes a tenth of a second to rewrite our functions, which need no rewriting. A builder
+# of the user's own may need it.
+as_written = tf.autograph.experimental.do_not_convert
+
+
 def read(plan: Plan) -> Data:
     """Return the images of `plan` as `tf.data.Dataset`s."""
-    # Otherwise TensorFlow takes a tenth of a second to rewrite functions that need no rewriting.
-    return tf.autograph.experimental.do_not_convert(_read)(plan)
-
-
-def _read(plan: Plan) -> Data:
     config = plan.config
     place = plan.source.place
     splits = _tfds(plan, place) if isinstance(place, Tfds) else _by_number(plan)
@@ -37,7 +37,7 @@ def _read(plan: Plan) -> Data:
     def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
         # Images are normalised after batching, so that a batch takes one operation, and after the
         # cache, so that the cache holds bytes.
-        dataset = dataset.map(_normalise, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        dataset = dataset.map(as_written(_normalise), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
         options = tf.data.Options()
         if config.data_workers is not None:
             options.threading.private_threadpool_size = config.data_workers
@@ -89,7 +89,8 @@ def _by_number(plan: Plan) -> _Splits:
         if shuffle:
             numbers = numbers.shuffle(part.count, seed=config.seed)
         # A smaller last batch would make the training step compile again.
-        return numbers.batch(config.batch_size, drop_remainder=shuffle).map(read, tf.data.AUTOTUNE)
+        numbers = numbers.batch(config.batch_size, drop_remainder=shuffle)
+        return numbers.map(as_written(read), tf.data.AUTOTUNE)
 
     def failure() -> InputError | None:
         return next((reader.failure for reader in readers.values() if reader.failure), None)
@@ -125,9 +126,10 @@ def _tfds(plan: Plan, place: Tfds) -> _Splits:
             )
             return image, tf.ensure_shape(label, [])
 
-        records = records.map(check, tf.data.AUTOTUNE)
+        records = records.map(as_written(check), tf.data.AUTOTUNE)
         if resize:
-            records = records.map(functools.partial(_resize, size=plan.size), tf.data.AUTOTUNE)
+            resize_to = as_written(functools.partial(_resize, size=plan.size))
+            records = records.map(resize_to, tf.data.AUTOTUNE)
         kept.append(records.cache() if plan.in_memory else records)
         return kept[-1]
 
@@ -177,8 +179,7 @@ def _records(place: Tfds, part: Part) -> tf.data.Dataset:
 
 
 def _fill(cache: tf.data.Dataset) -> Any:
-    count = tf.autograph.experimental.do_not_convert(lambda count, *_: count + 1)
-    return cache.reduce(np.int64(0), count)
+    return cache.reduce(np.int64(0), as_written(lambda count, *_: count + 1))
 
 
 def _resize(

@@ -1,6 +1,7 @@
 """Data sets for tests only."""
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
@@ -10,10 +11,11 @@ class ByClass(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     CLASSES = 4
+    IMAGE = tfds.features.Image
 
     def _info(self):
         features = {
-            "image": tfds.features.Image(shape=(2, 2, 1)),
+            "image": self.IMAGE(shape=(2, 2, 1)),
             "label": tfds.features.ClassLabel(num_classes=self.CLASSES),
         }
         return tfds.core.DatasetInfo(
@@ -29,6 +31,30 @@ class ByClass(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self):
         for number in range(60):
             yield number, {"image": np.full((2, 2, 1), number, np.uint8), "label": number // 15}
+
+
+class Inverting(tfds.features.Image):
+    """A feature that inverts bright images, with a branch that depends on a tensor."""
+
+    def decode_example(self, example):
+        image = super().decode_example(example)
+        if tf.reduce_max(image) >= 30:
+            image = 255 - image
+        return image
+
+
+class Branching(ByClass):
+    """Images and labels that are read with branches, which AutoGraph has to rewrite."""
+
+    IMAGE = Inverting
+
+    def _as_dataset(self, *arguments, **keywords):
+        def change(record):
+            if record["label"] == 3:
+                record = {**record, "label": tf.zeros_like(record["label"])}
+            return record
+
+        return super()._as_dataset(*arguments, **keywords).map(change)
 
 
 class WrongLabels(ByClass):

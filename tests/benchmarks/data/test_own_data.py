@@ -236,6 +236,16 @@ def test_a_builder_by_its_import_path(by_class, backend):
     assert np.bincount(labels(loaded.train)).tolist() == [12] * 4
 
 
+def test_a_builder_whose_code_autograph_rewrites(tmp_path):
+    name = f"{sets.__name__}:Branching"
+    preparation.prepare(name, tmp_path, None, "tensorflow")
+    loaded = loading.load(name, 2, 0, tmp_path, backend="tensorflow")
+    assert np.bincount(labels(loaded.train)).tolist() == [24, 12, 12]
+    for images, _ in loaded.train:
+        brightness = np.round(images.numpy() * 255)
+        assert ((brightness < 30) | (brightness > 195)).all()
+
+
 @pytest.fixture(scope="module")
 def wrong_labels(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wrong_labels")
