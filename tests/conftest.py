@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 
 import hypothesis
+import pytest
 
 PROGRAMS = Path(__file__).parents[1] / ".jax_cache"
 """The folder of the programs that the tests compile on JAX."""
 
 MOST_BYTES = 200e6
-"""The size at which the folder is emptied; a session writes a tenth of it."""
+"""The size at which the folder is emptied, thirty times what a session writes."""
 
 LONG = ["test_jax.py", "test_keras_suite.py", "test_examples.py", "test_walk_of_files.py"]
 """Files of tests that come late in the order of names, and that take longer than most."""
@@ -40,7 +41,8 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name not in LONG)
 
 
-def pytest_collection_finish():
+@pytest.hookimpl(tryfirst=True)  # before that of pytest-xdist, whose first process collects nothing
+def pytest_runtestloop():
     # The objects of the libraries and tests stay until the end. Without this, Python would look
     # through half a million of them again and again, for a tenth of the time of all tests.
     gc.collect()
