@@ -58,7 +58,7 @@ def workers_compile_fast() -> Iterator[None]:
     def with_fast_compilation(*arguments: Any) -> dict[str, str]:
         found = variables(*arguments)
         flags = found.get("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
-        return found | {"XLA_FLAGS": f"{flags} {FAST_COMPILATION}"}
+        return found | {"XLA_FLAGS": f"{flags} {FAST_COMPILATION}".strip()}
 
     with mock.patch.object(worker, "_variables", with_fast_compilation):
         yield

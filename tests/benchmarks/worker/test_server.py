@@ -20,6 +20,7 @@ import pytest
 from benchmarks import device, worker
 from benchmarks.worker import start
 from tests.benchmarks.conftest import ROOT
+from tests.processes import FAST_COMPILATION
 
 pytestmark = pytest.mark.skipif(not start.CAN_FORK, reason="no server on this platform")
 
@@ -88,17 +89,17 @@ def compute(backend, send):
 
         devices = len(tf.config.list_logical_devices())
     keras.ops.convert_to_numpy(keras.ops.ones(3) + 1)
-    flag = "--xla_force_host_platform_device_count=3" in os.environ["XLA_FLAGS"]
-    send((devices, flag, os.environ["CUDA_VISIBLE_DEVICES"], sys.argv))
+    send((devices, os.environ.get("XLA_FLAGS"), os.environ["CUDA_VISIBLE_DEVICES"], sys.argv))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_environment_of_a_run_is_its_own(backend, monkeypatch, tmp_path, capfd):
     monkeypatch.setattr(sys, "argv", ["a command"])
+    flags = f"--xla_force_host_platform_device_count=3 {FAST_COMPILATION}"
     devices = 3 if backend == "jax" else 1
     words = ["a command"]
-    assert result(compute, backend, backend=backend, devices=3) == (devices, True, "-1", words)
-    assert result(compute, backend, backend=backend) == (1, False, "-1", words)
+    assert result(compute, backend, backend=backend, devices=3) == (devices, flags, "-1", words)
+    assert result(compute, backend, backend=backend) == (1, FAST_COMPILATION, "-1", words)
     assert len(result(state, backend=backend)["threads"]) == 2
 
 
