@@ -126,8 +126,9 @@ def train_model(
             # JAX lets only the first of several processes write programs; the others would wait.
             alone = config.processes == 1
             cache = compilation.from_disk(config.backend) if alone else contextlib.nullcontext()
-            with scope, cache:
-                model, train = _build(config, images)
+            with cache:
+                with scope:
+                    model, train = _build(config, images)
                 # On JAX, the first evaluation makes Keras compile the training step again. So one
                 # batch is evaluated now, because there is no compiled step yet. After the first
                 # epoch, the second compilation would be timed.
